@@ -1,0 +1,35 @@
+# Copyright 2026 The hasrd authors
+# Apache-2.0
+"""The package `hasrd`. What it needs is listed, and pinned, in tools/requirements."""
+
+import re
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+ROOT = Path(__file__).resolve().parent
+
+
+def requirements(name: str) -> list[str]:
+    """The requirements in tools/requirements/<name>.txt, without comments."""
+    lines = read(f"tools/requirements/{name}.txt").splitlines()
+    return [line.strip() for line in lines if line.strip() and not line.startswith("#")]
+
+
+def read(name: str) -> str:
+    """The text of a file of the repository."""
+    return (ROOT / name).read_text(encoding="utf-8")
+
+setup(
+    name="hasrd",
+    version=re.search(r'__version__ = "(.+)"', read("hasrd/__init__.py"))[1],
+    description="Speech tokenizers that keep what was spoken apart from how",
+    license="Apache-2.0",
+    author="The hasrd authors",
+    packages=find_packages(include=["hasrd", "hasrd.*"]),
+    package_data={"hasrd": ["**/*.html", "**/*.css", "**/*.js", "**/*.yaml"]},
+    python_requires=">=3.10,<3.14",
+    install_requires=requirements("base"),
+    extras_require={extra: requirements(extra) for extra in ("train", "cpu", "gpu", "eval", "dev")},
+    entry_points={"console_scripts": ["hasrd = hasrd.bin.main:cli"]},
+)

@@ -1,0 +1,236 @@
+# Copyright 2026 The hasrd authors
+# Apache-2.0
+"""The installer, in a copy of its folder with a stand-in for uv; the real one runs in ci/test.sh."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+FAKE_UV = r"""#!/usr/bin/env bash
+# Stands in for uv: "venv" makes a folder with this Python, "pip install" notes its options.
+cd "$HOME"
+echo "$@" >> calls
+case "$1 ${2:-}" in
+    --version*) [ ! -e broken ] || exit 1; echo "uv 1" ;;
+    venv*)
+        folder=${@: -1}
+        mkdir -p "$folder/bin"
+        printf '#!/bin/sh\nexec "%s" "$@"\n' "$REAL_PYTHON" > "$folder/bin/python"
+        chmod +x "$folder/bin/python" ;;
+    "pip install")
+        while [ -e hold ]; do touch held; sleep 0.05; done
+        [ ! -e refuse ] || { echo "no solution found" >&2; exit 1; } ;;
+esac
+"""
+
+
+class Copy:
+    """A copy of what the installer reads, with a fake uv on PATH and a check that always passes."""
+
+    def __init__(self, folder: Path) -> None:
+        self.home = folder / "home"
+        self.root = folder / "repo"
+        self.bin = folder / "bin"
+        for path in (self.home, self.root, self.bin):
+            path.mkdir(parents=True)
+        shutil.copytree(
+            ROOT / "tools", self.root / "tools", ignore=shutil.ignore_patterns("venv", ".*", "__pycache__")
+        )
+        shutil.copy(ROOT / "setup.py", self.root)
+        (self.root / "tools/check.py").write_text("import sys\nprint('checked', *sys.argv[1:])\n")
+        (self.bin / "uv").write_text(FAKE_UV)
+        (self.bin / "python3.11").write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
+        for path in self.bin.iterdir():
+            path.chmod(0o755)
+
+    def start(self, *words, **env) -> subprocess.Popen:
+        clean = {k: v for k, v in os.environ.items() if not k.startswith(("HASRD_", "VIRTUAL_ENV"))}
+        env = {**clean, "HOME": str(self.home), "PATH": f"{self.bin}:{os.environ['PATH']}",
+               "REAL_PYTHON": sys.executable, **env}  # fmt: skip
+        return subprocess.Popen(
+            [self.root / "tools/install.sh", *words], cwd="/", env=env, text=True, stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
+        )  # fmt: skip
+
+    def run(self, *words, **env) -> tuple[int, str, str]:
+        with self.start(*words, **env) as process:
+            out, err = process.communicate(timeout=60)
+        return process.returncode, out, err
+
+    def installs(self) -> list[str]:
+        """The calls of `uv pip install`, since the last time."""
+        path = self.home / "calls"
+        calls = path.read_text().splitlines() if path.exists() else []
+        path.unlink(missing_ok=True)
+        return [call for call in calls if call.startswith("pip install")]
+
+    @property
+    def venv(self) -> Path:
+        return self.root / "tools/venv"
+
+
+@pytest.fixture
+def copy(tmp_path):
+    return Copy(tmp_path)
+
+
+def test_installs_once(copy):
+    status, out, err = copy.run()
+    assert (status, err) == (0, "") and "checked train,cpu,eval --imports" in out
+    (call,) = copy.installs()
+    assert f"-e {copy.root}[train,cpu,eval]" in call and "pins.txt" in call and "--torch-backend" not in call
+    start = time.monotonic()
+    status, out, err = copy.run()
+    assert status == 0 and "nothing to do" in out and time.monotonic() - start < 3
+    assert copy.run("--quiet") == (0, "", "")
+    assert copy.installs() == []
+
+
+def test_choices_stay(copy):
+    copy.run("--extras", "dev")
+    assert "[train,cpu,dev,eval]" in copy.installs()[0]
+    copy.run()
+    assert copy.installs() == []
+    copy.run("--gpu", "true", HASRD_TORCH_BACKEND="cu128")
+    (call,) = copy.installs()
+    assert "[train,gpu,dev,eval]" in call and "--torch-backend cu128" in call and "--reinstall-package torch" in call
+    copy.run()
+    assert copy.installs() == []
+
+
+def test_changed_pins_are_installed(copy):
+    copy.run()
+    copy.installs()
+    with open(copy.root / "tools/requirements/pins.txt", "a") as file:
+        file.write("another==1\n")
+    copy.run()
+    assert len(copy.installs()) == 1
+
+
+def test_killed_half_way_it_starts_again(copy):
+    (copy.home / "hold").touch()
+    process = copy.start()
+    while not (copy.home / "held").exists():
+        time.sleep(0.05)
+    (copy.venv / "half").touch()
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    (copy.home / "hold").unlink()
+    copy.installs()
+    status, _, err = copy.run()
+    assert status == 0 and "interrupted" in err and len(copy.installs()) == 1
+    assert not (copy.venv / "half").exists()
+    assert copy.run("--quiet") == (0, "", "")
+
+
+def test_two_at_once_install_once(copy):
+    (copy.home / "hold").touch()
+    first = copy.start()
+    while not (copy.home / "held").exists():
+        time.sleep(0.05)
+    second = copy.start()
+    line = second.stderr.readline()
+    assert "waiting" in line
+    (copy.home / "hold").unlink()
+    for process in (first, second):
+        process.communicate(timeout=30)
+        assert process.returncode == 0
+    assert len(copy.installs()) == 1
+
+
+def test_a_failure_is_told_and_not_taken_for_done(copy):
+    (copy.home / "refuse").touch()
+    status, _, err = copy.run()
+    assert status == 1 and "no solution found" in err and err.splitlines()[-1].startswith("error: ")
+    (copy.home / "refuse").unlink()
+    assert copy.run()[0] == 0
+    (copy.root / "tools/check.py").write_text("import sys\nsys.exit('faiss: does not import')\n")
+    with open(copy.root / "tools/requirements/pins.txt", "a") as file:
+        file.write("another==1\n")
+    for _ in range(2):
+        status, _, err = copy.run()
+        assert status == 1 and "faiss: does not import" in err
+
+
+def test_a_moved_folder_gets_a_new_environment(copy):
+    copy.run()
+    (copy.venv / "old").touch()
+    moved = copy.root.with_name("moved")
+    copy.root.rename(moved)
+    copy.root = moved
+    status, _, err = copy.run()
+    assert status == 0 and "made elsewhere" in err and not (copy.venv / "old").exists()
+
+
+def test_a_python_that_only_fails_is_passed_over(copy, tmp_path):
+    wrapper = copy.bin / "python3.11"
+    wrapper.rename(copy.bin / "python3.10")
+    wrapper.write_text("#!/bin/sh\necho 'command not found' >&2\nexit 127\n")
+    wrapper.chmod(0o755)
+    nothing = tmp_path / "nothing"
+    nothing.mkdir()
+    tools = "bash dirname readlink cat cksum tr sed sort paste flock mkdir rm mv touch sleep env chmod"
+    for name in tools.split():
+        (nothing / name).symlink_to(shutil.which(name))
+    status, out, err = copy.run(PATH=f"{copy.bin}:{nothing}")
+    assert status == 0 and "python3.10" in out, err
+    shutil.rmtree(copy.venv)
+    (copy.bin / "python3.10").unlink()
+    status, _, err = copy.run(PATH=f"{copy.bin}:{nothing}")
+    assert status == 1 and "no Python 3.10 to 3.13" in err and err.count("\n") == 1
+
+
+@pytest.mark.parametrize("words", [["--extras", "tests"], ["--gpu", "maybe"], ["--what"], ["--extras"]])
+def test_a_wrong_option_is_one_line(copy, words):
+    status, _, err = copy.run(*words)
+    assert status in (1, 2) and err.startswith("error: ") and err.count("\n") == 1
+    assert not copy.venv.exists()
+
+
+def test_an_environment_of_ones_own_is_only_checked(copy):
+    status, out, _ = copy.run(HASRD_PYTHON=sys.executable)
+    assert status == 0 and "checked train,cpu,eval" in out and not copy.venv.exists()
+    assert copy.run("--quiet", HASRD_PYTHON=sys.executable) == (0, "", "")
+    (copy.root / "tools/check.py").write_text("import sys\nsys.exit('espnet: not installed')\n")
+    # Another list of pins is another question.
+    (copy.root / "tools/requirements/pins.txt").write_text("")
+    status, _, err = copy.run(HASRD_PYTHON=sys.executable)
+    assert status == 1 and "espnet: not installed" in err and f"uv pip install --python '{sys.executable}'" in err
+    assert copy.installs() == []
+    status, _, err = copy.run(HASRD_PYTHON="/no/such/python")
+    assert status == 1 and err.count("\n") == 1 and "/no/such/python" in err
+
+
+def test_the_check_finds_what_is_missing(tmp_path):
+    lists = tmp_path / "requirements"
+    lists.mkdir()
+    shutil.copy(ROOT / "tools/check.py", tmp_path)
+    (lists / "base.txt").write_text("# comment\npytest\nno-such-package\n")
+    (lists / "x.txt").write_text('pytest < 0.1\nother; python_version < "3"\n')
+    output = subprocess.run(
+        [sys.executable, tmp_path / "check.py", "x", "--imports"], capture_output=True, text=True
+    )
+    assert output.returncode == 1
+    first, second = output.stderr.splitlines()
+    assert first == "no-such-package: not installed" and re.match(r"pytest: [\d.]+ is there, needed: <0.1", second)
+
+
+def test_every_requirement_is_pinned():
+    lists = ROOT / "tools/requirements"
+    pins = re.findall(r"^([a-z0-9-]+)==", (lists / "pins.txt").read_text(), flags=re.MULTILINE)
+    for name in ("base", "train", "cpu", "gpu", "eval", "dev"):
+        for line in (lists / f"{name}.txt").read_text().splitlines():
+            if not line.startswith("#"):
+                package = re.match(r"[A-Za-z0-9-]+", line)[0].lower()
+                assert package in pins, f"{package}: run tools/requirements/lock.sh"
