@@ -1,0 +1,11 @@
+#!/usr/bin/env bash
+# Copyright 2026 The hasrd authors
+# Apache-2.0
+# Telephone prompts of one voice a language: data/{train,valid,test}. Options go to hasrd.bin.prepare, for example
+# --langs "en es fr it ru".
+set -euo pipefail
+
+. ./path.sh
+. ./db.sh
+
+python -m hasrd.bin.prepare asterisk --root "${ASTERISK:-}" "$@"

@@ -1,0 +1,207 @@
+# Copyright 2026 The hasrd authors
+# Apache-2.0
+"""Name of an experiment's folder, made of its configuration.
+
+A changed configuration gets a folder of its own; a change of how long to train, or of what leaves the model as it is,
+keeps the folder, so that training goes on there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import re
+import shlex
+import sys
+from pathlib import Path
+from typing import Any, Sequence
+
+import yaml
+
+from hasrd.errors import UserError, run_main
+
+# ESPnet's options that say how long to train, where and how to report, but not what comes out.
+IGNORED = frozenset(
+    """
+    allow_variable_data_keys collect_stats config create_graph_in_tensorboard dist_backend dist_init_method
+    dist_launcher dist_master_addr dist_master_port dist_rank dist_world_size dry_run
+    keep_nbest_models local_rank log_interval log_level max_cache_fd max_cache_size max_epoch
+    multiprocessing_distributed ngpu num_att_plot num_workers output_dir patience print_config
+    resume use_matplotlib use_tensorboard use_wandb wandb_entity wandb_id
+    wandb_model_log_interval wandb_name wandb_project write_collected_feats
+    """.split()
+)
+MAX_OVERRIDES = 60  # characters of the folder's name
+
+
+def parse_args_string(text: str) -> dict[str, Any]:
+    """Turn command-line options into a nested dict, as ESPnet's parser would.
+
+    Args:
+        text: For example "--max_epoch 3 --encoder_conf num_blocks=2 --optim_conf '{lr: 0.1}'".
+
+    Raises:
+        UserError: The text does not start with an option, or a quote is not closed.
+    """
+    try:
+        words = shlex.split(text)
+    except ValueError as error:
+        raise UserError(f"--args '{text}': {error}") from error
+    result: dict[str, Any] = {}
+    i = 0
+    while i < len(words):
+        if not words[i].startswith("--"):
+            raise UserError(f"--args '{text}': '{words[i]}' is not an option, expected --name value")
+        name, equals, value = words[i][2:].partition("=")
+        i += 1
+        values = [value] if equals else []
+        while i < len(words) and not words[i].startswith("--"):
+            values.append(words[i])
+            i += 1
+        for value in values or ["true"]:
+            _set(result, name.replace("-", "_"), value)
+    return result
+
+
+def _set(config: dict[str, Any], name: str, value: str) -> None:
+    """Set one option; `key=value` for a `*_conf` option sets a key inside of it, dots go deeper."""
+    match = re.fullmatch(r"([A-Za-z_][\w.]*)=(.*)", value, flags=re.DOTALL)
+    if match is None:
+        parsed = _parse(value)
+        if isinstance(parsed, dict) and isinstance(config.get(name), dict):
+            merge(config[name], parsed)
+        elif name in config and not isinstance(parsed, dict) and not name.endswith("_conf"):
+            # An option given twice or with several values: all of them count.
+            previous = config[name]
+            config[name] = [*previous, parsed] if isinstance(previous, list) else [previous, parsed]
+        else:
+            config[name] = parsed
+        return
+    where = config.setdefault(name, {})
+    if not isinstance(where, dict):
+        where = config[name] = {}
+    *parents, last = match[1].split(".")
+    for key in parents:
+        where = where.setdefault(key, {})
+    where[last] = _parse(match[2])
+
+
+def _parse(value: str) -> Any:
+    try:
+        return yaml.safe_load(value)
+    except yaml.YAMLError:
+        return value
+
+
+def merge(base: dict[str, Any], other: dict[str, Any]) -> None:
+    """Put `other` into `base`, key by key at every depth."""
+    for key, value in other.items():
+        if isinstance(value, dict) and isinstance(base.get(key), dict):
+            merge(base[key], value)
+        else:
+            base[key] = value
+
+
+def _without(config: dict[str, Any], ignored: frozenset[str], prefix: str = "") -> dict[str, Any]:
+    kept = {}
+    for key, value in config.items():
+        name = f"{prefix}{key}"
+        if name in ignored:
+            continue
+        kept[str(key)] = _without(value, ignored, f"{name}.") if isinstance(value, dict) else value
+    return kept
+
+
+def _changed(overrides: dict[str, Any], base: Any) -> dict[str, Any]:
+    """What of `overrides` is not already so in `base`."""
+    kept = {}
+    for key, value in overrides.items():
+        before = base.get(key) if isinstance(base, dict) else None
+        if isinstance(value, dict):
+            kept[key] = _changed(value, before)
+        elif value != before:
+            kept[key] = value
+    return kept
+
+
+def _flat(config: dict[str, Any]) -> list[str]:
+    words = []
+    for key, value in config.items():
+        if isinstance(value, dict):
+            words += _flat(value)
+        else:
+            words.append(re.sub(r"[^A-Za-z0-9_.+-]+", "-", f"{key}{_text(value)}").strip("-"))
+    return words
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, list):
+        return "-".join(_text(item) for item in value)
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def load_config(path: str | Path) -> dict[str, Any]:
+    """Read a YAML configuration.
+
+    Raises:
+        UserError: No such file, or it is not YAML or not a mapping.
+    """
+    try:
+        config = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"{path}: cannot read the configuration: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: the configuration is not UTF-8 text") from error
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f":{mark.line + 1}" if mark else ""
+        raise UserError(f"{path}{line}: not valid YAML: {getattr(error, 'problem', None) or error}") from error
+    if config is None:
+        return {}
+    if not isinstance(config, dict):
+        raise UserError(f"{path}: expected 'name: value' lines, found a {type(config).__name__}")
+    return config
+
+
+def exp_name(
+    config: str | Path, args: str = "", ignore: Sequence[str] = (), salt: Sequence[str] = ()
+) -> str:
+    """Give the folder name: the configuration's name, what `args` overrides, and a hash of both together.
+
+    Args:
+        config: YAML file.
+        args: Further options of the command line, which override it.
+        ignore: Names to leave out besides `IGNORED`; a dot goes inside ("optim_conf.lr").
+        salt: What else makes another experiment (the hash of an encoder, the name of a training set).
+    """
+    ignored = IGNORED | frozenset(ignore)
+    overrides = _without(parse_args_string(args), ignored)
+    effective = _without(load_config(config), ignored)
+    changed = _changed(overrides, effective)
+    merge(effective, overrides)
+    text = json.dumps([effective, list(salt)], sort_keys=True, default=str)
+    digest = hashlib.sha256(text.encode()).hexdigest()[:8]
+    readable = "_".join(_flat(changed))[:MAX_OVERRIDES].rstrip("-._")
+    return "_".join(part for part in (Path(config).stem, readable, digest) if part)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Print the name on standard output."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--config", required=True, help="YAML file of the experiment")
+    parser.add_argument("--args", default="", help="options of the command line that override the configuration")
+    parser.add_argument("--ignore", default="", help="further names that make no difference, separated by commas")
+    parser.add_argument("--salt", action="append", default=[], help="what else makes another experiment; repeatable")
+    argv = list(sys.argv[1:] if argv is None else argv)
+    # argparse takes a value such as "--max_epoch=3" for an option unless it is joined to its name.
+    for i in reversed(range(len(argv) - 1)):
+        if argv[i] == "--args":
+            argv[i : i + 2] = [f"--args={argv[i + 1]}"]
+    options = parser.parse_args(argv)
+    ignore = [name.strip() for name in options.ignore.split(",") if name.strip()]
+    print(exp_name(options.config, options.args, ignore, options.salt))
+
+
+if __name__ == "__main__":
+    run_main(main)

@@ -1,0 +1,62 @@
+# Copyright 2026 The hasrd authors
+# Apache-2.0
+"""The command `hasrd`: one name for the entry points of `hasrd.bin`."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import Sequence
+
+from hasrd import __version__
+from hasrd.errors import UserError, run_main
+
+# Sub-command -> module with `main()`, imported when it is called (some take many seconds to import), and what it does.
+COMMANDS: dict[str, tuple[str, str]] = {
+    "exp-name": ("hasrd.bin.exp_name", "name of an experiment's folder, made of its configuration"),
+}
+
+
+def usage() -> str:
+    """The text of `hasrd --help`."""
+    width = max(len(name) for name in COMMANDS)
+    lines = "\n".join(f"  {name:<{width}}  {text}" for name, (_, text) in COMMANDS.items())
+    return (
+        "usage: hasrd <command> [options]\n\n"
+        "Speech tokenizers: train them with the recipes in egs2/, use them from here.\n\n"
+        f"commands:\n{lines}\n\n"
+        "hasrd <command> --help   the options of a command\n"
+        "hasrd --version          the version"
+    )
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the sub-command that the first word names; the rest of the words are its options.
+
+    Raises:
+        UserError: There is no such command.
+    """
+    argv = list(sys.argv[1:] if argv is None else argv)
+    if not argv or argv[0] in ("-h", "--help", "help"):
+        print(usage())
+    elif argv[0] in ("-V", "--version"):
+        print(f"hasrd {__version__}")
+    elif argv[0] in COMMANDS:
+        # The entry point reads its options from sys.argv and shows its name in its own help.
+        sys.argv = [f"hasrd {argv[0]}", *argv[1:]]
+        importlib.import_module(COMMANDS[argv[0]][0]).main()
+    else:
+        import difflib
+
+        near = difflib.get_close_matches(argv[0], COMMANDS, n=1)
+        hint = f"did you mean '{near[0]}'?" if near else f"choose one of {', '.join(COMMANDS)}"
+        raise UserError(f"unknown command '{argv[0]}': {hint} (hasrd --help)")
+
+
+def cli() -> None:
+    """The console script."""
+    run_main(main)
+
+
+if __name__ == "__main__":
+    cli()

@@ -1,0 +1,29 @@
+# Copyright 2026 The hasrd authors
+# Apache-2.0
+"""Option types that several entry points share."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import Any
+
+
+def str2bool(text: str) -> bool:
+    """`true` or `false`, as ESPnet's options are written."""
+    if text.lower() in ("true", "1", "yes"):
+        return True
+    if text.lower() in ("false", "0", "no"):
+        return False
+    raise argparse.ArgumentTypeError(f"'{text}' is neither true nor false")
+
+
+def key_value(text: str) -> tuple[str, Any]:
+    """`key=value`, with a value that is JSON where it can be read as such, else text."""
+    key, separator, value = text.partition("=")
+    if not key or not separator:
+        raise argparse.ArgumentTypeError(f"'{text}' is not key=value")
+    try:
+        return key, json.loads(value)
+    except json.JSONDecodeError:
+        return key, value

@@ -1,0 +1,92 @@
+# Copyright 2026 The hasrd authors
+# Apache-2.0
+"""Prepare a corpus: Kaldi data directories from what is on the disk, or fetched where that is possible."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Sequence
+
+from hasrd.errors import run_main
+
+
+def get_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__)
+    corpora = parser.add_subparsers(dest="corpus", required=True, metavar="CORPUS")
+    style = argparse.ArgumentDefaultsHelpFormatter
+
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--out", default="data", help="where the data directories go")
+    common.add_argument("--download_dir", default="downloads", help="where downloads and unpacked audio lie")
+    common.add_argument("--min_samples", type=int, default=784, help="shorter clips (less than one token) are left out")
+
+    asterisk = corpora.add_parser(
+        "asterisk",
+        parents=[common],
+        formatter_class=style,
+        help="telephone prompts, one voice a language (quick start)",
+    )
+    asterisk.add_argument("--langs", nargs="+", default=["en"], help="languages: en es fr it ru")
+    asterisk.add_argument(
+        "--root", default="", help="folder with the packages (or what is in them); downloaded if empty"
+    )
+
+    librispeech = corpora.add_parser(
+        "librispeech", parents=[common], formatter_class=style, help="LibriSpeech, whole or any part of it"
+    )
+    librispeech.add_argument("--root", default="", help="the corpus (folder with the parts); downloaded if empty")
+    librispeech.add_argument(
+        "--download_from",
+        default="librispeech",
+        choices=("librispeech", "mini_librispeech"),
+        help="which corpus the parts are downloaded from if --root is empty (OpenSLR 12 or 31)",
+    )
+    librispeech.add_argument(
+        "--train", nargs="+", default=[], metavar="PART", help="parts that make the set --train_set"
+    )
+    librispeech.add_argument("--valid", nargs="*", default=[], metavar="PART", help="parts for choices; each is a set")
+    librispeech.add_argument("--test", nargs="*", default=[], metavar="PART", help="test parts; each is a set")
+    librispeech.add_argument("--train_set", default="train", help="name of the training set")
+    librispeech.add_argument("--valid_set", default="valid", help="name of the set cut from training")
+    librispeech.add_argument(
+        "--valid_from_train",
+        type=float,
+        default=0.0,
+        metavar="SHARE",
+        help="cut about this share of the training minutes off as --valid_set, by whole speakers",
+    )
+    librispeech.add_argument("--nj", type=int, default=1, help="processes that read the audio's headers")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    args = get_parser().parse_args(argv)
+    if args.corpus == "asterisk":
+        from hasrd.data.corpora.asterisk import prepare
+
+        languages = [language for group in args.langs for language in group.split()]
+        corpus = prepare(languages, args.download_dir, args.min_samples, args.root)
+    else:
+        from hasrd.data.corpora.librispeech import prepare, root_or_download
+
+        parts = [*args.train, *args.valid, *args.test]
+        root = root_or_download(args.root, parts, args.download_dir, args.download_from)
+        corpus = prepare(
+            root,
+            train=args.train,
+            valid=args.valid,
+            test=args.test,
+            train_set=args.train_set,
+            valid_set=args.valid_set,
+            valid_from_train=args.valid_from_train,
+            min_samples=args.min_samples,
+            nj=args.nj,
+        )
+    corpus.write(args.out)
+    print(corpus.table())
+    if corpus.left_out:
+        print(f"what was left out, one a line: {args.out}/left_out")
+
+
+if __name__ == "__main__":
+    run_main(main)

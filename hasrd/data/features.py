@@ -1,0 +1,177 @@
+# Copyright 2026 The hasrd authors
+# Apache-2.0
+"""Features of a data directory into Kaldi archives, with the statistics for global normalisation."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+from typing import Any, Iterator, Mapping, Sequence
+
+import numpy as np
+
+from hasrd.data.archive import write_archive
+from hasrd.data.atomic import atomic_path
+from hasrd.data.audio import read_audio
+from hasrd.data.chunks import fingerprint, run_in_chunks
+from hasrd.data.kaldi import DataDir, line_of, read_table, write_table
+from hasrd.errors import UserError
+
+# Padded samples a batch. Larger batches leave the processor's caches and are slower.
+BATCH_SAMPLES = 16000 * 40
+
+
+class FeatureWork:
+    """Features of one chunk: `feats.ark`, `feats.scp`, `utt2num_frames` and `cmvn.npz` (see hasrd.data.chunks)."""
+
+    def __init__(
+        self, feats_type: str, feats_conf: Mapping[str, Any], compression_method: int | None, wav_scp: str
+    ) -> None:
+        import torch
+
+        from hasrd.frontend import CHOICES
+        from hasrd.registry import resolve
+
+        torch.set_num_threads(1)
+        try:
+            self.frontend = resolve(CHOICES, feats_type)(**feats_conf).eval()
+        except TypeError as error:
+            raise UserError(f"--feats_conf: {error}") from None
+        self.compression_method = compression_method
+        self.wav_scp = wav_scp
+
+    def __call__(self, inputs: dict[str, str], folder: Path, final_folder: Path) -> None:
+        features = self.extract(inputs)
+        order = sorted(inputs)
+        entries = write_archive(
+            folder / "feats.ark",
+            final_folder / "feats.ark",
+            ((utterance, features[utterance]) for utterance in order),
+            self.compression_method,
+        )
+        write_table(folder / "feats.scp", entries)
+        write_table(folder / "utt2num_frames", {utterance: str(len(features[utterance])) for utterance in order})
+        write_stats(folder / "cmvn.npz", *sum_stats(features[utterance] for utterance in order))
+
+    def extract(self, inputs: Mapping[str, str]) -> dict[str, np.ndarray]:
+        """Features (T, F) float32 of each utterance; utterances of like length share a batch."""
+        import torch
+
+        waves = {utterance: self._read(utterance, path) for utterance, path in inputs.items()}
+        features: dict[str, np.ndarray] = {}
+        for batch in batches({utterance: len(wave) for utterance, wave in waves.items()}, BATCH_SAMPLES):
+            lengths = torch.tensor([len(waves[utterance]) for utterance in batch])
+            padded = torch.zeros(len(batch), int(lengths.max()))
+            for row, utterance in zip(padded, batch):
+                row[: len(waves[utterance])] = torch.from_numpy(waves[utterance])
+            with torch.inference_mode():
+                outputs, frames = self.frontend(padded, lengths)
+            for utterance, output, count in zip(batch, outputs, frames.tolist()):
+                features[utterance] = output[:count].numpy()
+        return features
+
+    def _read(self, utterance: str, path: str) -> np.ndarray:
+        try:
+            wave = read_audio(path, self.frontend.sample_rate)
+            if len(wave) < self.frontend.window:
+                raise UserError(f"{path}: {len(wave)} samples are less than one frame ({self.frontend.window})")
+        except UserError as error:
+            where = line_of(self.wav_scp, utterance)
+            raise UserError(f"{where}: utterance '{utterance}': {error}") from None
+        return wave
+
+
+def batches(lengths: Mapping[str, int], limit: int) -> Iterator[list[str]]:
+    """Cut utterances, longest first, into batches of at most `limit` padded samples (at least one utterance each)."""
+    batch: list[str] = []
+    for utterance in sorted(lengths, key=lambda utt: (-lengths[utt], utt)):
+        if batch and (len(batch) + 1) * lengths[batch[0]] > limit:
+            yield batch
+            batch = []
+        batch.append(utterance)
+    if batch:
+        yield batch
+
+
+def sum_stats(features: Iterator[np.ndarray]) -> tuple[int, np.ndarray, np.ndarray]:
+    """Frames, sum and sum of squares (F,) in float64 over feature matrices (T, F)."""
+    count, total, square = 0, 0.0, 0.0
+    for feature in features:
+        feature = feature.astype(np.float64)
+        count += len(feature)
+        total = total + feature.sum(0)
+        square = square + (feature**2).sum(0)
+    return count, np.asarray(total), np.asarray(square)
+
+
+def write_stats(path: Path, count: int, total: np.ndarray, square: np.ndarray) -> None:
+    """Write the keys of ESPnet's feature statistics: count, sum, sum_square."""
+    with atomic_path(path) as temporary:
+        np.savez(temporary, count=count, sum=total, sum_square=square)
+
+
+def dump_features(
+    data: str | Path,
+    dump: str | Path,
+    *,
+    feats_type: str = "log_mel",
+    feats_conf: Mapping[str, Any] | None = None,
+    compression_method: int | None = None,
+    nj: int = 1,
+    chunk_size: int = 100,
+    shard: tuple[int, int] = (0, 1),
+) -> int | None:
+    """Write the features of data directory `data` and copies of its tables into `dump`.
+
+    `dump` gets wav.scp, text, ..., feats.scp, utt2num_frames, cmvn.npz (count, sum, sum_square over all frames) and the
+    archives under data/. A killed run goes on where it was; a changed input or configuration is computed anew.
+
+    Returns:
+        Number of frames, or None while other shards are not done.
+
+    Raises:
+        UserError: Bad input; names file, line and utterance.
+    """
+    source, dump = DataDir.load(data), Path(dump)
+    if not source.wavs:
+        raise UserError(f"{source.path}/wav.scp: no utterances in it")
+    feats_conf = dict(feats_conf or {})
+    made_from = [dump / name for name in ("feats.scp", "utt2num_frames", "cmvn.npz", "wav.scp")]
+    folders = run_in_chunks(
+        source.wavs,
+        dump / "data",
+        functools.partial(FeatureWork, feats_type, feats_conf, compression_method, str(source.path / "wav.scp")),
+        fingerprint=fingerprint(feats_type=feats_type, feats_conf=feats_conf, compression_method=compression_method),
+        chunk_size=chunk_size,
+        nj=nj,
+        shard=shard,
+        desc=f"features of {source.path}",
+        made_from=made_from,
+    )
+    if folders is None:
+        return None
+    tables = dict(source.tables)
+    for name in ("feats.scp", "utt2num_frames"):
+        tables[name] = merge_tables(folders, name)
+    write_stats(dump / "cmvn.npz", *merge_stats(folders))
+    DataDir(dump, tables).write(dump)
+    return sum(int(frames) for frames in tables["utt2num_frames"].values())
+
+
+def merge_tables(folders: Sequence[Path], name: str) -> dict[str, str]:
+    """The table `name` of all chunks as one."""
+    merged: dict[str, str] = {}
+    for folder in folders:
+        merged.update(read_table(folder / name))
+    return merged
+
+
+def merge_stats(folders: Sequence[Path]) -> tuple[int, np.ndarray, np.ndarray]:
+    """The statistics of all chunks as one, added in order."""
+    count, total, square = 0, 0.0, 0.0
+    for folder in folders:
+        with np.load(folder / "cmvn.npz") as stats:
+            count += int(stats["count"])
+            total = total + stats["sum"]
+            square = square + stats["sum_square"]
+    return count, np.asarray(total), np.asarray(square)

@@ -1,0 +1,174 @@
+# Copyright 2026 The hasrd authors
+# Apache-2.0
+"""Kaldi data directories: tables with one utterance a line (`utt rest of the line`)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Iterable, Mapping
+
+from hasrd.data.atomic import write_text
+from hasrd.errors import UserError
+
+# The files of a data directory with one line an utterance. wav.scp is written last: where it stands, the others do.
+TABLES = (
+    "text",
+    "utt2spk",
+    "utt2lang",
+    "utt2num_samples",
+    "utt2num_frames",
+    "feats.scp",
+    "codes.scp",
+    "wav.scp",
+)
+# An empty transcript can be right (nobody speaks); an empty path or speaker cannot.
+MAY_BE_EMPTY = ("text",)
+
+
+def read_table(path: str | Path, may_be_empty: bool | None = None) -> dict[str, str]:
+    """Read `key rest of the line` lines.
+
+    The order is the file's, and no line is skipped: entry i stands on line i + 1.
+
+    Args:
+        path: UTF-8 text file.
+        may_be_empty: Whether a key may stand alone; by default only in `text`.
+
+    Raises:
+        UserError: Missing file, not UTF-8, an empty line, a duplicate key or an empty value; names file and line.
+    """
+    path = Path(path)
+    if may_be_empty is None:
+        may_be_empty = path.name in MAY_BE_EMPTY
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file") from None
+    except IsADirectoryError:
+        raise UserError(f"{path}: is a folder, but a file is needed") from None
+    table: dict[str, str] = {}
+    lines = content.split(b"\n")
+    if lines[-1] == b"":
+        lines.pop()
+    for number, raw in enumerate(lines, start=1):
+        try:
+            line = raw.decode("utf-8")
+        except UnicodeDecodeError:
+            raise UserError(f"{path}:{number}: not UTF-8 text: convert the file (iconv -t UTF-8)") from None
+        key, _, value = line.strip().replace("\t", " ", 1).partition(" ")
+        value = value.strip()
+        if not key:
+            raise UserError(f"{path}:{number}: empty line: remove it")
+        if key in table:
+            raise UserError(f"{path}:{number}: '{key}' stands here a second time: keep one of the lines")
+        if not value and not may_be_empty:
+            raise UserError(f"{path}:{number}: '{key}' has no value: give it one or remove the line")
+        table[key] = value
+    return table
+
+
+def line_of(path: str | Path, key: str) -> str:
+    """`path:line` of a key in a table, for messages; the path alone where the table lacks the key."""
+    keys = list(read_table(path))
+    return f"{path}:{keys.index(key) + 1}" if key in keys else str(path)
+
+
+def write_table(path: str | Path, table: Mapping[str, str]) -> None:
+    """Write `table` sorted by key (as `LC_ALL=C sort` does) and atomically."""
+    lines = (f"{key} {table[key]}".rstrip() for key in sorted(table))
+    write_text(path, "".join(line + "\n" for line in lines))
+
+
+def write_lines(path: str | Path, lines: Iterable[str]) -> None:
+    """Write lines as they are, atomically."""
+    write_text(path, "".join(line + "\n" for line in lines))
+
+
+@dataclass
+class DataDir:
+    """A Kaldi data directory in memory.
+
+    Attributes:
+        path: Where it was read from.
+        tables: File name (`wav.scp`, `text`, ...) to utterance to the rest of its line.
+    """
+
+    path: Path
+    tables: dict[str, dict[str, str]] = field(default_factory=dict)
+
+    @classmethod
+    def load(cls, path: str | Path) -> DataDir:
+        """Read every table that is there.
+
+        Raises:
+            UserError: No wav.scp, a broken table, or a `segments` file (not supported).
+        """
+        path = Path(path)
+        if not (path / "wav.scp").is_file():
+            raise UserError(f"{path}: no wav.scp in this folder: run data preparation (stage 1) or name another folder")
+        if (path / "segments").exists():
+            raise UserError(
+                f"{path}/segments: segments are not supported: cut the audio into one file an utterance first"
+            )
+        tables = {name: read_table(path / name) for name in TABLES if (path / name).is_file()}
+        return cls(path, tables)
+
+    def table(self, name: str) -> dict[str, str]:
+        """The table `name`; a missing one is a UserError."""
+        if name not in self.tables:
+            raise UserError(f"{self.path}/{name}: no such file: it is needed here")
+        return self.tables[name]
+
+    @property
+    def wavs(self) -> dict[str, str]:
+        return self.tables["wav.scp"]
+
+    @property
+    def utterances(self) -> list[str]:
+        """Utterances of wav.scp, sorted."""
+        return sorted(self.wavs)
+
+    def line_of(self, name: str, utterance: str) -> str:
+        """`path:line` of an utterance in a table, for messages."""
+        number = list(self.tables[name]).index(utterance) + 1
+        return f"{self.path / name}:{number}"
+
+    def samples(self) -> dict[str, int]:
+        """Samples of each utterance, from utt2num_samples."""
+        counts = {}
+        for utterance, value in self.table("utt2num_samples").items():
+            if not value.isdecimal():
+                where = self.line_of("utt2num_samples", utterance)
+                raise UserError(f"{where}: '{value}' is no count of samples: run hasrd.bin.validate_data again")
+            counts[utterance] = int(value)
+        missing = next((utterance for utterance in self.wavs if utterance not in counts), None)
+        if missing is not None:
+            raise UserError(
+                f"{self.path}/utt2num_samples: utterance '{missing}' is missing: run hasrd.bin.validate_data again"
+            )
+        return counts
+
+    def subset(self, utterances: Iterable[str]) -> DataDir:
+        """The same tables with only `utterances`."""
+        keep = set(utterances)
+        tables = {
+            name: {utterance: value for utterance, value in table.items() if utterance in keep}
+            for name, table in self.tables.items()
+        }
+        return DataDir(self.path, tables)
+
+    def write(self, path: str | Path) -> None:
+        """Write all tables, sorted, and spk2utt; each file atomically, wav.scp last."""
+        path = Path(path)
+        speakers: dict[str, list[str]] = {}
+        for utterance, speaker in sorted(self.tables.get("utt2spk", {}).items()):
+            speakers.setdefault(speaker, []).append(utterance)
+        if speakers:
+            write_table(path / "spk2utt", {speaker: " ".join(utts) for speaker, utts in speakers.items()})
+        for name in TABLES:
+            if name in self.tables:
+                write_table(path / name, self.tables[name])
+            else:
+                # Of an earlier run with other content; it would no longer fit the rest.
+                (path / name).unlink(missing_ok=True)

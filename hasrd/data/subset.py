@@ -1,0 +1,61 @@
+# Copyright 2026 The hasrd authors
+# Apache-2.0
+"""Parts of a data directory, the same at every call."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from hasrd.data.kaldi import DataDir
+from hasrd.errors import UserError
+
+
+def choose(data: DataDir, *, num_utts: int | None = None, share: float | None = None, seed: int = 0) -> list[str]:
+    """Draw utterances in the order of a hash of name and seed, so that a larger part holds the smaller one.
+
+    Args:
+        data: The directory; `share` needs its utt2num_samples.
+        num_utts: How many utterances, or
+        share: which share of the duration; at least one utterance.
+        seed: Another seed draws others.
+
+    Raises:
+        UserError: More than there are, or a share outside 0..1.
+    """
+    order = sorted(data.wavs, key=lambda utt: hashlib.sha256(f"{seed} {utt}".encode()).digest())
+    if num_utts is not None:
+        if not 0 < num_utts <= len(order):
+            raise UserError(f"--num_utts {num_utts}: {data.path} has {len(order)} utterances: give 1 to {len(order)}")
+        return sorted(order[:num_utts])
+    if share is None or not 0 < share <= 1:
+        raise UserError(f"--share {share}: give a share above 0 and up to 1")
+    samples = data.samples()
+    wanted = share * sum(samples[utt] for utt in order)
+    chosen: list[str] = []
+    taken = 0
+    for utterance in order:
+        # Stop where one more would be further from the share than none.
+        if chosen and taken + samples[utterance] / 2 > wanted:
+            break
+        chosen.append(utterance)
+        taken += samples[utterance]
+    return sorted(chosen)
+
+
+def read_list(path: str | Path, data: DataDir) -> list[str]:
+    """The utterances of a list (first word of each line), each of which must be in `data`."""
+    chosen = []
+    try:
+        lines = Path(path).read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file") from None
+    for number, line in enumerate(lines, start=1):
+        words = line.split()
+        if not words or words[0] not in data.wavs:
+            what = f"utterance '{words[0]}' is not in {data.path}/wav.scp" if words else "empty line"
+            raise UserError(f"{path}:{number}: {what}: remove the line")
+        chosen.append(words[0])
+    if not chosen:
+        raise UserError(f"{path}: no utterances in it")
+    return sorted(set(chosen))

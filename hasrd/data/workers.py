@@ -1,0 +1,92 @@
+# Copyright 2026 The hasrd authors
+# Apache-2.0
+"""Worker processes that import little, use one thread each and never outlive the process that started them."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+import time
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from typing import Any, Callable, Iterable, Iterator, TypeVar
+
+from hasrd.errors import UserError
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+Work = Callable[[Item], Result]
+
+# Set in a worker by its initializer: the function that `make_work` built there.
+_work: Callable[[Any], Any] | None = None
+
+
+def _start_worker(make_work: Callable[[], Work], parent: int) -> None:
+    global _work
+    # Ctrl-C reaches the whole group; the parent alone decides what follows.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    _work = make_work()
+
+
+def _end_with(parent: int) -> None:
+    # A parent killed with -9 cannot stop its workers, which would wait for work for ever.
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    os._exit(1)
+
+
+def _run(item: Any) -> Any:
+    assert _work is not None
+    return _work(item)
+
+
+def run_workers(make_work: Callable[[], Work], items: Iterable[Item], nj: int) -> Iterator[tuple[Item, Result]]:
+    """Yield (item, work(item)) as the results come, in no fixed order.
+
+    Args:
+        make_work: Builds the work function; called once in each process, so slow set-up (a model) belongs in it.
+            Picklable where nj > 1 (a module-level function or class, or a functools.partial of one).
+        items: Picklable items.
+        nj: Number of processes; 1 works in this process.
+
+    Raises:
+        UserError: A worker died (killed, out of memory), or what the work itself raised. Work not yet begun is dropped.
+    """
+    items = list(items)
+    if nj < 1:
+        raise UserError(f"--nj {nj}: at least 1 is needed")
+    if not items:
+        return
+    if nj == 1 or len(items) < 2:
+        work = make_work()
+        for item in items:
+            yield item, work(item)
+        return
+    # spawn: a fork of a process that holds torch's threads can hang. The variables keep each worker to one thread.
+    before = {name: os.environ.get(name) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS")}
+    os.environ.update({name: "1" for name in before})
+    pool = ProcessPoolExecutor(
+        min(nj, len(items)),
+        mp_context=multiprocessing.get_context("spawn"),
+        initializer=_start_worker,
+        initargs=(make_work, os.getpid()),
+    )
+    try:
+        futures: dict[Future, Item] = {pool.submit(_run, item): item for item in items}
+        for future in as_completed(futures):
+            yield futures[future], future.result()
+    except BrokenProcessPool:
+        raise UserError(
+            "a worker process died (killed, or out of memory): run the same command again to go on from here, "
+            "with a smaller --nj if memory is short"
+        ) from None
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value

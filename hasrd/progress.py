@@ -1,0 +1,34 @@
+# Copyright 2026 The hasrd authors
+# Apache-2.0
+"""Progress with the time left, readable on a terminal and in a log file."""
+
+from __future__ import annotations
+
+import sys
+from typing import Iterable, Iterator, TypeVar
+
+Item = TypeVar("Item")
+
+
+class _Lines:
+    """A file for tqdm that gets whole lines where a terminal would draw over the last one."""
+
+    def write(self, text: str) -> None:
+        line = text.strip()
+        if line:
+            print(line, file=sys.stderr, flush=True)
+
+    def flush(self) -> None:
+        sys.stderr.flush()
+
+
+def progress(
+    items: Iterable[Item], total: int | None = None, desc: str = "", unit: str = "utt"
+) -> Iterator[Item]:
+    """Yield `items`, showing how far it is and the time left: a bar on a terminal, else a line every 10 s."""
+    from tqdm import tqdm
+
+    if sys.stderr.isatty():
+        return tqdm(items, total=total, desc=desc, unit=unit, mininterval=0.5, dynamic_ncols=True)
+    line = "{desc}: {n_fmt}/{total_fmt} {unit} ({percentage:.0f}%), {remaining} left"
+    return tqdm(items, total=total, desc=desc, unit=unit, mininterval=10.0, bar_format=line, file=_Lines())

@@ -1,0 +1,343 @@
+# Copyright 2026 The hasrd authors
+# Apache-2.0
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+import hasrd
+from hasrd.bin.score import main
+from hasrd.data.archive import write_archive
+from hasrd.data.kaldi import write_table
+from hasrd.errors import UserError
+from hasrd.metrics import speaker_similarity
+from hasrd.metrics.scores import read_score
+
+
+def waves(count=3, offset=0):
+    generator = np.random.default_rng(0)
+    return {
+        f"u{i}": 0.1 * generator.standard_normal(9000 + 2000 * i + offset) for i in range(count)
+    }
+
+
+def write_wavs(folder, audio):
+    folder.mkdir(parents=True)
+    for utterance, wave in audio.items():
+        soundfile.write(folder / f"{utterance}.wav", wave, 16000)
+    write_table(
+        folder / "wav.scp", {utterance: str(folder / f"{utterance}.wav") for utterance in audio}
+    )
+    return str(folder / "wav.scp")
+
+
+def write_arrays(folder, arrays):
+    folder.mkdir(parents=True, exist_ok=True)
+    write_table(folder / "x.scp", write_archive(folder / "x.ark", folder / "x.ark", arrays.items()))
+    return str(folder / "x.scp")
+
+
+@pytest.fixture
+def audio(tmp_path):
+    reference = write_wavs(tmp_path / "ref", waves())
+    good = write_wavs(tmp_path / "good", {utt: wave[:-9] * 0.5 for utt, wave in waves().items()})
+    bad = write_wavs(tmp_path / "bad", {utt: np.zeros(len(wave)) for utt, wave in waves().items()})
+    return reference, good, bad
+
+
+def call(tmp_path, measures, reference, *hypotheses, nj=1, out="out"):
+    names = [f"s{i}" for i in range(len(hypotheses))]
+    main(
+        [
+            measures,
+            "--test_set",
+            "test",
+            "--nj",
+            str(nj),
+            "--ref",
+            reference,
+            "--system",
+            *names,
+            "--hyp",
+            *hypotheses,
+            "--out",
+            *(str(tmp_path / out / name) for name in names),
+        ]
+    )
+    return tmp_path / out
+
+
+def test_audio_of_two_systems(tmp_path, audio, capsys):
+    out = call(tmp_path, "mel,stft", *audio)
+    good, bad = read_score(out / "s0/mel.json"), read_score(out / "s1/mel.json")
+    # Half the level and nine samples less is no distance.
+    assert good.mean < 0.1 < bad.mean and good.count == 3
+    assert good.ci95[0] <= good.mean <= good.ci95[1]
+    table = (out / "s1/mel.tsv").read_text().splitlines()
+    assert table[0] == "utt\tvalue" and len(table) == 4
+    assert np.mean([float(line.split("\t")[1]) for line in table[1:]]) == pytest.approx(
+        bad.mean, rel=1e-4
+    )
+    assert {"hasrd", "torch", "numpy", "python"} <= set(good.versions)
+    capsys.readouterr()
+    before = (out / "s0/mel.json").stat().st_mtime_ns
+    call(tmp_path, "mel,stft", *audio)
+    assert capsys.readouterr().out.count("up to date, skipped") == 4
+    assert (out / "s0/mel.json").stat().st_mtime_ns == before
+
+
+def test_changed_audio_is_scored_again_and_only_that(tmp_path, audio, capsys):
+    call(tmp_path, "mel", *audio)
+    soundfile.write(tmp_path / "good" / "u1.wav", waves()["u1"] + 0.1, 16000)
+    capsys.readouterr()
+    out = call(tmp_path, "mel", *audio)
+    printed = capsys.readouterr().out
+    assert printed.count("skipped") == 1 and "s1/mel.json: up to date" in printed
+    assert read_score(out / "s0/mel.json").mean > 0.05
+
+
+def test_workers_and_folders_make_no_difference(tmp_path, audio):
+    one = call(tmp_path, "mel,stft", *audio, out="one")
+    (tmp_path / "moved").mkdir()
+    reference = write_wavs(tmp_path / "moved" / "ref", waves())
+    two = call(tmp_path, "mel,stft", reference, *audio[1:], nj=2, out="two")
+    for name in ("s0/mel.json", "s0/mel.tsv", "s1/stft.json", "s1/stft.tsv"):
+        assert (one / name).read_bytes() == (two / name).read_bytes()
+
+
+def test_missing_utterances_are_named(tmp_path, audio):
+    less = write_wavs(tmp_path / "less", waves(2))
+    with pytest.raises(UserError, match="less/wav.scp: utterance 'u2' of .*ref/wav.scp is missing"):
+        call(tmp_path, "mel", audio[0], less)
+    with pytest.raises(UserError, match="less/wav.scp: utterance 'u2'"):
+        call(tmp_path, "mel", less, audio[1])
+
+
+def test_length_and_rate_are_checked(tmp_path, audio):
+    longer = write_wavs(tmp_path / "longer", waves(offset=600))
+    with pytest.raises(UserError, match="utterance 'u0' of s0: .*more than one token"):
+        call(tmp_path, "mel", audio[0], longer)
+    soundfile.write(tmp_path / "good" / "u1.wav", np.zeros(100), 8000)
+    with pytest.raises(UserError, match="u1.wav: 8000 Hz"):
+        call(tmp_path, "mel", *audio[:2])
+    (tmp_path / "good" / "u1.wav").unlink()
+    with pytest.raises(UserError, match="u1.wav: no such audio file"):
+        call(tmp_path, "mel", *audio[:2])
+    assert not (tmp_path / "out").exists()
+
+
+def test_similarity_is_left_out_without_its_package(tmp_path, audio, monkeypatch, capsys):
+    monkeypatch.setattr(speaker_similarity, "find_spec", lambda name: None)
+    out = call(tmp_path, "speaker_similarity,mel", *audio[:2])
+    assert "Resemblyzer is not installed" in capsys.readouterr().out
+    assert (out / "s0/mel.json").exists() and not (out / "s0/speaker_similarity.json").exists()
+    call(tmp_path, "speaker_similarity", *audio[:2])
+
+
+@pytest.mark.skipif(
+    not speaker_similarity.available(), reason="Resemblyzer is not installed (extra: eval)"
+)
+def test_similarity_leaves_out_silent_references(tmp_path, audio):
+    silent = write_wavs(tmp_path / "silent", {**waves(), "u1": np.zeros(11000)})
+    out = call(tmp_path, "speaker_similarity", silent, audio[0])
+    score = read_score(out / "s0/speaker_similarity.json")
+    assert score.count == 2 and list(score.details["left_out"]) == ["u1"]
+    assert score.mean == pytest.approx(1.0, abs=1e-4)
+    with pytest.raises(UserError, match="digital silence"):
+        call(tmp_path, "speaker_similarity", audio[2], audio[0])
+
+
+def test_mean_spectrum(tmp_path, audio):
+    options = [
+        "--test_set",
+        "test",
+        "--system",
+        "mean_spectrum",
+        "--ref",
+        audio[0],
+        "--out",
+        str(tmp_path / "out"),
+    ]
+    main(["mean_spectrum", *options])
+    score = read_score(tmp_path / "out/mean_spectrum.json")
+    # Steady noise is its own mean spectrum, but for what differs from frame to frame.
+    assert 0.3 < score.mean < 5 and score.count == 3
+
+
+def text_call(tmp_path, measures, reference, hypothesis):
+    write_table(tmp_path / "text", reference)
+    write_table(tmp_path / "hyp", hypothesis)
+    option = "--losses" if measures == "ctc_loss" else "--hyp"
+    main(
+        [
+            measures,
+            "--test_set",
+            "test",
+            "--system",
+            "latent",
+            "--ref",
+            str(tmp_path / "text"),
+            option,
+            str(tmp_path / "hyp"),
+            "--out",
+            str(tmp_path / "out"),
+        ]
+    )
+    return tmp_path / "out"
+
+
+def test_error_rates(tmp_path):
+    reference = {"a": "one two three", "b": "yes", "c": ""}
+    out = text_call(tmp_path, "cer,wer", reference, {"a": "one too three", "b": "", "c": ""})
+    wer = read_score(out / "wer.json")
+    assert wer.mean == pytest.approx(50.0) and wer.count == 3 and wer.unit == "%"
+    assert [wer.details[kind] for kind in ("substitutions", "deletions", "insertions")] == [1, 1, 0]
+    assert read_score(out / "cer.json").mean == pytest.approx(100 * 4 / 16)
+    assert (out / "wer.tsv").read_text().splitlines()[
+        1
+    ] == "a\t1\t3\t1\t0\t0\tone two three\tone too three"
+
+
+def test_empty_references(tmp_path):
+    with pytest.raises(UserError, match="every reference is empty"):
+        text_call(tmp_path, "wer", {"a": ""}, {"a": "x"})
+
+
+def test_ctc_loss(tmp_path):
+    out = text_call(tmp_path, "ctc_loss", {"a": "ab  c", "b": "d"}, {"a": "5", "b": "1.5"})
+    assert read_score(out / "ctc_loss.json").mean == pytest.approx(6.5 / 5)
+    for wrong in ("nan", "inf"):
+        with pytest.raises(UserError, match="utterance 'b'"):
+            text_call(tmp_path, "ctc_loss", {"a": "ab", "b": "d"}, {"a": "5", "b": wrong})
+    with pytest.raises(UserError, match="hyp:2: 'x' is no number"):
+        text_call(tmp_path, "ctc_loss", {"a": "ab", "b": "d"}, {"a": "5", "b": "x"})
+
+
+def codes_call(
+    tmp_path, codes, sizes="4,8", names="semantic,acoustic", measures="codebook,bitrate"
+):
+    archive = write_arrays(tmp_path / "codes", codes)
+    main(
+        [
+            measures,
+            "--test_set",
+            "test",
+            "--system",
+            "codec",
+            "--codes",
+            archive,
+            "--codebook_sizes",
+            sizes,
+            "--stream_names",
+            names,
+            "--frame_rate",
+            "31.25",
+            "--out",
+            str(tmp_path / "out"),
+        ]
+    )
+    return tmp_path / "out"
+
+
+def test_codebooks(tmp_path):
+    codes = {f"u{i}": np.stack([np.arange(16) % 4, np.zeros(16, int)], 1) for i in range(3)}
+    out = codes_call(tmp_path, codes)
+    first, second = read_score(out / "codebook.json").details["codebooks"]
+    assert (first["used"], first["perplexity"], first["entropy"]) == (4, 4.0, 2.0)
+    assert (second["used"], second["perplexity"], second["stream"]) == (1, 1.0, "acoustic")
+    assert read_score(out / "codebook.json").mean == pytest.approx(0.0625)
+    bitrate = read_score(out / "bitrate.json")
+    assert bitrate.mean == pytest.approx(31.25 * 5 / 1000)
+    assert bitrate.details["streams"] == {"semantic": 0.0625, "acoustic": 0.09375}
+
+
+def test_order_of_measures_makes_no_difference(tmp_path, capsys):
+    codes = {"u": np.zeros((4, 2), int)}
+    codes_call(tmp_path, codes)
+    codes_call(tmp_path, codes, measures="bitrate,codebook")
+    assert capsys.readouterr().out.count("up to date") == 2
+
+
+def test_codes_that_do_not_fit(tmp_path):
+    with pytest.raises(UserError, match="utterance 'u', codebook 1: code 9"):
+        codes_call(tmp_path, {"u": np.array([[0, 9]])})
+    with pytest.raises(UserError, match=r"integers \(T, 2\)"):
+        codes_call(tmp_path, {"u": np.array([[0, 1, 2]])})
+    with pytest.raises(UserError, match="one name a codebook"):
+        codes_call(tmp_path, {"u": np.array([[0, 1]])}, names="semantic")
+
+
+def test_masked_accuracy(tmp_path):
+    pairs = {"a": np.array([[7, 7], [7, 7], [7, 1], [2, 2]]), "b": np.array([[2, 2], [7, 7]])}
+    options = ["--test_set", "valid", "--system", "ssl", "--out", str(tmp_path / "out")]
+    main(["masked_accuracy", *options, "--masked", write_arrays(tmp_path / "m", pairs)])
+    score = read_score(tmp_path / "out/masked_accuracy.json")
+    assert score.mean == pytest.approx(100 * 5 / 6)
+    assert score.details["most_frequent"]["target"] == 7
+    assert score.details["times_most_frequent"]["mean"] == pytest.approx(5 / 4)
+    with pytest.raises(UserError, match="no masked token"):
+        main(
+            [
+                "masked_accuracy",
+                *options,
+                "--masked",
+                write_arrays(tmp_path / "n", {"a": np.zeros((0, 2), int)}),
+            ]
+        )
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        (["pesq", "--system", "s", "--out", "o"], "unknown measure 'pesq'"),
+        (["mel,wer", "--system", "s", "--out", "o"], "different input"),
+        (["mel", "--system", "s", "--out", "o", "--ref", "r"], "--hyp is needed"),
+        (
+            ["mel", "--system", "s", "t", "--out", "o", "--ref", "r", "--hyp", "h"],
+            "as many of each",
+        ),
+        (
+            ["mel", "--system", "s", "s", "--out", "o", "p", "--ref", "r", "--hyp", "h", "i"],
+            "twice",
+        ),
+        (["wer", "--system", "s", "--out", "o", "--ref", "r", "--hyp", "h"], "r: no such file"),
+    ],
+)
+def test_options_that_do_not_fit(options, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match=message):
+        main([*options, "--test_set", "test"])
+
+
+def test_command_line_ends_with_one_line(tmp_path):
+    command = [
+        sys.executable,
+        "-m",
+        "hasrd.bin.score",
+        "wer",
+        "--test_set",
+        "t",
+        "--system",
+        "s",
+        "--out",
+        "o",
+    ]
+    environment = {**os.environ, "PYTHONPATH": str(Path(hasrd.__file__).parents[1])}
+    command += ["--ref", "none", "--hyp", "none"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment)
+    assert done.returncode == 1 and done.stderr == "error: none: no such file\n"
+
+
+def test_score_files_are_plain_json(tmp_path):
+    out = text_call(tmp_path, "wer", {"a": "ja"}, {"a": "ja"})
+    content = json.loads((out / "wer.json").read_text())
+    assert (
+        content["mean"] == 0.0
+        and content["ci95"] == [0.0, 0.0]
+        and str(tmp_path) not in json.dumps(content)
+    )

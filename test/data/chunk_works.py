@@ -1,0 +1,51 @@
+# Copyright 2026 The hasrd authors
+# Apache-2.0
+"""Work for the tests of chunks and workers; worker processes import it, which they cannot do with a test module."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+
+from hasrd.errors import UserError
+
+
+def copy_work(inputs: dict[str, str], folder: Path, final_folder: Path) -> None:
+    with open(folder / "out", "w") as file:
+        for utterance, source in inputs.items():
+            file.write(f"{utterance} {Path(source).read_text()} {final_folder}\n")
+
+
+def make_copy_work():
+    return copy_work
+
+
+def make_counting_work(log: Path):
+    def work(inputs: dict[str, str], folder: Path, final_folder: Path) -> None:
+        with open(log, "a") as file:
+            file.write(f"{' '.join(inputs)}\n")
+        copy_work(inputs, folder, final_folder)
+
+    return work
+
+
+def make_dying_work():
+    return lambda inputs, folder, final_folder: die()
+
+
+def die(*_, **__) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def make_sleeper():
+    print(os.getpid(), flush=True)
+    return lambda item: time.sleep(60)
+
+
+def make_failing():
+    def work(item):
+        raise UserError(f"item {item} is bad")
+
+    return work

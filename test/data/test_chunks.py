@@ -1,0 +1,277 @@
+# Copyright 2026 The hasrd authors
+# Apache-2.0
+"""Work in chunks: killed at any moment, it ends as if it never had been."""
+
+from __future__ import annotations
+
+import errno
+import functools
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from hasrd.data import chunks
+from hasrd.data.chunks import fingerprint, parse_shard, run_in_chunks
+from hasrd.data.workers import run_workers
+from hasrd.errors import UserError
+
+HERE = Path(__file__).resolve().parent
+# For worker processes too, which get this process's path.
+sys.path.insert(0, str(HERE))
+
+from chunk_works import (  # noqa: E402
+    copy_work,
+    make_copy_work,
+    make_counting_work,
+    make_dying_work,
+    make_failing,
+)
+
+ENVIRONMENT = os.environ | {"PYTHONPATH": os.pathsep.join([str(HERE.parents[1]), str(HERE)])}
+
+
+@pytest.fixture
+def inputs(tmp_path: Path) -> dict[str, str]:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for index in range(10):
+        (folder / f"u{index}").write_text(f"content {index}")
+    return {f"u{index}": str(folder / f"u{index}") for index in reversed(range(10))}
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Everything that is not hidden, by relative path."""
+    files = [path for path in folder.rglob("*") if path.is_file() and not path.name.startswith(".")]
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
+
+
+def log_lines(log: Path) -> list[str]:
+    return log.read_text().splitlines() if log.exists() else []
+
+
+def run(inputs: dict[str, str], out: Path, log: Path, **options) -> list[Path] | None:
+    options = {"fingerprint": "a", "chunk_size": 3} | options
+    return run_in_chunks(inputs, out, functools.partial(make_counting_work, log), **options)
+
+
+def test_chunks_hold_the_sorted_utterances_and_are_done_once(tmp_path: Path, inputs, capsys):
+    folders = run(inputs, tmp_path / "out", tmp_path / "log")
+    assert [folder.name for folder in folders] == ["000000", "000001", "000002", "000003"]
+    assert log_lines(tmp_path / "log") == ["u0 u1 u2", "u3 u4 u5", "u6 u7 u8", "u9"]
+    assert (folders[3] / "out").read_text() == f"u9 content 9 {folders[3]}\n"
+    assert run(inputs, tmp_path / "out", tmp_path / "log") == folders
+    assert len(log_lines(tmp_path / "log")) == 4
+    assert "10 utterances are done already, nothing to compute" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("nj", [1, 2])
+def test_the_number_of_processes_changes_nothing(tmp_path: Path, inputs, nj: int):
+    run(inputs, tmp_path / "out", tmp_path / "log")
+    expected = contents(tmp_path / "out")
+    (tmp_path / "out").rename(tmp_path / "before")
+    run_in_chunks(inputs, tmp_path / "out", make_copy_work, fingerprint="a", chunk_size=3, nj=nj)
+    assert contents(tmp_path / "out") == expected
+
+
+def test_another_configuration_reuses_nothing_and_says_so(tmp_path: Path, inputs, capsys):
+    merged = tmp_path / "merged"
+    run(inputs, tmp_path / "out", tmp_path / "log")
+    merged.touch()
+    run(inputs, tmp_path / "out", tmp_path / "log", made_from=[merged])
+    assert merged.exists()
+    run(inputs, tmp_path / "out", tmp_path / "log", fingerprint="b", made_from=[merged])
+    assert len(log_lines(tmp_path / "log")) == 8 and not merged.exists()
+    assert "removed 4 of an earlier run's parts" in capsys.readouterr().err
+
+
+def test_a_changed_input_redoes_its_chunk_alone(tmp_path: Path, inputs):
+    run(inputs, tmp_path / "out", tmp_path / "log")
+    Path(inputs["u4"]).write_text("something else")
+    folders = run(inputs, tmp_path / "out", tmp_path / "log")
+    assert log_lines(tmp_path / "log")[4:] == ["u3 u4 u5"]
+    assert "something else" in (folders[1] / "out").read_text()
+
+
+def test_an_archive_entry_counts_as_its_archive(tmp_path: Path, inputs):
+    archive = tmp_path / "x.ark"
+    calls = []
+
+    def make():
+        return lambda inputs, folder, final: calls.append(final)
+
+    entries = {"a": f"{archive}:5"}
+    archive.write_text("1")
+    for _ in range(2):
+        run_in_chunks(entries, tmp_path / "out", make, fingerprint="a")
+    assert len(calls) == 1
+    archive.write_text("22")
+    run_in_chunks(entries, tmp_path / "out", make, fingerprint="a")
+    assert len(calls) == 2
+
+
+def test_a_shorter_list_leaves_no_chunks_behind(tmp_path: Path, inputs):
+    run(inputs, tmp_path / "out", tmp_path / "log")
+    fewer = {utterance: inputs[utterance] for utterance in list(inputs)[-4:]}
+    folders = run(fewer, tmp_path / "out", tmp_path / "log")
+    assert sorted(path.name for path in (tmp_path / "out").glob("0*")) == [folder.name for folder in folders]
+    assert len(folders) == 2
+
+
+def test_shards_share_the_work(tmp_path: Path, inputs):
+    run(inputs, tmp_path / "whole", tmp_path / "log")
+    assert run(inputs, tmp_path / "out", tmp_path / "log1", shard=(0, 2)) is None
+    assert log_lines(tmp_path / "log1") == ["u0 u1 u2", "u6 u7 u8"]
+    folders = run(inputs, tmp_path / "out", tmp_path / "log2", shard=(1, 2))
+    assert log_lines(tmp_path / "log2") == ["u3 u4 u5", "u9"]
+    text = "".join((folder / "out").read_text() for folder in folders).replace("/out/", "/whole/")
+    assert text.encode() == b"".join(contents(tmp_path / "whole")[f"00000{i}/out"] for i in range(4))
+
+
+@pytest.mark.parametrize("text", ["0/2", "3/2", "1", "a/b", "1/0", "-1/2", ""])
+def test_a_wrong_shard_is_refused(text: str):
+    with pytest.raises(UserError, match="give i/n"):
+        parse_shard(text)
+
+
+def test_shards_count_from_one():
+    assert [parse_shard(f"{i}/3") for i in (1, 2, 3)] == [(0, 3), (1, 3), (2, 3)]
+
+
+def test_a_second_process_is_refused(tmp_path: Path, inputs):
+    def make():
+        def work(*_):
+            with pytest.raises(UserError, match="another process is writing there"):
+                run(inputs, tmp_path / "out", tmp_path / "log")
+
+        return work
+
+    run_in_chunks(inputs, tmp_path / "out", make, fingerprint="a", chunk_size=100)
+    assert not log_lines(tmp_path / "log")
+
+
+def test_a_dead_worker_is_one_line_and_leaves_nothing_half_done(tmp_path: Path, inputs):
+    with pytest.raises(UserError, match="a worker process died"):
+        run_in_chunks(inputs, tmp_path / "out", make_dying_work, fingerprint="a", chunk_size=3, nj=2)
+    assert not contents(tmp_path / "out")
+    assert len(run(inputs, tmp_path / "out", tmp_path / "log")) == 4
+    assert not list((tmp_path / "out").glob(".*.tmp"))
+
+
+def test_a_full_disk_keeps_what_is_done(tmp_path: Path, inputs):
+    def make():
+        def work(inputs, folder, final_folder):
+            copy_work(inputs, folder, final_folder)
+            if final_folder.name == "000002":
+                raise OSError(errno.ENOSPC, "No space left on device", str(folder / "out"))
+
+        return work
+
+    with pytest.raises(OSError) as caught:
+        run_in_chunks(inputs, tmp_path / "out", make, fingerprint="a", chunk_size=3)
+    assert caught.value.errno == errno.ENOSPC
+    assert sorted(path.name for path in (tmp_path / "out").iterdir() if "lock" not in path.name) == ["000000", "000001"]
+    run(inputs, tmp_path / "out", tmp_path / "log")
+    assert log_lines(tmp_path / "log") == ["u6 u7 u8", "u9"]
+
+
+KILLED = """
+import os, sys
+from hasrd.data import chunks
+from chunk_works import copy_work, die
+
+where, out, *sources = sys.argv[1:]
+inputs = {os.path.basename(source): source for source in sources}
+
+def make():
+    def work(inputs, folder, final):
+        if where == "writing" and final.name == "000002":
+            (folder / "out").write_text("half of it")
+            die()
+        copy_work(inputs, folder, final)
+    return work
+
+if where == "renaming":
+    rename, calls = os.rename, []
+    def os_rename(*paths):
+        calls.append(paths)
+        die() if len(calls) == 3 else rename(*paths)
+    os.rename = os_rename
+chunks.run_in_chunks(inputs, out, make, fingerprint="a", chunk_size=3)
+"""
+
+
+@pytest.mark.parametrize("where", ["writing", "renaming"])
+def test_kill_9_while_a_chunk_is_saved(tmp_path: Path, inputs, where: str):
+    run(inputs, tmp_path / "out", tmp_path / "log")
+    expected = contents(tmp_path / "out")
+    (tmp_path / "out").rename(tmp_path / "before")
+
+    command = [sys.executable, "-c", KILLED, where, str(tmp_path / "out"), *inputs.values()]
+    result = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True)
+    assert result.returncode == -signal.SIGKILL, result.stderr
+    assert sorted(path.name for path in (tmp_path / "out").glob("0*")) == ["000000", "000001"]
+    assert list((tmp_path / "out").glob(".000002.*.tmp"))
+
+    run(inputs, tmp_path / "out", tmp_path / "log2")
+    assert log_lines(tmp_path / "log2") == ["u6 u7 u8", "u9"]
+    assert contents(tmp_path / "out") == expected
+    assert not list((tmp_path / "out").glob(".*.tmp"))
+
+
+ORPHANS = """
+import sys, time
+from hasrd.data.workers import run_workers
+from chunk_works import make_sleeper
+
+for _ in run_workers(make_sleeper, range(4), 2):
+    pass
+"""
+
+
+def test_workers_end_with_a_killed_parent():
+    parent = subprocess.Popen([sys.executable, "-c", ORPHANS], env=ENVIRONMENT, stdout=subprocess.PIPE, text=True)
+    workers = [int(parent.stdout.readline()) for _ in range(2)]
+    parent.kill()
+    parent.wait()
+    deadline = time.monotonic() + 20
+    while any(alive(worker) for worker in workers):
+        assert time.monotonic() < deadline, "a worker outlived the process that started it"
+        time.sleep(0.1)
+
+
+def alive(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0]
+    except FileNotFoundError:
+        return False
+    return state != "Z"
+
+
+@pytest.mark.parametrize("nj", [1, 2])
+def test_what_the_work_raises_reaches_the_caller(nj: int):
+    with pytest.raises(UserError, match=r"item \d is bad"):
+        list(run_workers(make_failing, range(4), nj))
+
+
+def test_zero_processes_are_refused():
+    with pytest.raises(UserError, match="--nj 0"):
+        list(run_workers(make_failing, range(4), 0))
+
+
+def test_fingerprints_tell_values_apart():
+    facts = [{"a": 1}, {"a": 2}, {"b": 1}, {"a": [1]}, {"a": "1"}, {"a": None}, {"a": {"b": 1}}, {"a": Path("x")}]
+    prints = [fingerprint(**fact) for fact in facts]
+    assert len(set(prints)) == len(facts)
+    assert all(re.fullmatch("[0-9a-f]{64}", value) for value in prints)
+    assert fingerprint(a=1, b=2) == fingerprint(b=2, a=1)
+
+
+def test_the_documented_layout(tmp_path: Path, inputs):
+    (folder, *_) = run(inputs, tmp_path / "out", tmp_path / "log")
+    assert sorted(path.name for path in folder.iterdir()) == [chunks.FINGERPRINT, "out"]
