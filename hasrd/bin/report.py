@@ -1,0 +1,126 @@
+# Copyright 2026 The hasrd authors
+# Apache-2.0
+"""Make RESULTS.md and the HTML page from the score files of an experiment folder."""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+from pathlib import Path
+from typing import Sequence
+
+from hasrd.bin.options import str2bool
+from hasrd.data.atomic import write_text
+from hasrd.errors import UserError, run_main
+from hasrd.metrics.versions import commit
+from hasrd.report.audio import examples
+from hasrd.report.claims import claims
+from hasrd.report.collect import Results, collect
+from hasrd.report.machine import machine
+from hasrd.report.markdown import markdown
+from hasrd.report.page import page
+from hasrd.report.tables import codebook_tables, masked_tables, probe_tables, reconstruction_tables
+
+LEAD = (
+    "A speech tokenizer whose first stream of tokens says what was spoken and whose other streams "
+    "say how: hear them apart, and see what each is worth."
+)
+
+
+def get_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    )
+    parser.add_argument(
+        "--expdir",
+        type=Path,
+        nargs="+",
+        required=True,
+        help="scanned for scores/, history.json and audio",
+    )
+    parser.add_argument(
+        "--datadir",
+        type=Path,
+        default=Path("data"),
+        help="data directories of the test sets, for audio",
+    )
+    parser.add_argument(
+        "--test_sets",
+        nargs="*",
+        default=[],
+        help="sets that are shown as missing where nothing was scored",
+    )
+    parser.add_argument("--corpus", required=True, help="name of the corpus, for the title")
+    parser.add_argument(
+        "--single_speaker", type=str2bool, default=False, help="say that the corpus has one voice"
+    )
+    parser.add_argument("--command", default="./run.sh", help="command that is shown")
+    parser.add_argument("--num_examples", type=int, default=4, help="utterances to listen to")
+    parser.add_argument("--out_md", type=Path, help="RESULTS.md")
+    parser.add_argument("--out_html", type=Path, help="index.html")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    args = get_parser().parse_args(argv)
+    if args.out_md is None and args.out_html is None:
+        raise UserError("nothing to write: give --out_md or --out_html")
+    results = collect(args.expdir)
+    scored = sorted({found.score.test_set for found in results.scores})
+    test_sets = args.test_sets or scored
+    if not test_sets:
+        raise UserError(
+            f"{args.expdir[0]}: no score in it: run the scoring stage, or name the --test_sets"
+        )
+    title = f"Speech tokenizer on {args.corpus}"
+    facts = _facts(args, results)
+    judged = claims(results, test_sets)
+    tables = [
+        *reconstruction_tables(results, test_sets),
+        *probe_tables(results, test_sets),
+        *masked_tables(results, test_sets),
+        *codebook_tables(results, test_sets),
+    ]
+    if args.out_md:
+        write_text(args.out_md, markdown(title, facts, judged, tables))
+        print(f"{args.out_md}: {len(tables)} tables from {len(results.scores)} scores")
+    if args.out_html:
+        clips = examples(args.expdir, args.datadir, results, test_sets, args.num_examples)
+        html = page(title, LEAD, facts, judged, tables, clips, results)
+        write_text(args.out_html, html)
+        print(f"{args.out_html}: {len(html) / 1e6:.1f} MB, {len(clips)} utterances to listen to")
+
+
+def _facts(args: argparse.Namespace, results: Results) -> list[tuple[str, str]]:
+    """Return what was run, on what; no paths and no names of machines."""
+    versions: dict[str, str] = {}
+    for found in results.scores:
+        versions.update(found.score.versions)
+    scored_at = versions.pop("commit", "")
+    facts = [
+        ("Corpus", args.corpus + (", one voice" if args.single_speaker else "")),
+        ("Licence of the corpus", _licence(args.datadir)),
+        (
+            "Experiments",
+            ", ".join(sorted({found.experiment for found in results.scores})) or "missing",
+        ),
+        ("Command", args.command),
+        ("Date", datetime.date.today().isoformat()),
+        ("Commit", commit() or scored_at or "no checkout"),
+        ("Machine", machine()),
+        (
+            "Versions",
+            ", ".join(f"{name} {version}" for name, version in sorted(versions.items()))
+            or "missing",
+        ),
+    ]
+    return [fact for fact in facts if fact[1]]
+
+
+def _licence(datadir: Path) -> str:
+    path = datadir / "licence"
+    return " ".join(path.read_text(encoding="utf-8").split()) if path.is_file() else ""
+
+
+if __name__ == "__main__":
+    run_main(main)

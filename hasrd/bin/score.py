@@ -1,0 +1,145 @@
+# Copyright 2026 The hasrd authors
+# Apache-2.0
+"""Score one or several systems on a test set: one JSON and one table of utterances a measure.
+
+  mel, stft, speaker_similarity   --ref wav.scp --hyp wav.scp
+  mean_spectrum                   --ref wav.scp
+  cer, wer                        --ref text --hyp text
+  ctc_loss                        --ref text --losses utt2loss (CTC loss of an utterance, nats)
+  codebook, bitrate               --codes codes.scp --codebook_sizes --stream_names --frame_rate
+  masked_accuracy                 --masked masked.scp (int32 (T, 2): target, prediction)
+
+Several systems are scored against one reference with as many --system, --hyp and --out.
+What is up to date is skipped: a score file knows the content that it was made from.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Sequence
+
+from hasrd.errors import UserError, run_main
+from hasrd.metrics.scores import MEASURES
+from hasrd.metrics.scoring.job import Job
+
+# Measures that share one reading of the input, and the options that they need.
+GROUPS = {
+    ("mel", "stft", "speaker_similarity"): ("ref", "hyp"),
+    ("mean_spectrum",): ("ref",),
+    ("cer", "wer"): ("ref", "hyp"),
+    ("ctc_loss",): ("ref", "losses"),
+    ("codebook", "bitrate"): ("codes", "codebook_sizes", "stream_names", "frame_rate"),
+    ("masked_accuracy",): ("masked",),
+}
+
+
+def get_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "measures", type=_names, help=f"one or several, joined by commas: {', '.join(MEASURES)}"
+    )
+    parser.add_argument(
+        "--test_set", required=True, help="name of the test set, shown beside every number"
+    )
+    parser.add_argument(
+        "--system",
+        required=True,
+        nargs="+",
+        help="name of what is scored, such as combined or latent",
+    )
+    parser.add_argument(
+        "--out", required=True, nargs="+", type=Path, help="folder of the score files, one a system"
+    )
+    parser.add_argument("--ref", type=Path, help="references: wav.scp (audio measures) or text")
+    parser.add_argument(
+        "--hyp", type=Path, nargs="+", help="what is scored: wav.scp or text, one a system"
+    )
+    parser.add_argument("--losses", type=Path, help="lines 'utt loss'")
+    parser.add_argument("--codes", type=Path, help="scp file of int32 matrices (T, M)")
+    parser.add_argument(
+        "--codebook_sizes", type=_sizes, help="entries of each codebook, joined by commas"
+    )
+    parser.add_argument(
+        "--stream_names", type=_names, help="stream of each codebook, joined by commas"
+    )
+    parser.add_argument("--frame_rate", type=float, help="tokens a second")
+    parser.add_argument("--masked", type=Path, help="scp file of int32 matrices (T, 2)")
+    parser.add_argument("--nj", type=int, default=1, help="processes for audio measures")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    args = get_parser().parse_args(argv)
+    group = _group(args)
+    hypotheses = dict(zip(args.system, args.hyp or []))
+    jobs = [
+        Job(measure, system, args.test_set, out)
+        for system, out in zip(args.system, args.out)
+        for measure in args.measures
+    ]
+    # Imported here: audio measures take seconds to import, text measures do not need them.
+    if "mel" in group:
+        from hasrd.metrics.scoring.audio import score_audio
+
+        score_audio(jobs, args.ref, hypotheses, args.nj)
+    elif "cer" in group:
+        from hasrd.metrics.scoring.text import score_text
+
+        for system, hypothesis in hypotheses.items():
+            score_text([job for job in jobs if job.system == system], args.ref, hypothesis)
+    elif "mean_spectrum" in group:
+        from hasrd.metrics.scoring.audio import score_mean_spectrum
+
+        score_mean_spectrum(jobs[0], args.ref, args.nj)
+    elif "ctc_loss" in group:
+        from hasrd.metrics.scoring.text import score_ctc_loss
+
+        score_ctc_loss(jobs[0], args.ref, args.losses)
+    elif "codebook" in group:
+        from hasrd.metrics.scoring.tokens import score_codes
+
+        score_codes(jobs, args.codes, args.codebook_sizes, args.frame_rate, args.stream_names)
+    else:
+        from hasrd.metrics.scoring.tokens import score_masked
+
+        score_masked(jobs[0], args.masked)
+
+
+def _group(args: argparse.Namespace) -> tuple[str, ...]:
+    """Return the group of measures that is asked for; refuse what does not fit together."""
+    unknown = [measure for measure in args.measures if measure not in MEASURES]
+    if unknown:
+        raise UserError(f"unknown measure '{unknown[0]}': choose among {', '.join(MEASURES)}")
+    groups = [group for group in GROUPS if set(group) & set(args.measures)]
+    if len(groups) > 1:
+        raise UserError(
+            f"{groups[0][0]} and {groups[1][0]} need different input: score them in two calls"
+        )
+    missing = [option for option in GROUPS[groups[0]] if getattr(args, option) is None]
+    if missing:
+        raise UserError(f"{', '.join(args.measures)}: --{missing[0]} is needed")
+    several = "hyp" in GROUPS[groups[0]]
+    wanted = len(args.hyp) if several else 1
+    if not len(args.system) == len(args.out) == wanted:
+        raise UserError(
+            f"{len(args.system)} --system, {len(args.out)} --out and {wanted} "
+            f"input{'s' * (wanted > 1)}: give as many of each"
+        )
+    if len(set(args.system)) < len(args.system):
+        raise UserError("--system: one name stands there twice")
+    return groups[0]
+
+
+def _names(text: str) -> list[str]:
+    return list(filter(None, text.split(",")))
+
+
+def _sizes(text: str) -> list[int]:
+    return [int(size) for size in text.split(",")]
+
+
+if __name__ == "__main__":
+    run_main(main)

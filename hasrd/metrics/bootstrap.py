@@ -1,0 +1,93 @@
+# Copyright 2026 The hasrd authors
+# Apache-2.0
+"""Bootstrap intervals over utterances.
+
+Source: Efron and Tibshirani, An Introduction to the Bootstrap (1993), chapter 13 (percentile) and
+Davison and Hinkley, Bootstrap Methods and their Application (1997), section 5.2 (basic). Utterances
+are drawn with replacement, because they, not frames or words, are independent of each other.
+"""
+
+from __future__ import annotations
+
+from typing import Callable, Iterator
+
+import numpy as np
+
+RESAMPLES = 2000
+SEED = 0
+LEVEL = 0.95
+METHOD = f"percentile bootstrap over utterances, {RESAMPLES} resamples, seed {SEED}"
+# A statistic that is not a mean costs more a resample.
+BASIC_RESAMPLES = 200
+BASIC_METHOD = f"basic bootstrap over utterances, {BASIC_RESAMPLES} resamples, seed {SEED}"
+# Indices held at a time: bounds the memory, whatever the size of the test set.
+_BLOCK = 2_000_000
+
+
+def resamples(count: int, number: int = RESAMPLES, seed: int = SEED) -> Iterator[np.ndarray]:
+    """Yield blocks (R, count) of indices drawn with replacement; the same draw for every measure of
+    one test set.
+    """
+    generator = np.random.default_rng(seed)
+    block = max(1, _BLOCK // max(count, 1))
+    for start in range(0, number, block):
+        yield generator.integers(count, size=(min(block, number - start), count))
+
+
+def percentiles(statistics: np.ndarray, level: float = LEVEL) -> tuple[float, float]:
+    """Return the bounds that leave (1 - level) / 2 of `statistics` (R,) on either side."""
+    tail = 50.0 * (1.0 - level)
+    low, high = np.percentile(statistics, [tail, 100.0 - tail])
+    return float(low), float(high)
+
+
+def mean_interval(values: np.ndarray) -> tuple[float, float]:
+    """Return the 95% interval of the mean of `values` (n,), one value an utterance."""
+    values = np.asarray(values, dtype=np.float64)
+    return percentiles(np.concatenate([values[index].mean(1) for index in resamples(len(values))]))
+
+
+def ratio_interval(numerators: np.ndarray, denominators: np.ndarray) -> tuple[float, float]:
+    """Return the 95% interval of sum(numerators) / sum(denominators), each (n,), one pair an
+    utterance.
+
+    Raises:
+        ValueError: The denominators are all zero.
+    """
+    numerators = np.asarray(numerators, dtype=np.float64)
+    denominators = np.asarray(denominators, dtype=np.float64)
+    if not denominators.sum() > 0:
+        raise ValueError("the denominators are all zero")
+    ratios = []
+    for index in resamples(len(numerators)):
+        below = denominators[index].sum(1)
+        # A draw of nothing but empty references says nothing about the rate.
+        ratios.append(numerators[index].sum(1)[below > 0] / below[below > 0])
+    return percentiles(np.concatenate(ratios))
+
+
+def basic_interval(
+    count: int,
+    estimate: float,
+    statistic: Callable[[np.ndarray], float],
+    number: int = BASIC_RESAMPLES,
+) -> tuple[float, float]:
+    """Return the basic 95% interval of a biased statistic such as an entropy.
+
+    A resample repeats utterances, hence has a lower entropy than the set itself; the percentile
+    interval would lie below the estimate. The basic interval (2 estimate - percentile) corrects for
+    that.
+
+    Args:
+        count: Number of utterances.
+        estimate: The statistic of the set itself.
+        statistic: Weights (count,), how often each utterance was drawn, to the statistic.
+        number: Resamples.
+    """
+    drawn = [
+        statistic(np.bincount(row, minlength=count))
+        for block in resamples(count, number)
+        for row in block
+    ]
+    low, high = percentiles(np.asarray(drawn))
+    return 2 * estimate - high, 2 * estimate - low

@@ -1,0 +1,151 @@
+# Copyright 2026 The hasrd authors
+# Apache-2.0
+"""The score file: one measure of one system on one test set, and beside it a table of its
+utterances.
+
+`<measure>.json` holds the mean, its 95% interval, the count and the versions that made it;
+`<measure>.tsv` one line an utterance. Tables and figures are made from these alone.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Mapping, Sequence
+
+from hasrd.data.atomic import write_json, write_text
+from hasrd.errors import UserError
+
+
+@dataclass(frozen=True)
+class Measure:
+    """What is known of a measure before it is taken."""
+
+    label: str
+    unit: str
+    higher_is_better: bool
+    packages: tuple[str, ...] = ()
+
+
+MEASURES = {
+    "cer": Measure("CER", "%", False, ("jiwer",)),
+    "wer": Measure("WER", "%", False, ("jiwer",)),
+    "ctc_loss": Measure("CTC loss", "nats/char", False),
+    "mel": Measure("Mel distance", "", False, ("torch", "torchaudio")),
+    "stft": Measure("STFT distance", "", False, ("torch", "torchaudio")),
+    "speaker_similarity": Measure(
+        "Speaker similarity", "", True, ("resemblyzer", "torch", "librosa")
+    ),
+    "mean_spectrum": Measure("Mel distance", "", False, ("torch", "torchaudio")),
+    "codebook": Measure("Effective bitrate", "kbps", True),
+    "bitrate": Measure("Bitrate", "kbps", False),
+    "masked_accuracy": Measure("Masked accuracy", "%", True),
+}
+
+
+@dataclass(frozen=True)
+class Score:
+    """One measure of one system on one test set.
+
+    Attributes:
+        count: Utterances in `mean`.
+        ci95: Bootstrap interval over utterances.
+        details: How it was taken, what else it found; `fingerprint` of what it was taken from.
+    """
+
+    measure: str
+    system: str
+    test_set: str
+    mean: float
+    ci95: tuple[float, float]
+    count: int
+    unit: str
+    higher_is_better: bool
+    details: dict[str, Any] = field(default_factory=dict)
+    versions: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def label(self) -> str:
+        return MEASURES[self.measure].label if self.measure in MEASURES else self.measure
+
+
+def check_finite(values: Mapping[str, float], what: str) -> None:
+    """Raise UserError naming the first utterance whose value is NaN or infinite: none enters a mean
+    silently.
+    """
+    for utterance, value in values.items():
+        if not math.isfinite(value):
+            raise UserError(
+                f"{what}: utterance '{utterance}' gives {value}: "
+                "check its files, or leave it out of the set"
+            )
+
+
+def write_score(
+    folder: str | Path, score: Score, columns: Sequence[str], rows: Mapping[str, Sequence[Any]]
+) -> Path:
+    """Write `<measure>.tsv` (a header, then one line an utterance, sorted), then `<measure>.json`;
+    each atomically.
+    """
+    folder = Path(folder)
+    lines = ["\t".join(["utt", *columns])]
+    lines += ["\t".join([utterance, *map(_cell, rows[utterance])]) for utterance in sorted(rows)]
+    write_text(folder / f"{score.measure}.tsv", "\n".join(lines) + "\n")
+    path = folder / f"{score.measure}.json"
+    write_json(path, asdict(score))
+    return path
+
+
+def read_score(path: str | Path) -> Score:
+    """Read a score file.
+
+    Raises:
+        UserError: It is missing or not a score file; names it.
+    """
+    try:
+        content = json.loads(Path(path).read_text(encoding="utf-8"))
+        score = Score(**{**content, "ci95": tuple(map(float, content["ci95"]))})
+        whole = (
+            len(score.ci95) == 2
+            and all(map(math.isfinite, (score.mean, *score.ci95)))
+            and score.count > 0
+        )
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such score file") from None
+    except (ValueError, TypeError, KeyError) as error:
+        raise UserError(f"{path}: not a score file ({error}): remove it and score again") from None
+    if not whole:
+        raise UserError(
+            f"{path}: a score without a finite mean, interval and count: remove it and score again"
+        )
+    return score
+
+
+def read_rows(path: str | Path) -> dict[str, dict[str, str]]:
+    """Read the table of utterances beside the score file `path`: utterance to column to text; {} if
+    there is none.
+    """
+    table = Path(path).with_suffix(".tsv")
+    if not table.exists():
+        return {}
+    header, *lines = [line.split("\t") for line in table.read_text(encoding="utf-8").splitlines()]
+    return {line[0]: dict(zip(header[1:], line[1:])) for line in lines}
+
+
+def is_current(folder: str | Path, measure: str, fingerprint: str) -> bool:
+    """Say whether `folder` has a whole score of `measure` that was taken from what `fingerprint`
+    stands for.
+    """
+    path = Path(folder) / f"{measure}.json"
+    if not path.exists() or not path.with_suffix(".tsv").exists():
+        return False
+    try:
+        return read_score(path).details.get("fingerprint") == fingerprint
+    except UserError:
+        return False
+
+
+def _cell(value: Any) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else " ".join(str(value).split())

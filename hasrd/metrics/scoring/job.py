@@ -1,0 +1,133 @@
+# Copyright 2026 The hasrd authors
+# Apache-2.0
+"""What every kind of scoring shares: matching of utterances, fingerprints, and writing a score."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Mapping, Sequence
+
+import hasrd
+from hasrd.data.chunks import fingerprint
+from hasrd.errors import UserError
+from hasrd.metrics.bootstrap import METHOD, mean_interval, ratio_interval
+from hasrd.metrics.scores import MEASURES, Score, check_finite, is_current, write_score
+from hasrd.metrics.versions import versions
+
+
+@dataclass(frozen=True)
+class Job:
+    """One measure of one system on one test set, to be written into `out`."""
+
+    measure: str
+    system: str
+    test_set: str
+    out: Path
+
+    def fingerprint(self, **inputs: Any) -> str:
+        """Hash of the inputs' content and of what the score file says of itself; no paths, no
+        times.
+        """
+        names = {"measure": self.measure, "system": self.system, "test_set": self.test_set}
+        return fingerprint(**names, hasrd=hasrd.__version__, **inputs)
+
+    def current(self, print_: str) -> bool:
+        """Say (and print) whether the score is already there."""
+        if not is_current(self.out, self.measure, print_):
+            return False
+        print(f"{self.out / self.measure}.json: up to date, skipped")
+        return True
+
+    def write(
+        self,
+        mean: float,
+        ci95: tuple[float, float],
+        columns: Sequence[str],
+        rows: Mapping[str, Sequence[Any]],
+        print_: str,
+        **details: Any,
+    ) -> None:
+        """Write the score and say so."""
+        known = MEASURES[self.measure]
+        details = {"interval": METHOD, **details, "fingerprint": print_}
+        score = Score(
+            self.measure,
+            self.system,
+            self.test_set,
+            float(mean),
+            ci95,
+            len(rows),
+            known.unit,
+            known.higher_is_better,
+            details,
+            versions(("numpy", *known.packages)),
+        )
+        path = write_score(self.out, score, columns, rows)
+        unit = f" {known.unit}" if known.unit else ""
+        bounds = f"[{ci95[0]:.4g}, {ci95[1]:.4g}]"
+        print(f"{path}: {known.label} {mean:.4g}{unit} {bounds}, {len(rows)} utterances")
+
+    def write_mean(self, values: Mapping[str, float], print_: str, **details: Any) -> None:
+        """Write the mean of one value an utterance."""
+        check_finite(values, f"{self.measure} of {self.system} on {self.test_set}")
+        ordered = [values[utterance] for utterance in sorted(values)]
+        rows = {utterance: (value,) for utterance, value in values.items()}
+        self.write(
+            sum(ordered) / len(ordered), mean_interval(ordered), ("value",), rows, print_, **details
+        )
+
+    def write_ratio(
+        self,
+        mean: float,
+        numerators: Mapping[str, float],
+        denominators: Mapping[str, float],
+        columns: Sequence[str],
+        rows: Mapping[str, Sequence[Any]],
+        print_: str,
+        scale: float = 1.0,
+        **details: Any,
+    ) -> None:
+        """Write `mean` = scale * sum(numerators) / sum(denominators), one pair an utterance, with
+        its interval.
+        """
+        order = sorted(numerators)
+        low, high = ratio_interval(
+            [numerators[utt] for utt in order], [denominators[utt] for utt in order]
+        )
+        self.write(mean, (scale * low, scale * high), columns, rows, print_, **details)
+
+
+def match(
+    reference: Mapping[str, Any], other: Mapping[str, Any], reference_name: str, other_name: str
+) -> list[str]:
+    """Return the utterances, sorted, which both must hold.
+
+    Raises:
+        UserError: One is missing in either, or there is none at all.
+    """
+    for have, need, name, from_name in (
+        (other, reference, other_name, reference_name),
+        (reference, other, reference_name, other_name),
+    ):
+        missing = sorted(set(need) - set(have))
+        if missing:
+            more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+            raise UserError(
+                f"{name}: utterance '{missing[0]}'{more} of {from_name} is missing: "
+                "make it again or leave it out of both"
+            )
+    if not reference:
+        raise UserError(f"{reference_name}: no utterance in it")
+    return sorted(reference)
+
+
+def digest_files(files: Mapping[str, str]) -> str:
+    """Hash the content of audio files by utterance; a missing one is left to whoever reads it."""
+    digest = hashlib.sha256()
+    for utterance in sorted(files):
+        path = Path(files[utterance])
+        content = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "-"
+        digest.update(f"{utterance} {content}\n".encode())
+    return digest.hexdigest()

@@ -1,0 +1,99 @@
+# Copyright 2026 The hasrd authors
+# Apache-2.0
+"""CER, WER and CTC loss from Kaldi tables."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Sequence
+
+from hasrd.data.kaldi import read_table
+from hasrd.errors import UserError
+from hasrd.metrics import ctc_loss, error_rate
+from hasrd.metrics.scores import check_finite
+from hasrd.metrics.scoring.job import Job, match
+
+_COUNTERS = {"cer": error_rate.character_errors, "wer": error_rate.word_errors}
+
+
+def score_text(jobs: Sequence[Job], reference: Path, hypothesis: Path) -> None:
+    """Score the transcripts `hypothesis` against `reference` (Kaldi `text` files), a job for each
+    of cer, wer.
+    """
+    references = read_table(reference, may_be_empty=True)
+    hypotheses = read_table(hypothesis, may_be_empty=True)
+    utterances = match(references, hypotheses, str(reference), str(hypothesis))
+    for job in jobs:
+        print_ = job.fingerprint(references=references, hypotheses=hypotheses)
+        if job.current(print_):
+            continue
+        count = _COUNTERS[job.measure]
+        errors = {utt: count(references[utt], hypotheses[utt]) for utt in utterances}
+        # What both texts are goes into the table, so that a report can show it.
+        rows = {
+            utt: (
+                error.total,
+                error.length,
+                error.substitutions,
+                error.deletions,
+                error.insertions,
+                references[utt],
+                hypotheses[utt],
+            )
+            for utt, error in errors.items()
+        }
+        try:
+            rate = error_rate.error_rate(list(errors.values()))
+        except ValueError as error:
+            raise UserError(f"{reference}: {error}: there is nothing to score against") from None
+        job.write_ratio(
+            rate,
+            {utt: error.total for utt, error in errors.items()},
+            {utt: error.length for utt, error in errors.items()},
+            ("errors", "length", "substitutions", "deletions", "insertions", "ref", "hyp"),
+            rows,
+            print_,
+            scale=100.0,
+            source=error_rate.SOURCE,
+            substitutions=sum(error.substitutions for error in errors.values()),
+            deletions=sum(error.deletions for error in errors.values()),
+            insertions=sum(error.insertions for error in errors.values()),
+            reference_length=sum(error.length for error in errors.values()),
+        )
+
+
+def score_ctc_loss(job: Job, reference: Path, losses: Path) -> None:
+    """Score `losses` (lines "utt loss", the summed CTC loss of an utterance in nats) a character of
+    `reference`.
+    """
+    references = read_table(reference, may_be_empty=True)
+    table = read_table(losses)
+    print_ = job.fingerprint(references=references, losses=table)
+    if job.current(print_):
+        return
+    utterances = match(references, table, str(reference), str(losses))
+    values: dict[str, float] = {}
+    for number, (utterance, text) in enumerate(table.items(), start=1):
+        try:
+            values[utterance] = float(text)
+        except ValueError:
+            raise UserError(
+                f"{losses}:{number}: '{text}' is no number: write one loss an utterance"
+            ) from None
+    lengths = {utt: len(" ".join(references[utt].split())) for utt in utterances}
+    check_finite(values, str(losses))
+    try:
+        mean = ctc_loss.loss_per_character(
+            *zip(*((values[utt], lengths[utt]) for utt in utterances))
+        )
+    except ValueError as error:
+        raise UserError(f"{reference}: {error}: there is nothing to score against") from None
+    job.write_ratio(
+        mean,
+        values,
+        lengths,
+        ("loss", "characters"),
+        {utt: (values[utt], lengths[utt]) for utt in utterances},
+        print_,
+        source=ctc_loss.SOURCE,
+    )

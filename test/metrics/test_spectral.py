@@ -1,0 +1,180 @@
+# Copyright 2026 The hasrd authors
+# Apache-2.0
+import numpy as np
+import pytest
+import torch
+from scipy import signal
+
+from hasrd.errors import UserError
+from hasrd.metrics.level import FLOOR_LUFS, level, level_pair, loudness
+from hasrd.metrics.mean_spectrum import distance_to_constant, log_mels, mean_spectra, spectrum_sums
+from hasrd.metrics.spectral import cut_to_shorter, mel_distance, stft_distance
+
+RATE = 16000
+
+
+def noise(seconds=1.5, seed=0, scale=0.1):
+    generator = np.random.default_rng(seed)
+    wave = signal.lfilter([1.0], [1.0, -0.9], generator.standard_normal(int(seconds * RATE)))
+    envelope = 0.3 + np.sin(np.linspace(0, 9, len(wave))) ** 2
+    return torch.from_numpy((scale * wave * envelope).astype(np.float32))
+
+
+def numpy_stft(wave, window):
+    """Magnitudes (frames, bins), hop of a quarter window, reflected ends."""
+    padded = np.pad(wave, window // 2, mode="reflect")
+    taper = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(window) / window)
+    starts = range(0, len(padded) - window + 1, window // 4)
+    return np.abs(np.fft.rfft(np.stack([padded[s : s + window] for s in starts]) * taper))
+
+
+def slaney(hertz):
+    return np.where(
+        hertz < 1000,
+        hertz * 3 / 200,
+        15 + np.log(np.maximum(hertz, 1e-9) / 1000) * 27 / np.log(6.4),
+    )
+
+
+def numpy_mel(magnitudes, mels, window):
+    grid = np.linspace(0, RATE / 2, 800001)
+    edges = np.interp(np.linspace(0, slaney(np.array(RATE / 2)), mels + 2), slaney(grid), grid)
+    bins = np.linspace(0, RATE / 2, window // 2 + 1)
+    filters = np.stack(
+        [
+            np.interp(bins, edges[m : m + 3], [0, 1, 0], left=0, right=0)
+            * 2
+            / (edges[m + 2] - edges[m])
+            for m in range(mels)
+        ]
+    )
+    return magnitudes @ filters.T
+
+
+def test_stft_distance_against_numpy():
+    x, y = noise(seed=0), noise(seed=1)
+    expected = 0.0
+    for window in (2048, 512):
+        a, b = (numpy_stft(wave.double().numpy(), window) for wave in (x, y))
+        expected += np.abs(
+            np.log10(np.maximum(a, 1e-5) ** 2) - np.log10(np.maximum(b, 1e-5) ** 2)
+        ).mean()
+        expected += np.abs(a - b).mean()
+    assert stft_distance(x, y) == pytest.approx(expected, rel=1e-4)
+
+
+def test_mel_distance_against_numpy():
+    x, y = noise(seed=0), noise(seed=1)
+    expected = 0.0
+    for window, mels in zip((32, 64, 128, 256, 512, 1024, 2048), (5, 10, 20, 40, 80, 160, 320)):
+        a, b = (
+            numpy_mel(numpy_stft(wave.double().numpy(), window), mels, window) for wave in (x, y)
+        )
+        expected += np.abs(np.log10(np.maximum(a, 1e-5)) - np.log10(np.maximum(b, 1e-5))).mean()
+    assert mel_distance(x, y) == pytest.approx(expected, rel=1e-3)
+
+
+def bs1770(wave):
+    """ITU-R BS.1770-4 from its text: K weighting for any rate, blocks of 0.4 s, two gates."""
+
+    def shelf():
+        gain, q, corner = 3.999843853973347, 0.7071752369554196, 1681.974450955533
+        k, high = np.tan(np.pi * corner / RATE), 10 ** (gain / 20)
+        band, a0 = high**0.4996667741545416, 1 + k / q + k * k
+        b = [high + band * k / q + k * k, 2 * (k * k - high), high - band * k / q + k * k]
+        return np.array(b) / a0, [1, 2 * (k * k - 1) / a0, (1 - k / q + k * k) / a0]
+
+    def highpass():
+        q, corner = 0.5003270373238773, 38.13547087602444
+        k = np.tan(np.pi * corner / RATE)
+        a0 = 1 + k / q + k * k
+        return [1, -2, 1], [1, 2 * (k * k - 1) / a0, (1 - k / q + k * k) / a0]
+
+    for numerator, denominator in (shelf(), highpass()):
+        wave = signal.lfilter(numerator, denominator, wave)
+    energy = np.array([np.mean(wave[s : s + 6400] ** 2) for s in range(0, len(wave) - 6399, 1600)])
+    loud = -0.691 + 10 * np.log10(energy)
+    kept = energy[loud > -70]
+    threshold = -0.691 + 10 * np.log10(kept.mean()) - 10
+    return -0.691 + 10 * np.log10(energy[(loud > -70) & (loud > threshold)].mean())
+
+
+def test_loudness_against_the_standard():
+    # The standard's own check: a full-scale sine of 997 Hz in one channel is at -3.01 LKFS.
+    sine = torch.sin(2 * torch.pi * 997 * torch.arange(3 * RATE) / RATE)
+    assert loudness(sine, RATE) == pytest.approx(-3.01, abs=0.1)
+    for scale in (0.01, 0.1, 10.0):
+        wave = noise(3.0, scale=scale)
+        assert loudness(wave, RATE) == pytest.approx(bs1770(wave.double().numpy()), abs=0.15)
+
+
+def test_loudness_gates_pauses():
+    wave = noise(3.0)
+    paused = torch.cat([wave, 1e-3 * noise(6.0, 1)])
+    assert loudness(paused, RATE) == pytest.approx(loudness(wave, RATE), abs=0.3)
+    assert loudness(paused, RATE) == pytest.approx(bs1770(paused.double().numpy()), abs=0.15)
+
+
+def test_level_pair_is_dacs():
+    reference, estimate = level_pair(noise(3.0, scale=0.01), noise(3.0, 1, scale=0.2), RATE)
+    assert reference.abs().max() <= 1.0
+    assert -20 < loudness(reference, RATE) <= -15.99
+    assert loudness(estimate, RATE) == pytest.approx(loudness(reference, RATE), abs=0.05)
+    spiky = noise(3.0)
+    spiky[20000] = 8.0
+    assert level(spiky, RATE).abs().max() == pytest.approx(1.0)
+
+
+def test_distance_does_not_depend_on_either_level():
+    x, y = noise(2.0), noise(2.0, 1)
+    expected = mel_distance(*level_pair(x, y, RATE))
+    assert mel_distance(*level_pair(0.3 * x, 1.7 * y, RATE)) == pytest.approx(expected, rel=1e-3)
+
+
+def test_silence_gives_a_number():
+    silence = torch.zeros(8000)
+    assert loudness(silence, RATE) == FLOOR_LUFS
+    pairs = [(silence, silence), (noise(0.5), silence), (silence, noise(0.5))]
+    values = [
+        distance(*level_pair(*pair, RATE))
+        for pair in pairs
+        for distance in (mel_distance, stft_distance)
+    ]
+    assert all(np.isfinite(values)) and values[:2] == [0.0, 0.0] and min(values[2:]) > 1
+
+
+def test_shortest_clip():
+    x, y = level_pair(noise(0.049), noise(0.049, 1), RATE)
+    assert x.shape == (784,) and 0 < mel_distance(x, y) < 20
+
+
+def test_lengths():
+    x, y = cut_to_shorter(noise(1.0), noise(1.0)[:-512])
+    assert x.shape == y.shape == (15488,)
+    with pytest.raises(UserError, match="16000 samples and the output 15487"):
+        cut_to_shorter(noise(1.0), noise(1.0)[:-513])
+    with pytest.raises(UserError, match="no samples"):
+        cut_to_shorter(torch.zeros(3), torch.zeros(0))
+
+
+def test_mean_spectrum_is_the_mean_over_all_frames():
+    waves = [noise(1.0), noise(2.0, 1)]
+    mels = [log_mels(wave) for wave in waves]
+    constants = mean_spectra([spectrum_sums(mel) for mel in mels])
+    for scale, constant in enumerate(constants):
+        frames = np.concatenate([mel[scale].numpy() for mel in mels], axis=1)
+        np.testing.assert_allclose(constant.numpy(), frames.mean(1), rtol=1e-9)
+    expected = sum(
+        np.abs(m.numpy() - c.numpy()[:, None]).mean() for m, c in zip(mels[0], constants)
+    )
+    assert distance_to_constant(mels[0], constants) == pytest.approx(expected)
+
+
+def test_mean_spectrum_agrees_with_mel_distance():
+    # Against a signal whose every frame is its mean, the two measures are the same one.
+    wave = noise(1.0)
+    mels = log_mels(wave)
+    zeros = [torch.full((mel.shape[0],), -5.0, dtype=torch.float64) for mel in mels]
+    assert distance_to_constant(mels, zeros) == pytest.approx(
+        mel_distance(wave, torch.zeros_like(wave)), rel=1e-4
+    )

@@ -1,0 +1,159 @@
+# Copyright 2026 The hasrd authors
+# Apache-2.0
+import base64
+import io
+import re
+import shutil
+from html.parser import HTMLParser
+
+import pytest
+import soundfile
+
+from hasrd.bin.report import main
+from hasrd.errors import UserError
+
+VOID = {"meta", "link", "br", "img"}
+
+
+class Checker(HTMLParser):
+    """Collects what must hold of a page: balanced tags, unique ids, links and media."""
+
+    def __init__(self):
+        super().__init__()
+        self.open, self.ids, self.links, self.media, self.text = [], [], [], [], []
+
+    def handle_starttag(self, tag, attributes):
+        attributes = dict(attributes)
+        if tag not in VOID:
+            self.open.append(tag)
+        self.ids += [attributes["id"]] if "id" in attributes else []
+        self.links += [attributes[name] for name in ("href", "xlink:href") if name in attributes]
+        self.media += [(tag, attributes)] if "src" in attributes else []
+        assert tag != "img" or attributes.get("alt")
+
+    def handle_startendtag(self, tag, attributes):
+        self.handle_starttag(tag, attributes)
+        if tag not in VOID:
+            self.open.pop()
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text.append(data)
+
+
+def report(root, *options):
+    md, html = root / "RESULTS.md", root / "report" / "index.html"
+    main(
+        [
+            "--expdir",
+            str(root / "exp"),
+            "--datadir",
+            str(root / "data"),
+            "--corpus",
+            "tones",
+            "--single_speaker",
+            "true",
+            "--out_md",
+            str(md),
+            "--out_html",
+            str(html),
+            *options,
+        ]
+    )
+    checker = Checker()
+    checker.feed(html.read_text())
+    assert not checker.open
+    return md.read_text(), html.read_text(), checker
+
+
+@pytest.fixture(scope="module")
+def made(scored, tmp_path_factory):
+    root = tmp_path_factory.mktemp("made") / "root"
+    shutil.copytree(scored, root)
+    return root, *report(root, "--num_examples", "3")
+
+
+def test_page_is_one_file(made):
+    _, _, html, checker = made
+    assert len(set(checker.ids)) == len(checker.ids)
+    assert all(link.startswith(("#", "data:")) for link in checker.links)
+    assert all(attributes["src"].startswith("data:") for _, attributes in checker.media)
+    assert not re.search(r"https?://(?!www\.w3\.org)", html)
+    assert len(html) < 10e6
+
+
+def test_internal_links_lead_somewhere(made):
+    checker = made[3]
+    assert {link[1:] for link in checker.links if link.startswith("#")} <= set(checker.ids)
+
+
+def test_audio_is_what_was_decoded(made):
+    root, _, _, checker = made
+    players = [attributes for tag, attributes in checker.media if tag == "audio"]
+    assert len(players) == 3 * 4
+    decoded = [
+        f"exp/codec_small/decode/test/{version}" for version in ("combined", "semantic", "acoustic")
+    ]
+    for player, version in zip(players, ["data/test", *decoded]):
+        wave, rate = soundfile.read(io.BytesIO(base64.b64decode(player["src"].split(",")[1])))
+        expected, _ = soundfile.read(root / version / "utt0.wav")
+        assert rate == 16000 and (wave == expected).all()
+
+
+def test_texts_are_escaped_and_shown(made):
+    _, md, html, checker = made
+    assert "<enter>" not in html and any('<enter> & "go"' in text for text in checker.text)
+    assert any("one voice" in text for text in checker.text) and "CC BY 4.0" in md
+    for section in ("Reconstruction", "CTC probes", "Masked prediction", "Codebooks"):
+        assert f"## {section}: test" in md and section in html
+    assert "missing" in md and html.count("<svg") == 4
+
+
+def test_no_path_of_this_machine(made):
+    root, md, html, _ = made
+    assert str(root) not in md + html and "/tmp" not in md and str(root.parent) not in html
+
+
+def test_markdown_tables_have_as_many_cells_as_columns(made):
+    blocks = [block.splitlines() for block in made[1].split("\n\n") if block.startswith("|")]
+    assert len(blocks) == 5
+    for block in blocks:
+        assert len({len(re.findall(r"(?<!\\)\|", line)) for line in block}) == 1
+
+
+def test_missing_audio_and_trainings_are_shown(exp):
+    shutil.rmtree(exp / "exp/codec_small/decode/test/semantic")
+    (exp / "exp/ssl_small/history.json").unlink()
+    _, html, _ = report(exp)
+    assert (
+        "training curves: missing" in html
+        and html.count('<span class="missing">missing</span>') >= 4
+    )
+    shutil.rmtree(exp / "exp/codec_small/decode")
+    _, html, _ = report(exp)
+    assert "no decoded audio was found" in html
+
+
+def test_no_score_at_all(tmp_path):
+    (tmp_path / "exp").mkdir()
+    with pytest.raises(UserError, match="no score"):
+        main(
+            ["--expdir", str(tmp_path / "exp"), "--corpus", "x", "--out_md", str(tmp_path / "R.md")]
+        )
+    main(
+        [
+            "--expdir",
+            str(tmp_path / "exp"),
+            "--corpus",
+            "x",
+            "--out_md",
+            str(tmp_path / "R.md"),
+            "--test_sets",
+            "test",
+        ]
+    )
+    assert "## Reconstruction: test" in (tmp_path / "R.md").read_text()
+    with pytest.raises(UserError, match="nothing to write"):
+        main(["--expdir", str(tmp_path / "exp"), "--corpus", "x"])
