@@ -16,6 +16,7 @@ What is up to date is skipped: a score file knows the content that it was made f
 from __future__ import annotations
 
 import argparse
+import json
 from pathlib import Path
 from typing import Sequence
 
@@ -73,6 +74,8 @@ def get_parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> None:
     args = get_parser().parse_args(argv)
+    if args.tokens_info is not None:
+        _read_tokens_info(args)
     group = _group(args)
     hypotheses = dict(zip(args.system, args.hyp or []))
     jobs = [
@@ -131,6 +134,15 @@ def _group(args: argparse.Namespace) -> tuple[str, ...]:
     if len(set(args.system)) < len(args.system):
         raise UserError("--system: one name stands there twice")
     return groups[0]
+
+
+def _read_tokens_info(args: argparse.Namespace) -> None:
+    try:
+        facts = json.loads(args.tokens_info.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{args.tokens_info}: can't be read ({error}): run stage 6 again") from None
+    for name in ("codebook_sizes", "stream_names", "frame_rate"):
+        setattr(args, name, facts[name])
 
 
 def _names(text: str) -> list[str]:

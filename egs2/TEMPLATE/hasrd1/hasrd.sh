@@ -1,0 +1,419 @@
+#!/usr/bin/env bash
+# Copyright 2026 The hasrd authors
+# Apache-2.0
+# The recipe: from a corpus to a trained and scored speech tokenizer, in eight stages.
+set -euo pipefail
+
+log() { echo "$(date '+%H:%M:%S') $*"; }
+fail() { echo "error: $*" >&2; exit 1; }
+
+# General
+stage=1
+stop_stage=8
+skip_data_prep=false
+skip_train=false
+skip_eval=false
+ngpu=0
+num_nodes=1
+nj=
+inference_nj=
+gpu_inference=false
+num_threads=
+python=${HASRD_PYTHON:-python}
+datadir=data
+dumpdir=dump
+expdir=exp
+
+# Data
+corpus=
+local_data_opts=
+train_set=train
+valid_set=valid
+test_sets=test
+single_speaker=false
+feats_type=fbank
+feats_compression=none
+
+# Stage 3: pre-training
+ssl_tag=
+ssl_config=conf/train_ssl.yaml
+ssl_args=
+inference_ssl_model=valid.loss.best.pth
+
+# Stage 4: semantic tokens
+semantic_layer=auto
+layer_probe_config=conf/train_layer_probe.yaml
+kmeans_train_set=
+kmeans_portion=0.1
+num_clusters=1024
+kmeans_max_memory_gb=4
+
+# Stage 5: codec
+codec_tag=
+codec_config=conf/train_codec.yaml
+codec_args=
+inference_codec_model=valid.mel_distance.best.pth
+
+# Stage 7: probes
+probe_config=conf/train_probe.yaml
+probe_args=
+probe_train_set=
+probes="log_mel latent latent_shuffled tokens_semantic tokens_acoustic tokens_all"
+inference_probe_model=valid.loss.best.pth
+
+# Stage 8: scores and report
+num_examples=4
+
+help_message=$(cat <<HELP
+Usage: $0 [--stage <n>] [--stop_stage <n>] [--<option> <value> ...]
+
+Stages
+  1  data preparation               5  codec training
+  2  log-mel features, statistics   6  tokens and resynthesised speech of the test sets
+  3  SSL pre-training (BEST-RQ)     7  CTC probes
+  4  semantic layer, k-means        8  scores and report
+A stage that was interrupted goes on from there when it is started again; what is done already is skipped and said so.
+
+General
+  --stage, --stop_stage     first and last stage (default: ${stage}, ${stop_stage})
+  --skip_data_prep          leave out stages 1 and 2 (default: ${skip_data_prep})
+  --skip_train              leave out stages 3 to 5 (default: ${skip_train})
+  --skip_eval               leave out stages 6 to 8 (default: ${skip_eval})
+  --ngpu                    GPUs a node for training; 0 trains on the CPU (default: ${ngpu})
+  --num_nodes               nodes for training, through Slurm (default: ${num_nodes})
+  --nj                      processes for data and features (default: the number of cores)
+  --inference_nj            processes for tokens, latents and scores (default: --nj)
+  --gpu_inference           compute tokens and latents on a GPU (default: ${gpu_inference})
+  --num_threads             CPU threads of a training (default: the number of cores without GPU)
+  --python                  Python interpreter (default: ${python}, of the installed environment)
+  --datadir, --dumpdir, --expdir
+                            folders for data directories, features, experiments (default: ${datadir}, ${dumpdir}, ${expdir})
+Data
+  --corpus                  name of the corpus, for the report (default: the recipe's folder)
+  --local_data_opts         options for local/data.sh
+  --train_set, --valid_set, --test_sets
+                            data directories (default: ${train_set}, ${valid_set}, "${test_sets}")
+  --single_speaker          the corpus has one voice, in all sets (default: ${single_speaker})
+  --feats_type              fbank: stage 2 stores log-mel features; raw: computed on the fly (default: ${feats_type})
+  --feats_compression       none: float32; 3: Kaldi's 16 bit, half the size (default: ${feats_compression})
+Stage 3
+  --ssl_config, --ssl_args  configuration, and options that override it (default: ${ssl_config})
+  --ssl_tag                 name of the experiment (default: made of the configuration)
+  --inference_ssl_model     weights that go on to stage 4 (default: ${inference_ssl_model})
+Stage 4
+  --semantic_layer          number of a layer, or auto: what a CTC probe over all layers weighs most (default: ${semantic_layer})
+  --layer_probe_config      configuration of that probe (default: ${layer_probe_config})
+  --kmeans_train_set        data directory for k-means and the layer probe (default: --train_set)
+  --kmeans_portion          share of its utterances for k-means (default: ${kmeans_portion})
+  --num_clusters            number of semantic tokens (default: ${num_clusters})
+  --kmeans_max_memory_gb    bound of the memory for latents, whatever the corpus (default: ${kmeans_max_memory_gb})
+Stage 5
+  --codec_config, --codec_args
+                            configuration, and options that override it (default: ${codec_config}); one that has an encoder of
+                            its own (DAC, DAC+fbank) needs no stages 3 and 4
+  --codec_tag               name of the experiment (default: made of the configuration)
+  --inference_codec_model   weights for stages 6 and 7 (default: ${inference_codec_model})
+Stage 7
+  --probe_config, --probe_args
+                            configuration, and options that override it (default: ${probe_config})
+  --probe_train_set         data directory for the probes (default: --train_set)
+  --probes                  what is probed (default: "${probes}")
+  --inference_probe_model   weights to decode with (default: ${inference_probe_model})
+Stage 8
+  --num_examples            utterances to listen to in the report (default: ${num_examples})
+HELP
+)
+
+. utils/parse_options.sh
+[ $# -eq 0 ] || fail "'$1' is not an option: see $0 --help"
+. ./path.sh
+. ./cmd.sh
+
+cores=$(nproc)
+nj=${nj:-${cores}}
+inference_nj=${inference_nj:-${nj}}
+if [ "${ngpu}" -eq 0 ]; then num_threads=${num_threads:-${cores}}; else num_threads=${num_threads:-4}; fi
+corpus=${corpus:-$(basename "$(dirname "${PWD}")")}
+kmeans_train_set=${kmeans_train_set:-${train_set}}
+probe_train_set=${probe_train_set:-${train_set}}
+if "${gpu_inference}"; then inference_ngpu=1; else inference_ngpu=0; fi
+if "${skip_data_prep}" && [ "${stage}" -lt 3 ]; then stage=3; fi
+if "${skip_eval}" && [ "${stop_stage}" -gt 5 ]; then stop_stage=5; fi
+case "${feats_type}" in
+    fbank | raw) ;;
+    *) fail "--feats_type ${feats_type}: choose fbank or raw" ;;
+esac
+for config in "${ssl_config}" "${codec_config}" "${probe_config}"; do
+    [ -f "${config}" ] || fail "${config}: no such configuration"
+done
+# Every data directory once, whatever its roles.
+all_sets=$(printf '%s\n' ${train_set} ${valid_set} ${test_sets} ${kmeans_train_set} ${probe_train_set} | awk '!seen[$0]++')
+
+runs() { [ "${stage}" -le "$1" ] && [ "${stop_stage}" -ge "$1" ]; }
+trains() { runs "$1" && ! "${skip_train}"; }
+needs() { [ -e "$1" ] || fail "$1 is missing: run stage $2 first"; }
+
+# train <log> <entry point> <options...>: one process, or ESPnet's launcher for several GPUs or nodes.
+train() {
+    local log=$1 entry=$2
+    shift 2
+    if [ "${ngpu}" -gt 1 ] || [ "${num_nodes}" -gt 1 ]; then
+        ${python} -m espnet2.bin.launch --cmd "${cuda_cmd} --name $(basename "$(dirname "${log}")")" --log "${log}" \
+            --ngpu "${ngpu}" --num_nodes "${num_nodes}" --init_file_prefix "$(dirname "${log}")/.dist_init_" \
+            --multiprocessing_distributed true -- ${python} -m "${entry}" "$@"
+    else
+        ${cuda_cmd} --gpu "${ngpu}" --num_threads "${num_threads}" "${log}" ${python} -m "${entry}" --ngpu "${ngpu}" "$@"
+    fi
+}
+
+# An experiment's folder is named after its configuration: a changed one trains in a folder of its own.
+name_of() { ${python} -m hasrd.bin.exp_name "$@"; }
+ssl_exp=${expdir}/ssl_${ssl_tag:-$(name_of --config "${ssl_config}" --args "${ssl_args}" --salt "${train_set} ${feats_type}")}
+encoder_file=${ssl_exp}/encoder.safetensors
+# A codec whose configuration names an encoder trains it; any other stands on stage 3's, frozen.
+frozen_encoder=true
+if grep -q '^encoder:' "${codec_config}"; then frozen_encoder=false; fi
+
+if runs 1 && ! "${skip_data_prep}"; then
+    log "Stage 1: data preparation"
+    # shellcheck disable=SC2086
+    local/data.sh ${local_data_opts}
+    # shellcheck disable=SC2086
+    ${python} -m hasrd.bin.validate_data $(printf "${datadir}/%s " ${all_sets}) \
+        --single_speaker "${single_speaker}" --check_audio true --nj "${nj}"
+fi
+
+for set in ${all_sets}; do needs "${datadir}/${set}/wav.scp" 1; done
+
+if runs 2 && ! "${skip_data_prep}"; then
+    if [ "${feats_type}" = fbank ]; then
+        log "Stage 2: log-mel features and statistics"
+        for set in ${all_sets}; do
+            ${train_cmd} --num_threads "${nj}" "${dumpdir}/fbank/${set}/dump.log" ${python} -m hasrd.bin.dump_feats \
+                --data "${datadir}/${set}" --dump "${dumpdir}/fbank/${set}" --nj "${nj}" \
+                --compression_method "${feats_compression}"
+            awk '{print $1, $2 ",80"}' "${dumpdir}/fbank/${set}/utt2num_frames" >"${dumpdir}/fbank/${set}/speech_shape"
+        done
+    else
+        log "Stage 2: skipped, --feats_type raw computes log-mel on the fly"
+    fi
+fi
+
+# What a training reads: log-mel features, or waves.
+inputs() { # $1: set
+    if [ "${feats_type}" = fbank ]; then
+        echo "${dumpdir}/fbank/$1/feats.scp,speech,kaldi_ark"
+    else
+        echo "${datadir}/$1/wav.scp,speech,sound"
+    fi
+}
+shapes() { # $1: set
+    if [ "${feats_type}" = fbank ]; then echo "${dumpdir}/fbank/$1/speech_shape"; else echo "${datadir}/$1/utt2num_samples"; fi
+}
+
+if trains 3 && "${frozen_encoder}"; then
+    log "Stage 3: SSL pre-training, ${ssl_exp}"
+    needs "$(shapes "${train_set}")" 2
+    opts=
+    if [ "${feats_type}" = fbank ]; then opts="--input_size 80"; fi
+    if grep -q '^normalize: *global' "${ssl_config}"; then
+        needs "${dumpdir}/fbank/${train_set}/cmvn.npz" 2
+        opts+=" --global_stats ${dumpdir}/fbank/${train_set}/cmvn.npz"
+    fi
+    # shellcheck disable=SC2086
+    train "${ssl_exp}/train.log" hasrd.bin.ssl_train --config "${ssl_config}" ${opts} \
+        --train_data_path_and_name_and_type "$(inputs "${train_set}")" --train_shape_file "$(shapes "${train_set}")" \
+        --valid_data_path_and_name_and_type "$(inputs "${valid_set}")" --valid_shape_file "$(shapes "${valid_set}")" \
+        --output_dir "${ssl_exp}" ${ssl_args}
+    ${train_cmd} "${ssl_exp}/export.log" ${python} -m hasrd.bin.export_encoder --exp_dir "${ssl_exp}" \
+        --model_file "${inference_ssl_model}" --out "${encoder_file}"
+    ${train_cmd} "${ssl_exp}/masked/${valid_set}/masked.log" ${python} -m hasrd.bin.masked_prediction --exp_dir "${ssl_exp}" \
+        --model_file "${inference_ssl_model}" --data "${datadir}/${valid_set}" --out "${ssl_exp}/masked/${valid_set}"
+    ${python} -m hasrd.bin.score masked_accuracy --test_set "${valid_set}" --system ssl \
+        --masked "${ssl_exp}/masked/${valid_set}/masked.scp" --out "${ssl_exp}/scores/${valid_set}"
+fi
+
+# The characters that probes write.
+token_list=${dumpdir}/char_${probe_train_set}/tokens.txt
+make_token_list() {
+    ${python} -m hasrd.bin.token_list --text "${datadir}/${probe_train_set}/text" --out "${token_list}"
+}
+
+# The layer probe is an experiment of its own: it depends on the encoder and on its configuration.
+layer_exp=
+semantic_exp=
+find_semantic() {
+    needs "${encoder_file}" 3
+    local encoder_hash layer=${semantic_layer}
+    encoder_hash=$(sha256sum "${encoder_file}" | cut -c1-16)
+    if [ "${semantic_layer}" = auto ]; then
+        layer_exp=${expdir}/layer_$(name_of --config "${layer_probe_config}" --salt "${encoder_hash} ${kmeans_train_set}")
+        if [ ! -f "${layer_exp}/layer" ]; then return; fi
+        layer=$(cat "${layer_exp}/layer")
+    fi
+    semantic_exp=${expdir}/kmeans_layer${layer}_k${num_clusters}_portion${kmeans_portion}_${encoder_hash:0:8}
+    chosen_layer=${layer}
+}
+
+if trains 4 && "${frozen_encoder}"; then
+    find_semantic
+    if [ "${semantic_layer}" = auto ] && [ ! -f "${layer_exp}/layer" ]; then
+        log "Stage 4: choosing the semantic layer, ${layer_exp}"
+        make_token_list
+        train "${layer_exp}/train.log" hasrd.bin.asr_train --config "${layer_probe_config}" \
+            --token_type char --token_list "${token_list}" \
+            --frontend upstream --frontend_conf encoder_file="${encoder_file}" \
+            --train_data_path_and_name_and_type "${datadir}/${kmeans_train_set}/wav.scp,speech,sound" \
+            --train_data_path_and_name_and_type "${datadir}/${kmeans_train_set}/text,text,text" \
+            --train_shape_file "${datadir}/${kmeans_train_set}/utt2num_samples" \
+            --valid_data_path_and_name_and_type "${datadir}/${valid_set}/wav.scp,speech,sound" \
+            --valid_data_path_and_name_and_type "${datadir}/${valid_set}/text,text,text" \
+            --valid_shape_file "${datadir}/${valid_set}/utt2num_samples" \
+            --output_dir "${layer_exp}"
+        ${python} -m hasrd.bin.choose_layer --probe_dir "${layer_exp}" --model_file "${inference_probe_model}"
+        find_semantic
+    elif [ "${semantic_layer}" = auto ]; then
+        log "Stage 4: semantic layer ${chosen_layer}, chosen before (${layer_exp})"
+    fi
+    log "Stage 4: k-means on layer ${chosen_layer}, ${semantic_exp}"
+    ${train_cmd} --gpu "${inference_ngpu}" --num_threads "${num_threads}" "${semantic_exp}/kmeans.log" \
+        ${python} -m hasrd.bin.kmeans --encoder_file "${encoder_file}" --data "${datadir}/${kmeans_train_set}" \
+        --layer "${chosen_layer}" --num_clusters "${num_clusters}" --portion "${kmeans_portion}" \
+        --max_memory_gb "${kmeans_max_memory_gb}" --nj "${nj}" --ngpu "${inference_ngpu}" --out "${semantic_exp}/kmeans.npz"
+    for set in ${all_sets}; do
+        ${train_cmd} --gpu "${inference_ngpu}" "${semantic_exp}/tokens/${set}/tokens.log" ${python} -m hasrd.bin.semantic_tokens \
+            --encoder_file "${encoder_file}" --kmeans_file "${semantic_exp}/kmeans.npz" --data "${datadir}/${set}" \
+            --nj "${inference_nj}" --ngpu "${inference_ngpu}" --out "${semantic_exp}/tokens/${set}"
+    done
+fi
+
+if [ "${stop_stage}" -ge 5 ]; then
+    codec_opts=
+    codec_salt="${train_set}"
+    if "${frozen_encoder}"; then
+        find_semantic
+        needs "${semantic_exp:-${layer_exp}}/kmeans.npz" 4
+        codec_opts="--encoder_file ${encoder_file} --kmeans_file ${semantic_exp}/kmeans.npz"
+        codec_salt+=" $(sha256sum "${encoder_file}" "${semantic_exp}/kmeans.npz" | cut -d' ' -f1 | tr '\n' ' ')"
+    fi
+    codec_exp=${expdir}/codec_${codec_tag:-$(name_of --config "${codec_config}" --args "${codec_args}" --salt "${codec_salt}")}
+fi
+
+if trains 5; then
+    log "Stage 5: codec training, ${codec_exp}"
+    # shellcheck disable=SC2086
+    train "${codec_exp}/train.log" hasrd.bin.codec_train --config "${codec_config}" ${codec_opts} \
+        --train_data_path_and_name_and_type "${datadir}/${train_set}/wav.scp,audio,sound" \
+        --train_shape_file "${datadir}/${train_set}/utt2num_samples" \
+        --valid_data_path_and_name_and_type "${datadir}/${valid_set}/wav.scp,audio,sound" \
+        --valid_shape_file "${datadir}/${valid_set}/utt2num_samples" \
+        --output_dir "${codec_exp}" ${codec_args}
+fi
+
+if [ "${stop_stage}" -ge 6 ]; then needs "${codec_exp}/${inference_codec_model}" 5; fi
+
+if runs 6; then
+    log "Stage 6: tokens and resynthesised speech of ${test_sets}"
+    for set in ${test_sets}; do
+        ${decode_cmd} --gpu "${inference_ngpu}" "${codec_exp}/tokens/${set}/tokenize.log" ${python} -m hasrd.bin.tokenize \
+            --exp_dir "${codec_exp}" --model_file "${inference_codec_model}" --data "${datadir}/${set}" \
+            --nj "${inference_nj}" --ngpu "${inference_ngpu}" --out "${codec_exp}/tokens/${set}"
+    done
+fi
+
+# A probe depends on the codec that it reads (log-mel on none) and on its own configuration.
+latents=${codec_exp:-}/probe_inputs
+probe_dir() { # $1: probe
+    local name
+    name=$(name_of --config "${probe_config}" --args "${probe_args}" --salt "${probe_train_set}")
+    if [ "$1" = log_mel ]; then echo "${expdir}/probe_log_mel_${name}"; else echo "${codec_exp}/probe_$1_${name}"; fi
+}
+probe_scp() { # $1: probe, $2: set
+    case "$1" in
+        log_mel) echo "${dumpdir}/fbank/$2/feats" ;;
+        latent | latent_shuffled) echo "${latents}/$2/latent" ;;
+        tokens_all) echo "${latents}/$2/tokens" ;;
+        tokens_*) echo "${latents}/$2/${1#tokens_}" ;;
+        *) fail "--probes: unknown probe '$1': see $0 --help" ;;
+    esac
+}
+probe_shape() { # $1: probe, $2: set
+    if [ "$1" = log_mel ]; then echo "${dumpdir}/fbank/$2/speech_shape"; else echo "$(probe_scp "$1" "$2")_shape"; fi
+}
+
+if runs 7; then
+    log "Stage 7: CTC probes on ${probes}"
+    make_token_list
+    for set in $(printf '%s\n' ${probe_train_set} ${valid_set} ${test_sets} | awk '!seen[$0]++'); do
+        ${decode_cmd} --gpu "${inference_ngpu}" "${latents}/${set}/extract.log" ${python} -m hasrd.bin.extract \
+            --exp_dir "${codec_exp}" --model_file "${inference_codec_model}" --data "${datadir}/${set}" \
+            --nj "${inference_nj}" --ngpu "${inference_ngpu}" --out "${latents}/${set}"
+        needs "${dumpdir}/fbank/${set}/feats.scp" 2
+    done
+    run_probe() { # $1: probe
+        local probe=$1 dir opts= size
+        dir=$(probe_dir "${probe}")
+        size=$(head -n 1 "$(probe_shape "${probe}" "${probe_train_set}")" | sed 's/.*,//')
+        case "${probe}" in
+            tokens_*) opts="--encoder_conf codebook_sizes=$(cat "$(probe_scp "${probe}" "${probe_train_set}")_codebook_sizes")" ;;
+            latent_shuffled) opts="--shuffle_time true" ;;
+        esac
+        local inputs=() refs=() outs=() set
+        for set in ${test_sets}; do
+            inputs+=("$(probe_scp "${probe}" "${set}").scp")
+            refs+=("${datadir}/${set}/text")
+            outs+=("${dir}/decode/${set}")
+        done
+        # shellcheck disable=SC2086
+        train "${dir}/train.log" hasrd.bin.probe \
+            --exp_dir "${dir}" --model_file "${inference_probe_model}" \
+            --inputs "${inputs[@]}" --ref "${refs[@]}" --out "${outs[@]}" -- \
+            --config "${probe_config}" --ngpu "${ngpu}" --token_type char --token_list "${token_list}" \
+            --input_size "${size}" ${opts} \
+            --train_data_path_and_name_and_type "$(probe_scp "${probe}" "${probe_train_set}").scp,speech,kaldi_ark" \
+            --train_data_path_and_name_and_type "${datadir}/${probe_train_set}/text,text,text" \
+            --train_shape_file "$(probe_shape "${probe}" "${probe_train_set}")" \
+            --valid_data_path_and_name_and_type "$(probe_scp "${probe}" "${valid_set}").scp,speech,kaldi_ark" \
+            --valid_data_path_and_name_and_type "${datadir}/${valid_set}/text,text,text" \
+            --valid_shape_file "$(probe_shape "${probe}" "${valid_set}")" \
+            --output_dir "${dir}" ${probe_args}
+    }
+    for probe in ${probes}; do run_probe "${probe}"; done
+fi
+
+if runs 8; then
+    log "Stage 8: scores and report"
+    reported="${codec_exp}"
+    if "${frozen_encoder}"; then reported+=" ${ssl_exp} ${layer_exp}"; fi
+    for set in ${test_sets}; do
+        tokens=${codec_exp}/tokens/${set}
+        needs "${tokens}/codes.scp" 6
+        systems=() hyps=() outs=()
+        for version in combined semantic acoustic shuffled; do
+            if [ -f "${tokens}/${version}/wav.scp" ]; then
+                systems+=("${version}")
+                hyps+=("${tokens}/${version}/wav.scp")
+                outs+=("${codec_exp}/scores/${set}/${version}")
+            fi
+        done
+        ${python} -m hasrd.bin.score mel,stft,speaker_similarity --test_set "${set}" --nj "${inference_nj}" \
+            --ref "${datadir}/${set}/wav.scp" --system "${systems[@]}" --hyp "${hyps[@]}" --out "${outs[@]}"
+        ${python} -m hasrd.bin.score mean_spectrum --test_set "${set}" --nj "${inference_nj}" --system mean_spectrum \
+            --ref "${datadir}/${set}/wav.scp" --out "${codec_exp}/scores/${set}/mean_spectrum"
+        ${python} -m hasrd.bin.score codebook,bitrate --test_set "${set}" --system combined \
+            --codes "${tokens}/codes.scp" --tokens_info "${tokens}/codes.json" --out "${codec_exp}/scores/${set}/combined"
+        for probe in ${probes}; do
+            dir=$(probe_dir "${probe}")
+            needs "${dir}/decode/${set}/text" 7
+            ${python} -m hasrd.bin.score cer,wer --test_set "${set}" --system "${probe}" --ref "${datadir}/${set}/text" \
+                --hyp "${dir}/decode/${set}/text" --out "${dir}/scores/${set}"
+            ${python} -m hasrd.bin.score ctc_loss --test_set "${set}" --system "${probe}" --ref "${datadir}/${set}/text" \
+                --losses "${dir}/decode/${set}/utt2loss" --out "${dir}/scores/${set}"
+        done
+    done
+    for probe in ${probes}; do if [ "${probe}" = log_mel ]; then reported+=" $(probe_dir log_mel)"; fi; done
+    # shellcheck disable=SC2086
+    ${python} -m hasrd.bin.report --expdir ${reported} --datadir "${datadir}" --test_sets ${test_sets} --corpus "${corpus}" \
+        --single_speaker "${single_speaker}" --num_examples "${num_examples}" --out_md RESULTS.md --out_html report/index.html
+    log "Done: RESULTS.md and report/index.html"
+fi

@@ -1,0 +1,23 @@
+#!/usr/bin/env bash
+# Copyright 2026 The hasrd authors
+# Apache-2.0
+# The quick start: telephone prompts of one voice from Debian's asterisk-core-sounds, minutes on two CPU cores.
+#   ./run.sh                          English
+#   ./run.sh --langs "en es fr it ru" five languages, one voice each
+set -euo pipefail
+cd "$(dirname "$0")"
+
+langs=en
+if [ "${1:-}" = --langs ]; then
+    langs=$2
+    shift 2
+fi
+
+./hasrd.sh \
+    --corpus "Asterisk prompts (${langs})" \
+    --local_data_opts "--langs ${langs}" \
+    --single_speaker true \
+    --test_sets "valid test" \
+    --num_clusters 256 \
+    --kmeans_portion 1.0 \
+    "$@"

@@ -1,0 +1,123 @@
+# Copyright 2026 The hasrd authors
+# Apache-2.0
+"""Greedy CTC decoding with a trained probe, and the CTC loss of the transcripts (stage 7)."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import torch
+import yaml
+
+from hasrd.data.archive import read_array
+from hasrd.data.audio import read_audio
+from hasrd.data.features import batches
+from hasrd.data.kaldi import read_table, write_table
+from hasrd.errors import UserError, run_main
+from hasrd.progress import progress
+
+# Padded frames (features) or samples (waves) a batch.
+BATCH_SIZE = {"kaldi_ark": 20000, "sound": 16000 * 60}
+
+
+def load_probe(exp_dir: Path, model_file: str):
+    """The ESPnet model of a probe and its configuration; weights must fit exactly.
+
+    Raises:
+        UserError: A missing file, or weights that don't fit.
+    """
+    from hasrd.tasks.asr import ASRTask
+
+    for needed in (exp_dir / "config.yaml", exp_dir / model_file):
+        if not needed.exists():
+            raise UserError(f"{needed}: no such file: train the probe first")
+    args = argparse.Namespace(**yaml.safe_load((exp_dir / "config.yaml").read_text(encoding="utf-8")))
+    model = ASRTask.build_model(args)
+    try:
+        model.load_state_dict(torch.load(exp_dir / model_file, map_location="cpu", weights_only=True))
+    except RuntimeError as error:
+        raise UserError(f"{exp_dir / model_file}: {str(error).splitlines()[1].strip()}") from error
+    return model.eval(), args
+
+
+def collapse(path: list[int], blank: int = 0) -> list[int]:
+    """The best path without repetitions and blanks."""
+    return [token for token, before in zip(path, [blank, *path]) if token != blank and token != before]
+
+
+def to_text(tokens: list[str]) -> str:
+    """Characters to words."""
+    return " ".join("".join(" " if token == "<space>" else token for token in tokens).split())
+
+
+def decode(exp_dir: Path, model_file: str, inputs: Path, kind: str, reference: Path, ngpu: int):
+    """Return hypotheses {utterance: text} and losses {utterance: nats} of one data set.
+
+    Args:
+        exp_dir: Directory of the probe.
+        model_file: Weights inside it.
+        inputs: scp file of features, codes or waves.
+        kind: "kaldi_ark" or "sound".
+        reference: Kaldi text file with the transcripts.
+        ngpu: 1 computes on the GPU.
+    """
+    model, args = load_probe(exp_dir, model_file)
+    device = torch.device("cuda" if ngpu else "cpu")
+    model.to(device)
+    preprocess = _preprocess(args)
+    table, texts = read_table(inputs), read_table(reference)
+    arrays, labels = {}, {}
+    for utterance, entry in table.items():
+        if utterance not in texts:
+            raise UserError(f"{reference}: utterance '{utterance}' of {inputs} is missing")
+        array = read_array(entry) if kind == "kaldi_ark" else read_audio(entry, 16000)
+        data = preprocess(utterance, {"speech": array, "text": texts[utterance]})
+        arrays[utterance], labels[utterance] = torch.from_numpy(data["speech"]), torch.from_numpy(data["text"])
+    hypotheses, losses = {}, {}
+    plan = list(batches({u: len(a) for u, a in arrays.items()}, BATCH_SIZE[kind]))
+    with torch.inference_mode():
+        for batch in progress(plan, total=len(plan), desc=f"decoding {inputs}", unit="batches"):
+            lengths = torch.tensor([len(arrays[u]) for u in batch], device=device)
+            padded = torch.nn.utils.rnn.pad_sequence([arrays[u] for u in batch], batch_first=True).to(device)
+            hidden, hidden_lengths = model.encode(padded, lengths)
+            log_probs = model.ctc.log_softmax(hidden).float().cpu()
+            target = torch.nn.utils.rnn.pad_sequence([labels[u] for u in batch], batch_first=True)
+            target_lengths = torch.tensor([len(labels[u]) for u in batch])
+            nats = torch.nn.functional.ctc_loss(
+                log_probs.transpose(0, 1), target, hidden_lengths.cpu(), target_lengths, reduction="none"
+            )
+            best = log_probs.argmax(dim=-1)
+            for row, utterance in enumerate(batch):
+                path = collapse(best[row, : hidden_lengths[row]].tolist())
+                hypotheses[utterance] = to_text([args.token_list[token] for token in path])
+                losses[utterance] = float(nats[row])
+    return hypotheses, losses
+
+
+def _preprocess(args):
+    from hasrd.tasks.asr import ASRTask
+
+    return ASRTask.build_preprocess_fn(args, train=False)
+
+
+def main() -> None:
+    """Decode on the options of the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--exp_dir", required=True, type=Path, help="directory of the probe")
+    parser.add_argument("--model_file", default="valid.loss.best.pth", help="weights inside it")
+    parser.add_argument("--inputs", required=True, type=Path, nargs="+", help="scp files, one a test set")
+    parser.add_argument("--kind", default="kaldi_ark", choices=sorted(BATCH_SIZE), help="what the scp files list")
+    parser.add_argument("--ref", required=True, type=Path, nargs="+", help="text files, one a test set")
+    parser.add_argument("--out", required=True, type=Path, nargs="+", help="folders for text and utt2loss, one a test set")
+    parser.add_argument("--ngpu", type=int, default=0, help="1: compute on the GPU")
+    args = parser.parse_args()
+    for inputs, reference, out in zip(args.inputs, args.ref, args.out, strict=True):
+        hypotheses, losses = decode(args.exp_dir, args.model_file, inputs, args.kind, reference, args.ngpu)
+        write_table(out / "utt2loss", {utterance: f"{loss:.6g}" for utterance, loss in losses.items()})
+        write_table(out / "text", hypotheses)
+        print(f"{out}/text: {len(hypotheses)} utterances")
+
+
+if __name__ == "__main__":
+    run_main(main)

@@ -1,0 +1,160 @@
+# Copyright 2026 The hasrd authors
+# Apache-2.0
+"""Train the k-means of the semantic codebook on one layer of a frozen encoder (stage 4).
+
+Memory is bounded by `--max_memory_gb`, whatever the size of the corpus: the number of frames is known beforehand, and each
+utterance contributes its share of what fits.
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import zlib
+from pathlib import Path
+
+import numpy as np
+
+from hasrd.codec.checkpoint import sha256
+from hasrd.codec.kmeans import load_kmeans, save_kmeans
+from hasrd.data.chunks import fingerprint, run_in_chunks
+from hasrd.data.kaldi import DataDir
+from hasrd.data.latents import LatentWork
+from hasrd.errors import UserError, run_main
+
+# Training holds the frames twice at its peak: ours and faiss's.
+COPIES = 2.2
+
+
+def portion_of(utterances: list[str], portion: float, seed: int) -> list[str]:
+    """The share `portion` of the utterances, drawn without replacement; the same for the same seed."""
+    if not 0 < portion <= 1:
+        raise UserError(f"--portion {portion}: must be above 0 and at most 1")
+    count = max(1, round(portion * len(utterances)))
+    order = np.random.default_rng(seed).permutation(len(utterances))
+    return sorted(utterances[i] for i in order[:count])
+
+
+def draw_frames(utterance: str, latents: np.ndarray, share: float, seed: int) -> np.ndarray:
+    """Draw `share` of the frames of latents (T, D) without replacement, in their order; at random up or down to whole ones."""
+    if share >= 1:
+        return latents
+    generator = np.random.default_rng([zlib.crc32(utterance.encode()), seed])
+    count = int(share * len(latents) + generator.random())
+    return latents[np.sort(generator.permutation(len(latents))[:count])]
+
+
+def train(frames: np.ndarray, num_clusters: int, niter: int, seed: int) -> tuple[np.ndarray, float]:
+    """k-means of frames (N, D): centroids (K, D) and inertia a frame. faiss, k-means++ start.
+
+    Raises:
+        UserError: Fewer frames than clusters.
+    """
+    import faiss
+
+    if len(frames) < num_clusters:
+        raise UserError(
+            f"{len(frames)} frames for {num_clusters} clusters: give more data (--portion) or ask for fewer clusters"
+        )
+    kmeans = faiss.Kmeans(
+        frames.shape[1],
+        num_clusters,
+        niter=niter,
+        seed=seed,
+        init_method=faiss.ClusteringInitMethod_KMEANS_PLUS_PLUS,
+        # faiss would silently draw 256 frames a cluster.
+        max_points_per_centroid=len(frames),
+        min_points_per_centroid=1,
+    )
+    kmeans.train(frames)
+    if not np.isfinite(kmeans.centroids).all():
+        raise UserError("k-means gave centroids that are not finite: check the audio (stage 1) and the encoder")
+    return kmeans.centroids, float(kmeans.obj[-1] / len(frames))
+
+
+def collect(folders: list[Path], dim: int) -> np.ndarray:
+    """The drawn frames of all chunks as one array (N, D) float32."""
+    parts = [np.load(folder / "frames.npy", mmap_mode="r") for folder in folders]
+    frames = np.empty((sum(map(len, parts)), dim), np.float32)
+    start = 0
+    for part in parts:
+        frames[start : start + len(part)] = part
+        start += len(part)
+    return frames
+
+
+def main() -> None:
+    """Train on the options of the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    parser.add_argument("--encoder_file", required=True, help="encoder.safetensors of stage 3")
+    parser.add_argument("--data", required=True, help="data directory of the training set")
+    parser.add_argument("--layer", type=int, required=True, help="layer to cluster (0 is the CNN)")
+    parser.add_argument("--num_clusters", type=int, default=1024, help="number of semantic tokens")
+    parser.add_argument("--portion", type=float, default=0.1, help="share of the utterances to take")
+    parser.add_argument("--max_memory_gb", type=float, default=4.0, help="bound of the memory for frames")
+    parser.add_argument("--niter", type=int, default=30, help="iterations")
+    parser.add_argument("--seed", type=int, default=0, help="random seed")
+    parser.add_argument("--nj", type=int, default=1, help="processes that compute latents")
+    parser.add_argument("--ngpu", type=int, default=0, help="1: compute latents on the GPU, in one process")
+    parser.add_argument("--out", required=True, type=Path, help="file to write: kmeans.npz")
+    args = parser.parse_args()
+
+    encoder_hash = sha256_or_error(args.encoder_file)
+    facts = {
+        name: getattr(args, name) for name in ("layer", "num_clusters", "portion", "max_memory_gb", "niter", "seed")
+    }
+    facts.update(encoder_sha256=encoder_hash, data=str(args.data))
+    data = DataDir.load(args.data)
+    chosen = portion_of(data.utterances, args.portion, args.seed)
+    work = LatentWork(args.encoder_file, args.layer, args.ngpu)
+    tokens = sum(work.num_tokens(samples) for utt, samples in data.samples().items() if utt in set(chosen))
+    share = min(1.0, args.max_memory_gb * 2**30 / (4 * work.dim * COPIES) / max(tokens, 1))
+    facts.update(utterances=len(chosen), share_of_frames=share)
+    if args.out.is_file() and _same(load_kmeans(args.out)[1], facts):
+        print(f"{args.out}: trained already on the same encoder, data and settings, skipped")
+        return
+    folders = run_in_chunks(
+        {utterance: data.wavs[utterance] for utterance in chosen},
+        args.out.parent / "frames",
+        functools.partial(
+            _make_work, args.encoder_file, args.layer, args.ngpu, share, args.seed
+        ),
+        fingerprint=fingerprint(**{k: facts[k] for k in ("layer", "portion", "seed", "encoder_sha256", "share_of_frames")}),
+        nj=1 if args.ngpu else args.nj,
+        desc=f"latents of layer {args.layer}",
+    )
+    frames = collect(folders, work.dim)
+    print(f"k-means: {len(frames)} frames of {len(chosen)} utterances, {args.num_clusters} clusters", flush=True)
+    centroids, inertia = train(frames, args.num_clusters, args.niter, args.seed)
+    save_kmeans(args.out, centroids, {**facts, "frames": len(frames), "inertia": inertia})
+    print(f"{args.out}: inertia {inertia:.4g} a frame")
+
+
+def sha256_or_error(path: str) -> str:
+    """SHA-256 of the encoder's file, or a UserError where there is none."""
+    if not Path(path).is_file():
+        raise UserError(f"{path}: no such encoder file: run stage 3, which writes it")
+    return sha256(path)
+
+
+def _same(known: dict, facts: dict) -> bool:
+    return all(known.get(key) == value for key, value in facts.items())
+
+
+class _DrawWork:
+    def __init__(self, latents: LatentWork, share: float, seed: int):
+        self.latents = latents
+        self.share = share
+        self.seed = seed
+
+    def __call__(self, inputs: dict[str, str], folder: Path, final_folder: Path) -> None:
+        found = {utt: draw_frames(utt, x, self.share, self.seed) for utt, x in self.latents.items(inputs)}
+        np.save(folder / "frames.npy", np.concatenate([found[utt] for utt in sorted(found)]))
+
+
+def _make_work(encoder_file: str, layer: int, ngpu: int, share: float, seed: int) -> _DrawWork:
+    return _DrawWork(LatentWork(encoder_file, layer, ngpu), share, seed)
+
+
+if __name__ == "__main__":
+    run_main(main)

@@ -1,0 +1,35 @@
+# Copyright 2026 The hasrd authors
+# Apache-2.0
+"""Train a CTC probe and decode with it, in one process (stage 7): one slow import in place of two.
+
+Options of the training follow after `--`, as for hasrd.bin.asr_train; those of the decoding come before it, as for
+hasrd.bin.asr_decode.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from hasrd.bin import asr_decode
+from hasrd.errors import UserError, run_main
+from hasrd.train.entry import train
+
+
+def main() -> None:
+    """Train, then decode; either is skipped where it is done."""
+    argv = sys.argv[1:]
+    if "--" not in argv:
+        raise UserError("give the options of the decoding, then --, then those of the training")
+    split = argv.index("--")
+    train("hasrd.tasks.asr:ASRTask", argv[split + 1 :])
+    sys.argv[1:] = argv[:split]
+    asr_decode.main()
+
+
+if __name__ == "__main__":
+    if sys.argv[1:] in (["--help"], ["-h"]):
+        print(__doc__)
+        sys.argv[1:] = ["--help"]
+        asr_decode.main()
+    run_main(main)

@@ -1,0 +1,37 @@
+# Copyright 2026 The hasrd authors
+# Apache-2.0
+"""Write the list of characters that a probe can answer with, in ESPnet's format."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from hasrd.data.atomic import write_text
+from hasrd.data.kaldi import read_table
+from hasrd.errors import UserError, run_main
+
+
+def token_list(text: str | Path) -> list[str]:
+    """Blank and unknown first, then the characters of the transcripts, sorted, then ESPnet's end symbol.
+
+    Raises:
+        UserError: No transcript has a character.
+    """
+    characters = sorted({character for line in read_table(text).values() for character in line})
+    if not characters:
+        raise UserError(f"{text}: every transcript is empty: probes need text")
+    return ["<blank>", "<unk>", *("<space>" if c == " " else c for c in characters), "<sos/eos>"]
+
+
+def main() -> None:
+    """Write on the options of the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--text", required=True, help="transcripts of the training set")
+    parser.add_argument("--out", required=True, help="file to write, one token a line")
+    args = parser.parse_args()
+    write_text(args.out, "".join(f"{token}\n" for token in token_list(args.text)))
+
+
+if __name__ == "__main__":
+    run_main(main)

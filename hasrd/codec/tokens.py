@@ -1,0 +1,113 @@
+# Copyright 2026 The hasrd authors
+# Apache-2.0
+"""Tokens: what every tokenizer here returns and every decoder takes."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import Sequence
+
+import torch
+from torch import Tensor
+
+from hasrd.quantizer.residual_vq import select_streams
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """Codes of a batch of utterances, and all that is needed to read them.
+
+    Attributes:
+        codes: (B, T, M) long; zero past an utterance's length.
+        lengths: (B,) long, tokens of each utterance.
+        num_samples: (B,) long, samples that each utterance had and that decoding gives back.
+        frame_rate: tokens a second of each codebook.
+        stream_names: M names; codebooks of one stream have the same.
+        codebook_sizes: M sizes.
+
+    Raises:
+        ValueError: The fields do not fit together, or a code is outside its codebook.
+    """
+
+    codes: Tensor
+    lengths: Tensor
+    num_samples: Tensor
+    frame_rate: float
+    stream_names: tuple[str, ...]
+    codebook_sizes: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        # Lists are welcome, so that tokens can come from a file.
+        object.__setattr__(self, "stream_names", tuple(self.stream_names))
+        object.__setattr__(self, "codebook_sizes", tuple(self.codebook_sizes))
+        codes = self.codes
+        if codes.dim() != 3 or codes.dtype != torch.long:
+            shape = tuple(codes.shape)
+            raise ValueError(f"codes must be (B, T, M) int64, not {codes.dtype} {shape}")
+        batch, frames, books = codes.shape
+        for name in ("lengths", "num_samples"):
+            value = getattr(self, name)
+            if tuple(value.shape) != (batch,) or value.dtype != torch.long:
+                shape = tuple(value.shape)
+                raise ValueError(f"{name} must be ({batch},) int64, not {value.dtype} {shape}")
+            if batch and value.min() < 0:
+                raise ValueError(f"{name} must not be negative")
+        if batch and self.lengths.max() > frames:
+            raise ValueError(f"a length of {int(self.lengths.max())} tokens: codes have {frames}")
+        if len(self.stream_names) != books or len(self.codebook_sizes) != books:
+            raise ValueError(
+                f"{books} codebooks, but {len(self.stream_names)} stream names and "
+                f"{len(self.codebook_sizes)} codebook sizes"
+            )
+        if not self.frame_rate > 0:
+            raise ValueError(f"frame_rate must be positive, not {self.frame_rate}")
+        if codes.numel():
+            low, high = codes.amin(dim=(0, 1)).tolist(), codes.amax(dim=(0, 1)).tolist()
+            for m, size in enumerate(self.codebook_sizes):
+                if low[m] < 0 or high[m] >= size:
+                    found = f"codes {low[m]} to {high[m]}"
+                    raise ValueError(f"codebook {m} has {size} entries: {found}")
+
+    def __len__(self) -> int:
+        """Return the number of utterances B."""
+        return len(self.codes)
+
+    @property
+    def bitrate(self) -> float:
+        """Bits a second: frame rate times the sum of log2 of the codebook sizes."""
+        return self.frame_rate * sum(math.log2(size) for size in self.codebook_sizes)
+
+    def select(self, streams: Sequence[str]) -> Tokens:
+        """Return only the codebooks of some streams, in their order here.
+
+        Raises:
+            ValueError: A stream that is not here.
+        """
+        names = select_streams(self.stream_names, streams)
+        index = [m for m, name in enumerate(self.stream_names) if name in names]
+        return replace(
+            self,
+            codes=self.codes[..., index],
+            stream_names=tuple(self.stream_names[m] for m in index),
+            codebook_sizes=tuple(self.codebook_sizes[m] for m in index),
+        )
+
+    def item(self, i: int) -> Tokens:
+        """Return utterance i as a batch of one, without padding."""
+        i = range(len(self))[i]
+        return replace(
+            self,
+            codes=self.codes[i : i + 1, : int(self.lengths[i])],
+            lengths=self.lengths[i : i + 1],
+            num_samples=self.num_samples[i : i + 1],
+        )
+
+    def to(self, device: torch.device | str) -> Tokens:
+        """Return the same tokens on a device."""
+        return replace(
+            self,
+            codes=self.codes.to(device),
+            lengths=self.lengths.to(device),
+            num_samples=self.num_samples.to(device),
+        )

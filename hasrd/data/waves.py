@@ -1,0 +1,38 @@
+# Copyright 2026 The hasrd authors
+# Apache-2.0
+"""Waves of a chunk of utterances as padded batches for a model."""
+
+from __future__ import annotations
+
+from typing import Iterator, Mapping
+
+import torch
+
+from hasrd.data.audio import read_audio
+from hasrd.data.features import batches
+from hasrd.errors import UserError
+
+
+def wave_batches(
+    inputs: Mapping[str, str], sample_rate: int, max_samples: int
+) -> Iterator[tuple[list[str], torch.Tensor, torch.Tensor]]:
+    """Read audio and yield (utterances, waves (B, N), lengths (B,)); utterances of like length share a batch.
+
+    Args:
+        inputs: Utterance to audio file.
+        sample_rate: What the files must have, in Hz.
+        max_samples: Padded samples a batch (one utterance may have more).
+
+    Raises:
+        UserError: Audio that can't be used; names utterance and file.
+    """
+    waves = {}
+    for utterance, path in inputs.items():
+        try:
+            waves[utterance] = torch.from_numpy(read_audio(path, sample_rate))
+        except UserError as error:
+            raise UserError(f"utterance '{utterance}': {error}") from None
+    for batch in batches({utterance: len(wave) for utterance, wave in waves.items()}, max_samples):
+        lengths = torch.tensor([len(waves[utterance]) for utterance in batch])
+        padded = torch.nn.utils.rnn.pad_sequence([waves[u] for u in batch], batch_first=True)
+        yield batch, padded, lengths

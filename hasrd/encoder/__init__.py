@@ -1,0 +1,18 @@
+# Copyright 2026 The hasrd authors
+# Apache-2.0
+"""Encoders: features to latent frames at the token rate.
+
+An encoder is built as `Encoder(input_size, **conf)` and has the attributes `output_size`,
+`num_layers` (layers that it returns), `stride` (input frames a latent frame) and `input_window`
+(input frames that the first latent frame needs).
+`forward(feats (B, T, F), lengths (B,)) -> EncoderOutput`: padding never changes an utterance's
+output, and outputs past its length are zero.
+"""
+
+from __future__ import annotations
+
+CHOICES = {
+    "log_mel_cnn": "hasrd.encoder.cnn:LogMelCNN",
+    "cnn_conformer": "hasrd.encoder.cnn_conformer:CNNConformer",
+    "dac": "hasrd.encoder.dac:DACEncoder",
+}

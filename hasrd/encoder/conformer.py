@@ -1,0 +1,238 @@
+# Copyright 2026 The hasrd authors
+# Apache-2.0
+"""Conformer (Gulati et al. 2020) with relative positions.
+
+Macaron feed-forward layers, pre-norm, Swish, and the attention of Transformer-XL (Dai et al. 2019,
+section 3.3). As in SpeechBrain, which HASRD builds on, the convolution module has a layer norm: an
+utterance's output then depends neither on padding nor on its batch. ESPnet's has a batch norm.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from hasrd.encoder.depthwise import depthwise_conv
+from hasrd.encoder.layers import Dropout, length_mask
+
+
+class Conformer(nn.Module):
+    """A stack of Conformer blocks.
+
+    Args:
+        size: attention dimension D; even.
+        attention_heads: H; D must be a multiple of it.
+        linear_units: hidden size of the feed-forward layers.
+        num_blocks: L.
+        cnn_module_kernel: of the depthwise convolution; odd.
+        dropout_rate: of the feed-forward layers and behind each module.
+        positional_dropout_rate: of the input and of the relative positions.
+        attention_dropout_rate: of the attention weights.
+
+    Raises:
+        ValueError: a size does not fit.
+    """
+
+    def __init__(
+        self,
+        size: int,
+        attention_heads: int,
+        linear_units: int,
+        num_blocks: int,
+        cnn_module_kernel: int = 31,
+        dropout_rate: float = 0.1,
+        positional_dropout_rate: float = 0.1,
+        attention_dropout_rate: float = 0.0,
+    ) -> None:
+        super().__init__()
+        if size % 2 or size % attention_heads:
+            raise ValueError(f"size {size} must be even and a multiple of {attention_heads} heads")
+        if cnn_module_kernel % 2 == 0:
+            raise ValueError(f"cnn_module_kernel must be odd, not {cnn_module_kernel}")
+        self.size = size
+        self.dropout = Dropout(positional_dropout_rate)
+        self.blocks = nn.ModuleList(
+            ConformerBlock(
+                size,
+                attention_heads,
+                linear_units,
+                cnn_module_kernel,
+                dropout_rate,
+                attention_dropout_rate,
+            )
+            for _ in range(num_blocks)
+        )
+
+    def forward(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, ...]:
+        """Return the output of each block.
+
+        Args:
+            x: (B, T, D).
+            lengths: (B,) valid frames of each utterance; 0 is allowed.
+
+        Returns:
+            L tensors (B, T, D), zero on padding.
+        """
+        if not x.shape[1]:
+            return (x,) * len(self.blocks)
+        mask = length_mask(lengths, x.shape[1])
+        # Something has to be attended to, also in an utterance without frames.
+        keys = length_mask(lengths.clamp(min=1), x.shape[1])
+        key_bias = torch.zeros_like(keys, dtype=x.dtype).masked_fill(~keys, -math.inf)
+        positions = self.dropout(relative_positions(x.shape[1], self.size, x.device).to(x.dtype))
+        x = self.dropout(x)
+        outputs = []
+        for block in self.blocks:
+            x = block(x, positions, key_bias[:, None, None], mask[..., None])
+            outputs.append(x)
+        return tuple(outputs)
+
+
+class ConformerBlock(nn.Module):
+    """Half a feed-forward layer, attention, convolution, the other half, layer norm."""
+
+    def __init__(
+        self,
+        size: int,
+        attention_heads: int,
+        linear_units: int,
+        cnn_module_kernel: int,
+        dropout_rate: float,
+        attention_dropout_rate: float,
+    ) -> None:
+        super().__init__()
+        self.norm_macaron = nn.LayerNorm(size)
+        self.macaron = feed_forward(size, linear_units, dropout_rate)
+        self.norm_attention = nn.LayerNorm(size)
+        self.attention = RelativeAttention(size, attention_heads, attention_dropout_rate)
+        self.norm_conv = nn.LayerNorm(size)
+        self.conv = ConvolutionModule(size, cnn_module_kernel)
+        self.norm_feed_forward = nn.LayerNorm(size)
+        self.feed_forward = feed_forward(size, linear_units, dropout_rate)
+        self.norm_final = nn.LayerNorm(size)
+        self.dropout = Dropout(dropout_rate)
+
+    def forward(self, x: Tensor, positions: Tensor, key_bias: Tensor, mask: Tensor) -> Tensor:
+        """Apply the block.
+
+        Args:
+            x: (B, T, D).
+            positions: (2 T - 1, D), as relative_positions gives them.
+            key_bias: (B, 1, 1, T), 0 on frames that may be attended to, else minus infinity.
+            mask: (B, T, 1) bool, true on valid frames.
+
+        Returns:
+            (B, T, D), zero on padding.
+        """
+        x = torch.add(x, self.dropout(self.macaron(self.norm_macaron(x))), alpha=0.5)
+        x = x + self.dropout(self.attention(self.norm_attention(x), positions, key_bias))
+        x = x + self.dropout(self.conv(self.norm_conv(x), mask))
+        x = torch.add(x, self.dropout(self.feed_forward(self.norm_feed_forward(x))), alpha=0.5)
+        return self.norm_final(x) * mask
+
+
+class RelativeAttention(nn.Module):
+    """Multi-head self-attention with relative positions (Transformer-XL).
+
+    The projections of queries, keys and values have no bias: the biases u and v contain the
+    queries', the softmax cancels the keys' and the output's contains the values'.
+
+    Args:
+        size: D.
+        heads: H.
+        dropout_rate: of the attention weights.
+    """
+
+    def __init__(self, size: int, heads: int, dropout_rate: float) -> None:
+        super().__init__()
+        self.heads = heads
+        self.dropout_rate = dropout_rate
+        self.qkv = nn.Linear(size, 3 * size, bias=False)
+        self.position = nn.Linear(size, size, bias=False)
+        self.out = nn.Linear(size, size)
+        self.content_bias = nn.Parameter(torch.empty(heads, 1, size // heads))  # u
+        self.position_bias = nn.Parameter(torch.empty(heads, 1, size // heads))  # v
+        for bias in (self.content_bias, self.position_bias):
+            nn.init.xavier_uniform_(bias.data[:, 0])
+
+    def forward(self, x: Tensor, positions: Tensor, key_bias: Tensor) -> Tensor:
+        """Attend within x (B, T, D); see ConformerBlock for the other shapes."""
+        q, k, v = self.qkv(x).unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        p = self.position(positions).unflatten(1, (self.heads, -1)).permute(1, 2, 0)
+        scale = q.shape[-1] ** -0.5
+        by_position = ((q + self.position_bias.to(q.dtype)) * scale) @ p
+        y = attend(
+            q + self.content_bias.to(q.dtype),
+            k,
+            v,
+            align_positions(by_position) + key_bias.to(q.dtype),
+            self.dropout_rate if self.training else 0.0,
+        )
+        return self.out(y.transpose(1, 2).flatten(2))
+
+
+class ConvolutionModule(nn.Module):
+    """Pointwise convolution with a gate, depthwise convolution, layer norm, Swish, pointwise.
+
+    Args:
+        size: D.
+        kernel_size: of the depthwise convolution; odd.
+    """
+
+    def __init__(self, size: int, kernel_size: int) -> None:
+        super().__init__()
+        self.expand = nn.Linear(size, 2 * size)
+        self.depthwise = nn.Conv1d(size, size, kernel_size, padding=kernel_size // 2, groups=size)
+        self.norm = nn.LayerNorm(size)
+        self.project = nn.Linear(size, size)
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        """Apply the module to x (B, T, D) with mask (B, T, 1)."""
+        x = functional.glu(self.expand(x)) * mask
+        x = depthwise_conv(x, self.depthwise.weight, self.depthwise.bias)
+        return self.project(functional.silu(self.norm(x)))
+
+
+def attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor, dropout_rate: float) -> Tensor:
+    """Return the attention of q on k and v, all (B, H, T, D / H), with bias (B, H, T, T)."""
+    if q.device.type == "cpu" and q.dtype == torch.bfloat16:
+        # torch computes this in float32 when there are gradients, and its fused kernel is slow:
+        # written out it takes half the time in bfloat16.
+        weights = ((q * q.shape[-1] ** -0.5) @ k.mT + bias).softmax(-1)
+        return functional.dropout(weights, dropout_rate) @ v
+    return functional.scaled_dot_product_attention(q, k, v, bias, dropout_rate)
+
+
+def feed_forward(size: int, hidden: int, dropout_rate: float) -> nn.Sequential:
+    """Return the position-wise layers size -> hidden -> size with Swish."""
+    return nn.Sequential(
+        nn.Linear(size, hidden), nn.SiLU(), Dropout(dropout_rate), nn.Linear(hidden, size)
+    )
+
+
+def relative_positions(num_frames: int, size: int, device: torch.device) -> Tensor:
+    """Return sinusoids (2 T - 1, size) of the distances T - 1, ..., 0, ..., 1 - T in frames.
+
+    Sine and cosine alternate along the last axis (Transformer-XL's, in ESPnet's order).
+    """
+    distance = torch.arange(num_frames - 1, -num_frames, -1, device=device, dtype=torch.float32)
+    rate = torch.arange(0, size, 2, device=device, dtype=torch.float32)
+    angle = distance[:, None] * torch.exp(rate * (-math.log(10000.0) / size))
+    return torch.stack((angle.sin(), angle.cos()), dim=-1).flatten(1)
+
+
+def align_positions(scores: Tensor) -> Tensor:
+    """Turn scores by distance (..., T, 2 T - 1) into scores by key (..., T, T), without a copy.
+
+    Query i meets key j at the distance i - j, which is column T - 1 - i + j. In the flattened
+    matrix these are rows of T values that start 2 T - 2 values apart.
+    """
+    num_frames = scores.shape[-2]
+    if num_frames == 1:
+        return scores
+    row = 2 * num_frames - 2
+    rows = scores.flatten(-2).narrow(-1, num_frames - 1, num_frames * row)
+    return rows.unflatten(-1, (num_frames, row))[..., :num_frames]

@@ -1,0 +1,115 @@
+# Copyright 2026 The hasrd authors
+# Apache-2.0
+"""The codec and its discriminator as ESPnet's GAN training drives them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from espnet2.gan_tts.hifigan.loss import (
+    DiscriminatorAdversarialLoss,
+    FeatureMatchLoss,
+    GeneratorAdversarialLoss,
+)
+from espnet2.torch_utils.device_funcs import force_gatherable
+from espnet2.train.abs_gan_espnet_model import AbsGANESPnetModel
+
+from hasrd.loss.spectral import MelDistance
+
+
+class CodecModel(AbsGANESPnetModel):
+    """Reconstruction, adversarial and codebook losses of a codec (HASRD section 2.3; DAC's losses and weights).
+
+    Args:
+        codec: `hasrd.codec.codec.Codec`.
+        discriminator: Wave (B, 1, N) to a list of lists of feature maps, as ESPnet's discriminators give; None trains
+            without one.
+        lambda_mel: Weight of the multi-scale log-mel L1 (DAC: 15).
+        lambda_feat_match: Weight of feature matching (DAC: 2).
+        lambda_adv: Weight of the least-squares generator loss (DAC: 1).
+        lambda_commit: Weight of the commitment loss (DAC: 0.25).
+        lambda_codebook: Weight of the codebook loss (DAC: 1).
+    """
+
+    def __init__(
+        self,
+        codec: torch.nn.Module,
+        discriminator: torch.nn.Module | None,
+        lambda_mel: float = 15.0,
+        lambda_feat_match: float = 2.0,
+        lambda_adv: float = 1.0,
+        lambda_commit: float = 0.25,
+        lambda_codebook: float = 1.0,
+    ):
+        super().__init__()
+        self.codec = codec
+        self.discriminator = discriminator
+        self.mel_distance = MelDistance(sample_rate=codec.sample_rate)
+        self.generator_loss = GeneratorAdversarialLoss(average_by_discriminators=False, loss_type="mse")
+        self.discriminator_loss = DiscriminatorAdversarialLoss(average_by_discriminators=False, loss_type="mse")
+        # DAC sums over layers and discriminators and leaves out the final outputs.
+        self.feature_loss = FeatureMatchLoss(
+            average_by_discriminators=False, average_by_layers=False, include_final_outputs=False
+        )
+        self.lambda_mel = lambda_mel
+        self.lambda_feat_match = lambda_feat_match
+        self.lambda_adv = lambda_adv
+        self.lambda_commit = lambda_commit
+        self.lambda_codebook = lambda_codebook
+        self._shared = None
+
+    def collect_feats(self, audio: torch.Tensor, **_: object) -> dict[str, torch.Tensor]:
+        """Nothing to collect: ESPnet's statistics of this task are the lengths alone."""
+        return {}
+
+    def forward(
+        self,
+        audio: torch.Tensor,
+        audio_lengths: torch.Tensor | None = None,
+        forward_generator: bool = True,
+        adversarial: bool = True,
+        **_: object,
+    ) -> dict[str, Any]:
+        """Return loss, stats, weight and the optimiser's index (0 generator, 1 discriminator).
+
+        Within a training step the discriminator's turn comes first; the generator's output is computed there, once, and
+        kept for the generator's turn.
+
+        Args:
+            audio: (B, N) in [-1, 1].
+            audio_lengths: (B,) in samples; None means N for all.
+            forward_generator: Whose turn it is.
+            adversarial: Whether the generator's turn uses the discriminator.
+        """
+        if audio_lengths is None:
+            audio_lengths = torch.full((len(audio),), audio.shape[1], device=audio.device)
+        output = self._shared if self._shared is not None else self.codec(audio, audio_lengths)
+        if forward_generator:
+            self._shared = None
+            loss, stats = self._generator_turn(audio, output, adversarial and self.discriminator is not None)
+        else:
+            self._shared = output if self.training else None
+            real = self.discriminator(audio.unsqueeze(1))
+            fake = self.discriminator(output.wave_hat.detach().unsqueeze(1))
+            real_loss, fake_loss = self.discriminator_loss(fake, real)
+            loss = real_loss + fake_loss
+            stats = {"discriminator_loss": loss, "real_loss": real_loss, "fake_loss": fake_loss}
+        stats = {key: value.detach() for key, value in stats.items()}
+        loss, stats, weight = force_gatherable((loss, stats, len(audio)), loss.device)
+        return {"loss": loss, "stats": stats, "weight": weight, "optim_idx": 0 if forward_generator else 1}
+
+    def _generator_turn(self, audio, output, adversarial: bool) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        mel = self.mel_distance(output.wave_hat, audio)
+        commit, codebook = output.losses["commitment"], output.losses["codebook"]
+        loss = self.lambda_mel * mel + self.lambda_commit * commit + self.lambda_codebook * codebook
+        stats = {"mel_distance": mel, "commitment_loss": commit, "codebook_loss": codebook, **output.stats}
+        if adversarial:
+            fake = self.discriminator(output.wave_hat.unsqueeze(1))
+            with torch.no_grad():
+                real = self.discriminator(audio.unsqueeze(1))
+            adv, feat = self.generator_loss(fake), self.feature_loss(fake, real)
+            loss = loss + self.lambda_adv * adv + self.lambda_feat_match * feat
+            stats.update(adv_loss=adv, feat_match_loss=feat)
+        stats["loss"] = loss
+        return loss, stats

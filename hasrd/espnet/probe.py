@@ -1,0 +1,64 @@
+# Copyright 2026 The hasrd authors
+# Apache-2.0
+"""The paper's probe: Linear, two BLSTM layers, then CTC (HASRD section 3, "Evaluation")."""
+
+from __future__ import annotations
+
+from typing import Optional, Sequence
+
+import torch
+from espnet2.asr.encoder.abs_encoder import AbsEncoder
+from torch import nn
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+
+
+class BLSTMProbe(AbsEncoder):
+    """Frozen features, or codes through an embedding, to a linear layer and a BLSTM (S3PRL's ASR probe).
+
+    Args:
+        input_size: Size F of a feature frame, or the number of code streams.
+        codebook_sizes: Given, the input is codes (B, T, M), one size a stream; the streams' embeddings are summed.
+        projection_size: Size of the linear layer (1024).
+        hidden_size: Units of the BLSTM a direction (1024).
+        num_layers: BLSTM layers (2).
+        dropout: After the linear layer and between BLSTM layers (0.2, S3PRL).
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        codebook_sizes: Optional[Sequence[int]] = None,
+        projection_size: int = 1024,
+        hidden_size: int = 1024,
+        num_layers: int = 2,
+        dropout: float = 0.2,
+    ):
+        super().__init__()
+        self.embeddings = None
+        if codebook_sizes is not None:
+            if len(codebook_sizes) != input_size:
+                raise ValueError(f"{len(codebook_sizes)} codebook sizes for {input_size} streams of codes")
+            self.embeddings = nn.ModuleList(nn.Embedding(size, projection_size) for size in codebook_sizes)
+            input_size = projection_size
+        self.projection = nn.Sequential(nn.Linear(input_size, projection_size), nn.Dropout(dropout))
+        self.blstm = nn.LSTM(
+            projection_size, hidden_size, num_layers, batch_first=True, bidirectional=True, dropout=dropout
+        )
+
+    def output_size(self) -> int:
+        """Both directions."""
+        return 2 * self.blstm.hidden_size
+
+    def forward(
+        self, xs_pad: torch.Tensor, ilens: torch.Tensor, prev_states: torch.Tensor = None
+    ) -> tuple[torch.Tensor, torch.Tensor, None]:
+        """Features (B, T, F) or codes (B, T, M) to (B, T, 2 * hidden_size)."""
+        if self.embeddings is not None:
+            # ESPnet pads integers with -1.
+            codes = xs_pad.long().clamp(min=0)
+            xs_pad = sum(embed(codes[..., m]) for m, embed in enumerate(self.embeddings))
+        packed = pack_padded_sequence(
+            self.projection(xs_pad), ilens.cpu(), batch_first=True, enforce_sorted=False
+        )
+        hidden, _ = pad_packed_sequence(self.blstm(packed)[0], batch_first=True, total_length=xs_pad.shape[1])
+        return hidden, ilens, None

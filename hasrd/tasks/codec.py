@@ -1,0 +1,129 @@
+# Copyright 2026 The hasrd authors
+# Apache-2.0
+"""Codec training (stage 5)."""
+
+from __future__ import annotations
+
+import argparse
+
+from espnet2.tasks import gan_codec as espnet
+from espnet2.tasks.abs_task import optim_classes
+from espnet2.train.collate_fn import CommonCollateFn
+from espnet2.utils.nested_dict_action import NestedDictAction
+from espnet2.utils.types import int_or_none, str_or_none
+
+from hasrd import decoder, discriminator, encoder, frontend, quantizer
+from hasrd.codec.build import build_modules
+from hasrd.codec.checkpoint import FRONT_KEYS, frozen_front, sha256
+from hasrd.codec.codec import Codec
+from hasrd.codec.kmeans import load_kmeans
+from hasrd.espnet.choices import ImportableChoices
+from hasrd.espnet.codec_model import CodecModel
+from hasrd.registry import resolve
+from hasrd.tasks.preprocess import PadTo, Segment
+from hasrd.train.gan_trainer import GANTrainer
+
+
+class CodecTask(espnet.GANCodecTask):
+    """ESPnet's codec task; a codec is a frontend, an encoder, a quantizer and a decoder.
+
+    With `--encoder_file`, frontend, normalisation and encoder come from stage 3's file and stay frozen; the file's
+    configuration and SHA-256 are written to `config.yaml`, its weights to no checkpoint.
+    """
+
+    class_choices_list = [
+        ImportableChoices("frontend", frontend.CHOICES, default="log_mel"),
+        ImportableChoices("normalize", frontend.NORMALIZE_CHOICES),
+        ImportableChoices("encoder", encoder.CHOICES, default="log_mel_cnn"),
+        ImportableChoices("quantizer", quantizer.CHOICES, default="residual_vq"),
+        ImportableChoices("decoder", decoder.CHOICES, default="dac"),
+        ImportableChoices("discriminator", discriminator.CHOICES),
+    ]
+    trainer = GANTrainer
+
+    @classmethod
+    def add_task_arguments(cls, parser: argparse.ArgumentParser) -> None:
+        """Add the options of this task."""
+        group = parser.add_argument_group(description="Task related")
+        group.add_argument(
+            "--encoder_file",
+            type=str_or_none,
+            default=None,
+            help="Frozen encoder: encoder.safetensors of stage 3; it brings its own frontend and normalisation",
+        )
+        group.add_argument(
+            "--encoder_sha256",
+            type=str_or_none,
+            default=None,
+            help="SHA-256 that the encoder file must have; noted in config.yaml when left out",
+        )
+        group.add_argument(
+            "--kmeans_file",
+            type=str_or_none,
+            default=None,
+            help="kmeans.npz of stage 4: centroids and layer of the semantic codebook",
+        )
+        group.add_argument(
+            "--segment",
+            type=int_or_none,
+            default=80000,
+            help="Train on random segments of so many samples, shorter clips zero-padded (paper: 5 s)",
+        )
+        group.add_argument(
+            "--model_conf",
+            action=NestedDictAction,
+            default=dict(),
+            help="Loss weights: lambda_mel, lambda_feat_match, lambda_adv, lambda_commit, lambda_codebook",
+        )
+        for choices in cls.class_choices_list:
+            choices.add_arguments(group)
+
+    @classmethod
+    def build_collate_fn(cls, args: argparse.Namespace, train: bool):
+        """Pad with zeros, to whole segments where segments are cut; lengths go along."""
+        collate = CommonCollateFn(float_pad_value=0.0, int_pad_value=0)
+        return PadTo(args.segment, "audio", collate) if cls._segments(args) else collate
+
+    @staticmethod
+    def _segments(args: argparse.Namespace) -> bool:
+        """Statistics collection and ESPnet's chunk iterator see whole clips."""
+        return not args.collect_stats and args.iterator_type != "chunk" and args.segment is not None
+
+    @classmethod
+    def build_preprocess_fn(cls, args: argparse.Namespace, train: bool):
+        """Cut segments in the loader."""
+        return Segment(args.segment, name="audio", random=train) if cls._segments(args) else None
+
+    @classmethod
+    def build_model(cls, args: argparse.Namespace) -> CodecModel:
+        """Build the model that `args` describes; what the files say is noted in `args`, so in config.yaml."""
+        front = None
+        if args.encoder_file is not None:
+            config, front = frozen_front(args.encoder_file, args.encoder_sha256)
+            args.encoder_sha256 = args.encoder_sha256 or sha256(args.encoder_file)
+            for key in FRONT_KEYS:
+                setattr(args, key, config[key])
+        centroids = None
+        if args.kmeans_file is not None:
+            centroids, facts = load_kmeans(args.kmeans_file, encoder_sha256=args.encoder_sha256)
+            args.quantizer_conf = {
+                **args.quantizer_conf,
+                "semantic_layer": facts["layer"],
+                "num_clusters": len(centroids),
+            }
+        codec = Codec(**build_modules(vars(args), front))
+        if centroids is not None:
+            codec.quantizer.set_centroids(centroids)
+        judge = None
+        if args.discriminator is not None:
+            judge = resolve(discriminator.CHOICES, args.discriminator)(**args.discriminator_conf)
+        return CodecModel(codec=codec, discriminator=judge, **args.model_conf)
+
+    @classmethod
+    def build_optimizers(cls, args: argparse.Namespace, model: CodecModel) -> list:
+        """Optimiser 0 trains what is not frozen of the codec, 1 the discriminator."""
+        trained = [p for p in model.codec.parameters() if p.requires_grad]
+        optimizers = [optim_classes[args.optim](trained, **args.optim_conf)]
+        if model.discriminator is not None:
+            optimizers.append(optim_classes[args.optim2](model.discriminator.parameters(), **args.optim2_conf))
+        return optimizers

@@ -1,0 +1,77 @@
+# Copyright 2026 The hasrd authors
+# Apache-2.0
+"""What the data loader does to an utterance before it is batched."""
+
+from __future__ import annotations
+
+import zlib
+
+import numpy as np
+import torch
+
+
+class Segment:
+    """Cut a segment of fixed length; shorter clips stay as they are (`PadTo` pads them, HASRD section 3).
+
+    Args:
+        length: Samples of a segment.
+        name: Key of the wave in the utterance's dictionary.
+        random: Take a random place (training); else the clip's start.
+    """
+
+    def __init__(self, length: int, name: str, random: bool):
+        self.length = length
+        self.name = name
+        self.random = random
+
+    def __call__(self, uid: str, data: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Replace the wave (N,) of utterance `uid` by its segment (at most `length`,)."""
+        wave = data[self.name]
+        spare = len(wave) - self.length
+        if spare > 0:
+            # numpy's global generator: ESPnet seeds it for each epoch and worker.
+            start = np.random.randint(spare + 1) if self.random else 0
+            wave = wave[start : start + self.length]
+        return {**data, self.name: wave}
+
+
+class PadTo:
+    """Pad a batch to a fixed length, so that every step has one shape; the lengths stay those of the clips.
+
+    Args:
+        length: Samples.
+        name: Key of the wave in the batch.
+        collate: ESPnet's collate function, called first.
+    """
+
+    def __init__(self, length: int, name: str, collate):
+        self.length = length
+        self.name = name
+        self.collate = collate
+
+    def __call__(self, items) -> tuple[list[str], dict[str, torch.Tensor]]:
+        """Collate `items` and pad the wave (B, N) to (B, length)."""
+        uids, batch = self.collate(items)
+        wave = batch[self.name]
+        batch[self.name] = torch.nn.functional.pad(wave, (0, self.length - wave.shape[1]))
+        return uids, batch
+
+
+class ShuffleTime:
+    """Permute an utterance's frames: a control that keeps which frames there are and loses their order.
+
+    Args:
+        then: What to call afterwards (ESPnet's preprocessor), or None.
+        name: Key of the features (T, D).
+    """
+
+    def __init__(self, then, name: str = "speech"):
+        self.then = then
+        self.name = name
+
+    def __call__(self, uid: str, data: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Permute the frames of utterance `uid`, always in the same way for the same id."""
+        frames = data[self.name]
+        order = np.random.default_rng(zlib.crc32(uid.encode())).permutation(len(frames))
+        data = {**data, self.name: frames[order]}
+        return data if self.then is None else self.then(uid, data)

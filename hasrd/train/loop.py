@@ -1,0 +1,263 @@
+# Copyright 2026 The hasrd authors
+# Apache-2.0
+"""The epoch loop shared by our trainers.
+
+ESPnet's `Trainer.run` saves in place, so a process killed while it saves loses its checkpoint, and computes in bf16 on
+GPUs alone. This loop keeps ESPnet's options, reporter, iterators, schedulers, averaging and file names, and changes
+just that: files appear complete or not at all, `checkpoint.pth` is the commit point of an epoch, and bf16 is used
+wherever the machine has it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import math
+import sys
+import time
+from pathlib import Path
+from typing import Iterable, Iterator, Sequence
+
+import torch
+from espnet2.main_funcs.average_nbest_models import average_nbest_models
+from espnet2.schedulers.abs_scheduler import AbsEpochStepScheduler, AbsValEpochStepScheduler
+from espnet2.torch_utils.set_all_random_seed import set_all_random_seed
+from espnet2.train.reporter import Reporter
+
+from hasrd.data.atomic import write_json
+from hasrd.errors import UserError
+from hasrd.train import checkpoint
+from hasrd.train.precision import Autocast, autocast_dtype
+
+
+class StepProgress:
+    """An epoch's iterator that says on stderr how far the whole training is and how long it will take."""
+
+    def __init__(self, iterator: Iterable, epoch: int, max_epoch: int, clock: "Clock"):
+        self.iterator = iterator
+        self.epoch = epoch
+        self.max_epoch = max_epoch
+        self.clock = clock
+
+    def __len__(self) -> int:
+        return len(self.iterator)
+
+    def __iter__(self) -> Iterator:
+        total = len(self)
+        for step, item in enumerate(self.iterator, 1):
+            yield item
+            self.clock.tick(self.epoch, self.max_epoch, step, total)
+
+
+class Clock:
+    """Prints a line at most every `interval` seconds."""
+
+    def __init__(self, first_epoch: int, interval: float = 10.0, quiet: bool = False):
+        self.first_epoch = first_epoch
+        self.interval = interval
+        self.quiet = quiet
+        self.start = self.last = time.monotonic()
+
+    def tick(self, epoch: int, max_epoch: int, step: int, total: int) -> None:
+        """Note that `step` of `total` steps of `epoch` are done."""
+        now = time.monotonic()
+        if self.quiet or now - self.last < self.interval:
+            return
+        self.last = now
+        done = epoch - self.first_epoch + step / total
+        left = (now - self.start) / done * (max_epoch - self.first_epoch + 1 - done)
+        percent = 100 * (epoch - 1 + step / total) / max_epoch
+        print(
+            f"training: epoch {epoch}/{max_epoch}, step {step}/{total} ({percent:.0f}%), "
+            f"{_duration(left)} left",
+            file=sys.stderr,
+            flush=True,
+        )
+
+
+def _duration(seconds: float) -> str:
+    minutes, seconds = divmod(int(seconds + 0.5), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes:02d} min"
+    return f"{minutes} min {seconds:02d} s" if minutes else f"{seconds} s"
+
+
+class EpochLoop:
+    """Mixin for ESPnet's trainers: put it before them in the bases."""
+
+    supports_fp16 = True
+
+    @classmethod
+    def add_arguments(cls, parser: argparse.ArgumentParser) -> None:
+        """Add the base's options; ESPnet's recipes always say `--resume true`, here it is the default."""
+        super().add_arguments(parser)
+        parser.set_defaults(resume=True)
+
+    @classmethod
+    def run(
+        cls,
+        model,
+        optimizers: Sequence[torch.optim.Optimizer],
+        schedulers: Sequence,
+        train_iter_factory,
+        valid_iter_factory,
+        plot_attention_iter_factory,
+        trainer_options,
+        distributed_option,
+    ) -> None:
+        """Train from the last complete epoch to `max_epoch`; same arguments as ESPnet's `Trainer.run`.
+
+        Raises:
+            UserError: A checkpoint that can't be read, or an epoch in which every gradient was NaN or infinite.
+        """
+        options = trainer_options
+        output_dir = Path(options.output_dir)
+        device_type = "cuda" if options.ngpu > 0 else "cpu"
+        dtype = autocast_dtype(options.use_amp, device_type)
+        if dtype == torch.float16 and not cls.supports_fp16:
+            dtype = None
+        scaler = torch.amp.GradScaler("cuda") if dtype == torch.float16 else None
+        main_process = not distributed_option.distributed or distributed_option.dist_rank == 0
+
+        reporter = Reporter()
+        if options.resume and (output_dir / "checkpoint.pth").exists():
+            cls._resume(output_dir, model, reporter, optimizers, schedulers, scaler, options.ngpu)
+        start_epoch = reporter.get_epoch() + 1
+        if start_epoch > options.max_epoch:
+            logging.info(f"Already trained for {start_epoch - 1} epochs: nothing to do")
+
+        step_model = Autocast(cls._parallel(model, options, distributed_option), device_type, dtype)
+        writers = _summary_writers(output_dir, options.use_tensorboard and main_process)
+        clock = Clock(start_epoch, quiet=not main_process)
+        for epoch in range(start_epoch, options.max_epoch + 1):
+            # The seed depends on the epoch alone: a resumed run draws what an uninterrupted one draws.
+            set_all_random_seed(options.seed + epoch)
+            reporter.set_epoch(epoch)
+            train_iter = train_iter_factory.build_iter(epoch)
+            with reporter.observe("train") as sub_reporter:
+                all_steps_are_invalid = cls.train_one_epoch(
+                    model=step_model,
+                    optimizers=optimizers,
+                    schedulers=schedulers,
+                    iterator=StepProgress(train_iter, epoch, options.max_epoch, clock),
+                    reporter=sub_reporter,
+                    scaler=scaler,
+                    summary_writer=writers.get("train"),
+                    options=options,
+                    distributed_option=distributed_option,
+                )
+            if all_steps_are_invalid:
+                raise UserError(
+                    f"{output_dir}: every gradient of epoch {epoch} was NaN or infinite, so nothing was learned and "
+                    "nothing saved: lower the learning rate or look for bad audio, then run the same command again"
+                )
+            with reporter.observe("valid") as sub_reporter:
+                cls.validate_one_epoch(
+                    model=step_model,
+                    iterator=valid_iter_factory.build_iter(epoch),
+                    reporter=sub_reporter,
+                    options=options,
+                    distributed_option=distributed_option,
+                )
+            for scheduler in schedulers:
+                if isinstance(scheduler, AbsValEpochStepScheduler):
+                    scheduler.step(reporter.get_value(*options.val_scheduler_criterion))
+                elif isinstance(scheduler, AbsEpochStepScheduler):
+                    scheduler.step()
+            if main_process:
+                logging.info(reporter.log_message())
+                for key, writer in writers.items():
+                    reporter.tensorboard_add_scalar(writer, key1=key)
+                states = {
+                    "model": model.state_dict(),
+                    "reporter": reporter.state_dict(),
+                    "optimizers": [optimizer.state_dict() for optimizer in optimizers],
+                    "schedulers": [s.state_dict() if s is not None else None for s in schedulers],
+                    "scaler": scaler.state_dict() if scaler is not None else None,
+                }
+                # Weights first: once checkpoint.pth says that an epoch is done, its weights are there.
+                checkpoint.save(states["model"], output_dir / f"{epoch}epoch.pth")
+                checkpoint.save(states, output_dir / "checkpoint.pth")
+                cls._tidy(output_dir, reporter, options)
+            if options.patience is not None and reporter.check_early_stopping(
+                options.patience, *options.early_stopping_criterion
+            ):
+                break
+
+        for writer in writers.values():
+            writer.close()
+        if main_process:
+            cls._tidy(output_dir, reporter, options)
+            average_nbest_models(
+                reporter=reporter,
+                output_dir=output_dir,
+                best_model_criterion=options.best_model_criterion,
+                nbest=options.keep_nbest_models,
+            )
+            write_json(output_dir / "finished.json", {"epochs": reporter.get_epoch(), "max_epoch": options.max_epoch})
+
+    @classmethod
+    def _resume(cls, output_dir, model, reporter, optimizers, schedulers, scaler, ngpu) -> None:
+        path = output_dir / "checkpoint.pth"
+        try:
+            cls.resume(path, model, reporter, optimizers, schedulers, scaler, ngpu)
+        except (RuntimeError, KeyError, ValueError, EOFError) as error:
+            reason = str(error).splitlines()[0]
+            raise UserError(
+                f"{path}: this checkpoint does not fit ({reason}): use another --tag, or remove "
+                f"{output_dir} to train from the start"
+            ) from error
+        print(f"training: going on after epoch {reporter.get_epoch()}", file=sys.stderr)
+
+    @staticmethod
+    def _parallel(model, options, distributed_option) -> torch.nn.Module:
+        """The model for the steps: with gradients averaged over processes when there are several."""
+        if not distributed_option.distributed:
+            return model
+        devices = [torch.cuda.current_device()] if options.ngpu > 0 else None
+        return torch.nn.parallel.DistributedDataParallel(
+            model,
+            device_ids=devices,
+            # Ours are constants. A broadcast writes into them, which the turns of a GAN step that share a graph forbid.
+            broadcast_buffers=False,
+            find_unused_parameters=options.unused_parameters,
+            gradient_as_bucket_view=getattr(options, "gradient_as_bucket_view", False),
+        )
+
+    @staticmethod
+    def _tidy(output_dir: Path, reporter: Reporter, options) -> None:
+        """Links, history and removal of old weights, all derived from the reporter: safe to do again after a kill."""
+        epoch = reporter.get_epoch()
+        if epoch == 0:
+            return
+        checkpoint.link(output_dir / "latest.pth", f"{epoch}epoch.pth")
+        nbest = options.keep_nbest_models
+        keep = {epoch}
+        for phase, key, mode in options.best_model_criterion:
+            if reporter.has(phase, key):
+                best = reporter.sort_epochs(phase, key, mode)[: max(nbest) if not isinstance(nbest, int) else nbest]
+                keep.update(best)
+                checkpoint.link(output_dir / f"{phase}.{key}.best.pth", f"{best[0]}epoch.pth")
+        for old in range(1, epoch):
+            if old not in keep:
+                (output_dir / f"{old}epoch.pth").unlink(missing_ok=True)
+        write_json(output_dir / "history.json", {"epochs": list(_history(reporter))})
+
+
+def _history(reporter: Reporter) -> Iterator[dict]:
+    """Each epoch's means, for curves without TensorBoard."""
+    for epoch in range(1, reporter.get_epoch() + 1):
+        entry: dict = {"epoch": epoch}
+        for phase in reporter.get_keys(epoch):
+            values = {key: reporter.get_value(phase, key, epoch) for key in reporter.get_keys2(phase, epoch)}
+            entry[phase] = {key: float(value) for key, value in values.items() if math.isfinite(value)}
+        yield entry
+
+
+def _summary_writers(output_dir: Path, enabled: bool) -> dict:
+    if not enabled:
+        return {}
+    from torch.utils.tensorboard import SummaryWriter
+
+    return {phase: SummaryWriter(str(output_dir / "tensorboard" / phase)) for phase in ("train", "valid")}

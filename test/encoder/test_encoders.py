@@ -1,0 +1,143 @@
+# Copyright 2026 The hasrd authors
+# Apache-2.0
+"""What every encoder promises: padding, lengths, sizes."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hasrd.encoder import CHOICES
+from hasrd.encoder.cnn import ConvEncoder, LogMelCNN
+from hasrd.encoder.cnn_conformer import CNNConformer
+from hasrd.encoder.dac import DACEncoder
+from hasrd.registry import resolve
+
+SMALL = {
+    "log_mel_cnn": {"input_size": 10, "channels": (8, 12, 16), "output_size": 14},
+    "cnn_conformer": {
+        "input_size": 10,
+        "cnn_channels": (8, 12, 16),
+        "attention_dim": 24,
+        "attention_heads": 3,
+        "linear_units": 32,
+        "num_blocks": 2,
+    },
+    "dac": {"input_size": 1, "channels": 4, "strides": (2, 4, 4), "output_size": 14},
+}
+
+
+def parameters(module) -> int:
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
+@pytest.fixture(scope="module")
+def encoders():
+    torch.manual_seed(0)
+    return {name: resolve(CHOICES, name)(**conf).eval() for name, conf in SMALL.items()}
+
+
+def test_choices_are_all_tested():
+    assert set(CHOICES) == set(SMALL)
+
+
+@pytest.mark.parametrize("name", SMALL)
+@settings(max_examples=10, deadline=None)
+@given(lengths=st.lists(st.integers(0, 90), min_size=1, max_size=4), seed=st.integers(0, 99))
+def test_batch_equals_alone(encoders, name, lengths, seed):
+    encoder, input_size = encoders[name], SMALL[name]["input_size"]
+    torch.manual_seed(seed)
+    lengths = torch.tensor([*lengths, 4])
+    # Nothing that stands in the padding may leak, so it is not even zero here.
+    feats = torch.randn(len(lengths), int(lengths.max()), input_size)
+    with torch.no_grad():
+        batch = encoder(feats, lengths)
+        assert torch.equal(batch.lengths, lengths // encoder.stride)
+        assert len(batch.layers) == encoder.num_layers
+        shape = (len(lengths), int(lengths.max()) // encoder.stride, encoder.output_size)
+        for i, length in enumerate(lengths):
+            alone = encoder(feats[i : i + 1, :length], length[None])
+            tokens = int(length) // encoder.stride
+            for together, single in zip(batch.layers, alone.layers, strict=True):
+                assert together.shape == shape
+                assert single.shape == (1, tokens, encoder.output_size)
+                torch.testing.assert_close(together[i, :tokens], single[0], atol=1e-4, rtol=0)
+                assert not together[i, tokens:].any()
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_padding_of_nan_is_harmless(encoders, name):
+    encoder = encoders[name]
+    feats = torch.full((2, 70, SMALL[name]["input_size"]), torch.nan)
+    feats[0], feats[1, :40] = 1.0, 1.0
+    with torch.no_grad():
+        assert encoder(feats, torch.tensor([70, 40])).last.isfinite().all()
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_a_batch_with_an_empty_utterance_trains(name):
+    torch.manual_seed(0)
+    encoder = resolve(CHOICES, name)(**SMALL[name])
+    feats = torch.randn(2, 64, SMALL[name]["input_size"])
+    output = encoder(feats, torch.tensor([64, 0]))
+    sum(layer.square().sum() for layer in output.layers).backward()
+    assert not output.last[1].any()
+    assert all(parameter.grad.isfinite().all() for parameter in encoder.parameters())
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_first_token_needs_input_window(encoders, name):
+    encoder, input_size = encoders[name], SMALL[name]["input_size"]
+    feats = torch.randn(1, encoder.input_window, input_size)
+    assert encoder(feats, torch.tensor([feats.shape[1]])).last.shape[1] == 1
+    assert encoder(feats[:, 1:], torch.tensor([feats.shape[1] - 1])).last.shape[1] == 0
+
+
+def test_later_frames_change_nothing_far_before(encoders):
+    encoder = encoders["log_mel_cnn"]
+    feats = torch.randn(1, 400, 10)
+    changed = feats.clone()
+    changed[:, 300:] += 1.0
+    lengths = torch.tensor([400])
+    difference = (encoder(feats, lengths).last - encoder(changed, lengths).last)[0].abs().sum(1)
+    # 39 frames at the first rate, 39 at half of it, and the strided and the last kernels.
+    reached = int(difference.nonzero()[0])
+    assert 40 < reached < 75 and difference[75:].all()
+
+
+def test_layer_0_has_the_scale_of_the_others(encoders):
+    encoder = encoders["cnn_conformer"]
+    feats = 30 * torch.randn(1, 200, 10)
+    for layer in encoder(feats, torch.tensor([200])).layers:
+        assert 0.5 < layer.square().mean().sqrt() < 2.0
+
+
+def test_parameter_counts_are_the_papers():
+    # Exact in the paper (76.6 M with decoder and quantizer): DAC's own encoder.
+    assert parameters(DACEncoder()) == 22_307_968
+    # "DAC+fbank" 68.0 M and "DAC+fbank+SepConv" 48.0 M with DAC's quantizer and the decoders.
+    quantizer, decoder, separable_decoder = 239_760, 54_104_162, 40_042_562
+    assert parameters(LogMelCNN()) + quantizer + decoder == 68_017_138
+    separable = parameters(LogMelCNN(separable=True)) + quantizer + separable_decoder
+    assert separable == 48_078_034
+    # "BestRQ+" 62.0 M with its head, and the encoder of "HASRD (BestRQ+)".
+    best_rq = parameters(CNNConformer(attention_dim=516)) + 516 * 8192 + 8192
+    assert best_rq == 62_005_724
+    assert parameters(CNNConformer(attention_dim=768)) == 102_475_008
+
+
+def test_strides_that_do_not_fit_are_refused():
+    with pytest.raises(ValueError, match="2 strides need 3 channels"):
+        ConvEncoder(1, (4, 8), (2, 2), 4, 7)
+
+
+def test_autocast_stays_close(encoders):
+    encoder = encoders["cnn_conformer"]
+    feats, lengths = torch.randn(2, 80, 10), torch.tensor([80, 33])
+    with torch.no_grad():
+        full = encoder(feats, lengths).last
+        with torch.autocast("cpu", torch.bfloat16):
+            half = encoder(feats, lengths).last
+    assert (full - half).square().mean() < 1e-2 * full.square().mean()

@@ -1,0 +1,172 @@
+# Copyright 2026 The hasrd authors
+# Apache-2.0
+"""HASRD's factorisation, against its equations."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+
+from hasrd.quantizer.hasrd import HASRDQuantizer
+
+D, L, LENGTHS = 12, 4, torch.tensor([8, 3])
+
+
+def make(**conf):
+    torch.manual_seed(0)
+    conf = {"num_clusters": 6, "num_codebooks": 3, "codebook_size": 16, "codebook_dim": 4, **conf}
+    quantizer = HASRDQuantizer(D, L, semantic_layer=2, **conf)
+    quantizer.set_centroids(torch.randn(6, D))
+    with torch.no_grad():
+        quantizer.layer_logits.copy_(torch.randn(L))
+        quantizer.mix.weight.add_(0.1 * torch.randn(D, D))
+    return quantizer.eval(), tuple(torch.randn(2, 8, D) for _ in range(L))
+
+
+def test_equations():
+    quantizer, layers = make()
+    output = quantizer(layers, LENGTHS)
+    alpha = torch.tensor([float(x.exp()) for x in quantizer.layer_logits])
+    alpha = alpha / alpha.sum()
+    assert torch.allclose(quantizer.layer_weights, alpha)
+    for b, length in enumerate(LENGTHS):
+        for u in range(length):
+            distance = (layers[2][b, u] - quantizer.centroids).norm(dim=1)
+            code = int(distance.argmin())
+            assert output.codes[b, u, 0] == code
+            mixed = sum(a * layer[b, u] for a, layer in zip(alpha, layers))
+            residual = mixed @ quantizer.mix.weight.T - quantizer.centroids[code]
+            total = quantizer.centroids[code].clone()
+            for m, book in enumerate(quantizer.acoustic.books):
+                latent = book.in_proj(residual)
+                cosine = torch.cosine_similarity(latent[None], book.codebook.weight)
+                assert output.codes[b, u, m + 1] == cosine.argmax()
+                part = book.out_proj(book.codebook.weight[cosine.argmax()])
+                residual = residual - part
+                total = total + part
+            assert torch.allclose(output.latent[b, u], total, atol=1e-5)
+    assert torch.equal(quantizer.encode(layers, LENGTHS), output.codes)
+
+
+def test_starts_as_an_even_mix_and_the_identity():
+    quantizer = HASRDQuantizer(D, L, semantic_layer=0)
+    assert torch.allclose(quantizer.layer_weights, torch.full((L,), 1 / L))
+    assert torch.equal(quantizer.mix.weight, torch.eye(D))
+    assert quantizer.codebook_sizes == (1024,) * 9
+    assert quantizer.stream_names == ("semantic",) + ("acoustic",) * 8
+
+
+def test_gradients_reach_the_mix_and_the_layer_weights():
+    quantizer, layers = make()
+    quantizer.train()
+    quantizer.quantizer_dropout = 0.0
+    output = quantizer(layers, LENGTHS)
+    output.latent[:, :3].square().sum().backward()
+    for parameter in (quantizer.layer_logits, quantizer.mix.weight):
+        assert parameter.grad.abs().sum() > 0
+    assert not quantizer.centroids.requires_grad
+
+
+def test_streams_add_up():
+    quantizer, layers = make()
+    codes = quantizer.encode(layers, LENGTHS)
+    semantic = quantizer.decode(codes, streams=["semantic"])
+    acoustic = quantizer.decode(codes, streams=("acoustic",))
+    assert torch.equal(semantic, quantizer.centroids[codes[..., 0]])
+    assert torch.allclose(quantizer.decode(codes), semantic + acoustic, atol=1e-6)
+    assert torch.allclose(
+        quantizer.decode(codes)[0], quantizer(layers, LENGTHS).latent[0], atol=1e-5
+    )
+    assert torch.equal(quantizer.decode(codes, n_codebooks=1), semantic)
+    assert torch.equal(quantizer.decode(codes[..., :2]), quantizer.decode(codes, n_codebooks=2))
+    first = quantizer(layers, LENGTHS, n_codebooks=1).latent
+    assert torch.equal(first[0], semantic[0])
+    with pytest.raises(ValueError, match="no stream named lexical"):
+        quantizer.decode(codes, streams=["lexical"])
+
+
+def test_dropout_keeps_the_semantic_book_and_draws_all_numbers():
+    quantizer, layers = make(quantizer_dropout=1.0)
+    quantizer.train()
+    lengths = torch.tensor([8, 8])
+    seen = set()
+    for seed in range(20):
+        torch.manual_seed(seed)
+        output = quantizer(layers, lengths)
+        for b in range(2):
+            options = [quantizer.decode(output.codes, n_codebooks=n)[b] for n in range(1, 5)]
+            error = torch.stack([(o - output.latent[b]).abs().max() for o in options])
+            assert error.min() < 1e-5
+            seen.add(int(error.argmin()))
+    assert seen == {0, 1, 2, 3}
+
+
+def test_centroids_must_be_set():
+    quantizer = HASRDQuantizer(D, L, semantic_layer=2, num_clusters=6)
+    layers = tuple(torch.randn(1, 4, D) for _ in range(L))
+    lengths = torch.tensor([4])
+    for call in (
+        lambda: quantizer(layers, lengths),
+        lambda: quantizer.encode(layers, lengths),
+        lambda: quantizer.decode(torch.zeros(1, 4, 9, dtype=torch.long)),
+    ):
+        with pytest.raises(RuntimeError, match="centroids are not set"):
+            call()
+    with pytest.raises(ValueError, match="shape"):
+        quantizer.set_centroids(torch.randn(5, D))
+    with pytest.raises(ValueError, match="finite"):
+        quantizer.set_centroids(torch.full((6, D), torch.inf))
+    other = copy.deepcopy(quantizer)
+    quantizer.set_centroids(torch.randn(6, D))
+    quantizer(layers, lengths)
+    other.load_state_dict(quantizer.state_dict())
+    assert torch.equal(other.encode(layers, lengths), quantizer.encode(layers, lengths))
+
+
+def test_residual_loss_pulls_the_sum_to_the_residual():
+    plain, layers = make()
+    weighted, _ = make(residual_loss_weight=2.0)
+    a, b = plain(layers, LENGTHS), weighted(layers, LENGTHS)
+    error = 0.0
+    for i, length in enumerate(LENGTHS):
+        semantic = plain.decode(a.codes, streams=["semantic"])[i, :length]
+        mixed = sum(w * layer[i, :length] for w, layer in zip(plain.layer_weights, layers))
+        target = plain.mix(mixed) - semantic
+        error = error + (a.latent[i, :length] - semantic - target).square().sum()
+    error = error / (LENGTHS.sum() * D)
+    assert torch.allclose(b.codebook_loss - a.codebook_loss, 2 * error, rtol=1e-4)
+    assert torch.equal(a.commitment_loss, b.commitment_loss)
+    assert 0 < a.stats["residual_error"] and not a.stats["residual_error"].requires_grad
+
+
+def test_padding_counts_nowhere():
+    quantizer, layers = make(residual_loss_weight=1.0)
+    output = quantizer(layers, LENGTHS)
+    noisy = tuple(layer.clone() for layer in layers)
+    for layer in noisy:
+        layer[1, 3:] = 50.0
+    other = quantizer(noisy, LENGTHS)
+    assert torch.equal(output.codes, other.codes) and output.codes[1, 3:].eq(0).all()
+    assert torch.equal(output.codebook_loss, other.codebook_loss)
+    assert torch.equal(output.commitment_loss, other.commitment_loss)
+    assert all(torch.equal(output.stats[k], other.stats[k]) for k in output.stats)
+
+
+def test_autocast_changes_nothing():
+    quantizer, layers = make()
+    output = quantizer(layers, LENGTHS)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        under = quantizer(layers, LENGTHS)
+        codes = quantizer.encode(tuple(layer.bfloat16() for layer in layers), LENGTHS)
+        assert quantizer.decode(codes).dtype == torch.float32
+    assert torch.equal(under.latent, output.latent) and torch.equal(under.codes, output.codes)
+
+
+def test_wrong_layers():
+    quantizer, layers = make()
+    with pytest.raises(ValueError, match="mixes 4"):
+        quantizer(layers[:3], LENGTHS)
+    with pytest.raises(ValueError, match="there are 4 layers"):
+        HASRDQuantizer(D, L, semantic_layer=4)

@@ -1,0 +1,59 @@
+# Copyright 2026 The hasrd authors
+# Apache-2.0
+"""BEST-RQ's labels, against loops over flattened frames."""
+
+from __future__ import annotations
+
+import torch
+
+from hasrd.quantizer.random_projection import RandomProjectionQuantizer
+
+
+def test_labels_are_nearest_by_cosine_over_features():
+    quantizer = RandomProjectionQuantizer(input_size=10, codebook_size=50, seed=3)
+    feats = torch.randn(3, 23, 10)
+    labels = quantizer(feats)
+    assert labels.shape == (3, 5)
+    for b in range(3):
+        for u in range(5):
+            stacked = feats[b, 4 * u : 4 * u + 4].flatten().double()
+            projected = stacked @ quantizer.projection.double()
+            cosine = torch.nn.functional.cosine_similarity(
+                projected[None], quantizer.codebook.double()
+            )
+            assert labels[b, u] == cosine.argmax()
+
+
+def test_sizes_and_initialisation():
+    quantizer = RandomProjectionQuantizer()
+    assert quantizer.projection.shape == (320, 16) and quantizer.codebook.shape == (8192, 16)
+    bound = (6 / 336) ** 0.5  # Xavier
+    assert 0.98 * bound < quantizer.projection.abs().max() <= bound
+    assert torch.allclose(quantizer.codebook.norm(dim=1), torch.ones(8192), atol=1e-5)
+    assert not list(quantizer.parameters()) and len(quantizer.state_dict()) == 2
+
+
+def test_seed_alone_decides():
+    torch.manual_seed(1)
+    first = RandomProjectionQuantizer(seed=7)
+    torch.manual_seed(2)
+    state = torch.get_rng_state()
+    second = RandomProjectionQuantizer(seed=7)
+    assert torch.equal(torch.get_rng_state(), state)
+    assert torch.equal(first.projection, second.projection)
+    assert torch.equal(first.codebook, second.codebook)
+    assert not torch.equal(first.codebook, RandomProjectionQuantizer(seed=8).codebook)
+
+
+def test_a_label_depends_on_its_own_frames_only():
+    quantizer = RandomProjectionQuantizer(codebook_size=512)
+    feats = torch.randn(2, 40, 80)
+    labels = quantizer(feats)
+    changed = feats.clone()
+    changed[:, 8:12] = torch.randn(2, 4, 80)
+    after = quantizer(changed)
+    same = torch.arange(10) != 2
+    assert torch.equal(labels[:, same], after[:, same])
+    assert not torch.equal(labels, after)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert torch.equal(quantizer(feats), labels)

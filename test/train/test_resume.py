@@ -1,0 +1,134 @@
+# Copyright 2026 The hasrd authors
+# Apache-2.0
+"""Trainings that are killed, also while they save, and go on to bit-identical weights; and two processes."""
+
+from __future__ import annotations
+
+import json
+import socket
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+sys.path.insert(0, str(Path(__file__).parent))
+from children import die_in_save, finish, start, write_corpus  # noqa: E402
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory) -> Path:
+    root = tmp_path_factory.mktemp("corpus")
+    write_corpus(root, {"train": 8, "valid": 2})
+    return root
+
+
+def common(corpus: Path, out: Path, name: str, max_epoch: int) -> list[str]:
+    return [
+        "--output_dir", str(out), "--max_epoch", str(max_epoch), "--num_workers", "0", "--use_tensorboard", "false",
+        "--use_matplotlib", "false", "--num_att_plot", "0", "--keep_nbest_models", "2",
+        "--train_data_path_and_name_and_type", f"{corpus}/train/wav.scp,{name},sound",
+        "--valid_data_path_and_name_and_type", f"{corpus}/valid/wav.scp,{name},sound",
+        "--train_shape_file", f"{corpus}/train/utt2num_samples",
+        "--valid_shape_file", f"{corpus}/valid/utt2num_samples",
+        "--batch_type", "unsorted", "--batch_size", "4", "--optim", "adamw", "--optim_conf", "lr=0.001",
+    ]  # fmt: skip
+
+
+def ssl_options(corpus: Path, out: Path, max_epoch: int = 3) -> list[str]:
+    return common(corpus, out, "speech", max_epoch) + [
+        "--normalize", "utterance", "--best_model_criterion", "['valid', 'loss', 'min']",
+        "--encoder_conf", "{cnn_channels: [8, 8, 16], attention_dim: 16, attention_heads: 2, linear_units: 32, num_blocks: 1}",
+        "--loss_conf", "{codebook_size: 32, codebook_dim: 4}", "--scheduler", "warmuplr",
+    ]  # fmt: skip
+
+
+def codec_options(corpus: Path, out: Path, max_epoch: int = 3) -> list[str]:
+    return common(corpus, out, "audio", max_epoch) + [
+        "--best_model_criterion", "['valid', 'mel_distance', 'min']", "--unused_parameters", "true",
+        "--encoder", "log_mel_cnn", "--encoder_conf", "{channels: [8, 8, 16], output_size: 16}",
+        "--quantizer_conf", "{num_codebooks: 2, codebook_size: 16, codebook_dim: 4}",
+        "--decoder", "istft", "--decoder_conf", "{dim: 16, num_layers: 1, intermediate: 32, token_layers: 1}",
+        "--discriminator", "mpmb",
+        "--discriminator_conf", "{periods: [2], period_channels: 4, period_max_channels: 8, fft_sizes: [512], band_channels: 4}",
+        "--adversarial_start_step", "2", "--segment", "8000", "--optim2", "adamw", "--optim2_conf", "lr=0.001",
+        "--shuffle_within_batch", "true",
+    ]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def tasks() -> dict:
+    from hasrd.tasks.codec import CodecTask
+    from hasrd.tasks.ssl import SSLTask
+
+    return {"ssl": (SSLTask, ssl_options), "codec": (CodecTask, codec_options)}
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    return torch.load(folder / "latest.pth", weights_only=True)
+
+
+def same(first: dict, second: dict) -> bool:
+    return first.keys() == second.keys() and all(torch.equal(first[key], second[key]) for key in first)
+
+
+@pytest.mark.parametrize("kind", ["ssl", "codec"])
+def test_killed_while_saving_goes_on_to_identical_weights(kind, tasks, corpus, tmp_path):
+    task, options = tasks[kind]
+    whole = tmp_path / "whole"
+    finish(start(task, options(corpus, whole), tmp_path / "log"), tmp_path / "log")
+    # Two files an epoch: weights, then checkpoint. The first one of epoch 2, then checkpoint of the epoch after.
+    killed = tmp_path / "killed"
+    for number in (3, 4):
+        process = start(task, options(corpus, killed), tmp_path / "log", before=die_in_save(number))
+        process.join(240)
+        assert process.exitcode == -9, (tmp_path / "log").read_text()[-3000:]
+        assert not (killed / "finished.json").exists()
+    finish(start(task, options(corpus, killed), tmp_path / "log"), tmp_path / "log")
+    assert "going on after epoch" in (tmp_path / "log").read_text()
+    assert same(weights(whole), weights(killed))
+    assert not list(killed.glob(".*.tmp*")), "half files are left"
+    history = json.loads((killed / "history.json").read_text())["epochs"]
+    assert [epoch["epoch"] for epoch in history] == [1, 2, 3]
+    assert sorted(path.name for path in whole.glob("*.pth")) == sorted(path.name for path in killed.glob("*.pth"))
+
+
+def test_longer_training_goes_on(tasks, corpus, tmp_path):
+    task, options = tasks["ssl"]
+    for max_epoch in (1, 3):
+        finish(start(task, options(corpus, tmp_path / "a", max_epoch), tmp_path / "log"), tmp_path / "log")
+    finish(start(task, options(corpus, tmp_path / "b", 3), tmp_path / "log"), tmp_path / "log")
+    assert same(weights(tmp_path / "a"), weights(tmp_path / "b"))
+
+
+def test_another_configuration_in_the_same_folder_is_refused(tasks, corpus, tmp_path):
+    task, options = tasks["ssl"]
+    finish(start(task, options(corpus, tmp_path / "a", 1), tmp_path / "log"), tmp_path / "log")
+    before = weights(tmp_path / "a")
+    other = [*options(corpus, tmp_path / "a", 2), "--encoder_conf", "num_blocks=2"]
+    process = start(task, other, tmp_path / "log")
+    process.join(240)
+    assert process.exitcode != 0
+    assert "this checkpoint does not fit" in (tmp_path / "log").read_text()
+    assert same(before, weights(tmp_path / "a"))
+
+
+@pytest.mark.parametrize("kind", ["ssl", "codec"])
+def test_two_processes_share_the_work(kind, tasks, corpus, tmp_path):
+    """gloo on CPUs: both processes end with the same weights, and training learns from both halves of a batch."""
+    task, options = tasks[kind]
+    with socket.socket() as probe:
+        probe.bind(("localhost", 0))
+        port = probe.getsockname()[1]
+    processes = []
+    for rank in range(2):
+        argv = options(corpus, tmp_path / "exp", 2) + [
+            "--dist_backend", "gloo", "--dist_world_size", "2", "--dist_rank", str(rank),
+            "--dist_master_addr", "localhost", "--dist_master_port", str(port), "--multiprocessing_distributed", "true",
+        ]  # fmt: skip
+        processes.append(start(task, argv, tmp_path / f"log{rank}"))
+    for rank, process in enumerate(processes):
+        finish(process, tmp_path / f"log{rank}")
+    history = json.loads((tmp_path / "exp" / "history.json").read_text())["epochs"]
+    assert len(history) == 2
+    assert all(torch.isfinite(value).all() for value in weights(tmp_path / "exp").values() if value.is_floating_point())
