@@ -20,10 +20,13 @@ def read(name: str) -> str:
     """The text of a file of the repository."""
     return (ROOT / name).read_text(encoding="utf-8")
 
+
 setup(
     name="hasrd",
     version=re.search(r'__version__ = "(.+)"', read("hasrd/__init__.py"))[1],
     description="Speech tokenizers that keep what was spoken apart from how",
+    long_description=read("README.md") if (ROOT / "README.md").is_file() else "",
+    long_description_content_type="text/markdown",
     license="Apache-2.0",
     author="The hasrd authors",
     packages=find_packages(include=["hasrd", "hasrd.*"]),

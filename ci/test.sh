@@ -7,6 +7,9 @@ set -euo pipefail
 
 cd "$(dirname "$(readlink -f "$0")")/.."
 
+# Slow imports are compiled once, not in every process.
+unset PYTHONDONTWRITEBYTECODE
+
 tools/install.sh --extras dev,eval
 python=${HASRD_PYTHON:-tools/venv/bin/python}
 
@@ -20,6 +23,8 @@ if [ -z "${LIBRISPEECH:-}" ]; then
     done
 fi
 echo "LIBRISPEECH=${LIBRISPEECH:-(unset: tests on its speech are skipped)}"
+
+"${python}" -m ruff check
 
 # Two test processes of one thread each; the recipes end to end run beside the tests of the code.
 export OMP_NUM_THREADS=1 PYTHONPATH="${PWD}${PYTHONPATH:+:${PYTHONPATH}}" PYTHONUTF8=1

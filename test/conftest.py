@@ -47,3 +47,72 @@ def librispeech() -> Path:
     if not root or not Path(root).is_dir():
         pytest.skip("LIBRISPEECH does not name a folder with real speech")
     return Path(root)
+
+
+ENCODER_CONFIG = {
+    "frontend": "log_mel",
+    "normalize": "utterance",
+    "encoder": "cnn_conformer",
+    "encoder_conf": {
+        "cnn_channels": [8, 8, 16],
+        "attention_dim": 16,
+        "attention_heads": 2,
+        "linear_units": 32,
+        "num_blocks": 2,
+    },
+}
+CODEC_CONFIG = {
+    "quantizer": "hasrd",
+    "quantizer_conf": {"num_codebooks": 2, "codebook_size": 16, "codebook_dim": 4},
+    "decoder": "istft",
+    "decoder_conf": {"dim": 16, "num_layers": 1, "intermediate": 32, "token_layers": 1},
+}
+
+
+@pytest.fixture(scope="session")
+def encoder_file(tmp_path_factory) -> Path:
+    """encoder.safetensors as stage 3 writes it, of a tiny random encoder with layers 0 to 2."""
+    torch = pytest.importorskip("torch")
+    from hasrd.codec.build import build_front
+    from hasrd.codec.checkpoint import save_encoder
+
+    path = tmp_path_factory.mktemp("encoder") / "encoder.safetensors"
+    torch.manual_seed(0)
+    save_encoder(path, ENCODER_CONFIG, build_front(ENCODER_CONFIG))
+    return path
+
+
+@pytest.fixture(scope="session")
+def kmeans_file(encoder_file: Path) -> Path:
+    """kmeans.npz as stage 4 writes it: 8 random centroids for layer 1 of `encoder_file`."""
+    from hasrd.codec.checkpoint import sha256
+    from hasrd.codec.kmeans import save_kmeans
+
+    path = encoder_file.with_name("kmeans.npz")
+    centroids = np.random.default_rng(0).standard_normal((8, 16)).astype(np.float32)
+    save_kmeans(path, centroids, {"layer": 1, "encoder_sha256": sha256(encoder_file)})
+    return path
+
+
+@pytest.fixture(scope="session")
+def codec_dir(tmp_path_factory, encoder_file: Path, kmeans_file: Path) -> Path:
+    """An experiment folder as stage 5 leaves it, of a codec that was never trained."""
+    import torch
+    import yaml
+
+    from hasrd.codec.build import build_modules
+    from hasrd.codec.checkpoint import frozen_front, sha256
+    from hasrd.codec.codec import Codec
+    from hasrd.codec.kmeans import load_kmeans
+
+    folder = tmp_path_factory.mktemp("codec")
+    front_config, front = frozen_front(encoder_file)
+    centroids, facts = load_kmeans(kmeans_file)
+    config = {**front_config, **CODEC_CONFIG, "encoder_file": str(encoder_file), "encoder_sha256": sha256(encoder_file)}
+    config["quantizer_conf"] = {**CODEC_CONFIG["quantizer_conf"], "semantic_layer": facts["layer"], "num_clusters": 8}
+    torch.manual_seed(1)
+    codec = Codec(**build_modules(config, front))
+    codec.quantizer.set_centroids(centroids)
+    (folder / "config.yaml").write_text(yaml.safe_dump(config))
+    torch.save({f"codec.{name}": value for name, value in codec.state_dict().items()}, folder / "latest.pth")
+    return folder

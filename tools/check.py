@@ -27,6 +27,7 @@ MODULES = {
     "pyyaml": "yaml",
     "webrtcvad-wheels": "webrtcvad",
     "g722": "G722",
+    "descript-audio-codec": "dac",
     "faiss-cpu": "faiss",
     "faiss-gpu": "faiss",
     "pytest-timeout": "pytest_timeout",

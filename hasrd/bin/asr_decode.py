@@ -5,7 +5,9 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Callable
 
 import torch
 import yaml
@@ -16,29 +18,44 @@ from hasrd.data.features import batches
 from hasrd.data.kaldi import read_table, write_table
 from hasrd.errors import UserError, run_main
 from hasrd.progress import progress
+from hasrd.train.entry import load_task
 
 # Padded frames (features) or samples (waves) a batch.
 BATCH_SIZE = {"kaldi_ark": 20000, "sound": 16000 * 60}
 
 
-def load_probe(exp_dir: Path, model_file: str):
-    """The ESPnet model of a probe and its configuration; weights must fit exactly.
+@dataclass
+class Probe:
+    """A trained probe, ready to decode.
+
+    Attributes:
+        model: ESPnet's ASR model in eval mode.
+        preprocess: What its training does to an utterance.
+        tokens: The characters that it answers with.
+    """
+
+    model: Any
+    preprocess: Callable
+    tokens: list[str]
+
+
+def load_probe(exp_dir: Path, model_file: str) -> Probe:
+    """Load a probe from its experiment directory; its weights must fit exactly.
 
     Raises:
         UserError: A missing file, or weights that don't fit.
     """
-    from hasrd.tasks.asr import ASRTask
-
     for needed in (exp_dir / "config.yaml", exp_dir / model_file):
         if not needed.exists():
             raise UserError(f"{needed}: no such file: train the probe first")
     args = argparse.Namespace(**yaml.safe_load((exp_dir / "config.yaml").read_text(encoding="utf-8")))
-    model = ASRTask.build_model(args)
+    task = load_task("hasrd.tasks.asr:ASRTask")
+    model = task.build_model(args)
     try:
         model.load_state_dict(torch.load(exp_dir / model_file, map_location="cpu", weights_only=True))
     except RuntimeError as error:
         raise UserError(f"{exp_dir / model_file}: {str(error).splitlines()[1].strip()}") from error
-    return model.eval(), args
+    return Probe(model.eval(), task.build_preprocess_fn(args, train=False), args.token_list)
 
 
 def collapse(path: list[int], blank: int = 0) -> list[int]:
@@ -51,28 +68,29 @@ def to_text(tokens: list[str]) -> str:
     return " ".join("".join(" " if token == "<space>" else token for token in tokens).split())
 
 
-def decode(exp_dir: Path, model_file: str, inputs: Path, kind: str, reference: Path, ngpu: int):
+def decode(
+    probe: Probe, inputs: Path, kind: str, reference: Path, device: torch.device
+) -> tuple[dict[str, str], dict[str, float]]:
     """Return hypotheses {utterance: text} and losses {utterance: nats} of one data set.
 
     Args:
-        exp_dir: Directory of the probe.
-        model_file: Weights inside it.
+        probe: The probe.
         inputs: scp file of features, codes or waves.
         kind: "kaldi_ark" or "sound".
         reference: Kaldi text file with the transcripts.
-        ngpu: 1 computes on the GPU.
+        device: Where to compute.
+
+    Raises:
+        UserError: An utterance without transcript, a missing or damaged archive or audio file.
     """
-    model, args = load_probe(exp_dir, model_file)
-    device = torch.device("cuda" if ngpu else "cpu")
-    model.to(device)
-    preprocess = _preprocess(args)
+    model = probe.model.to(device)
     table, texts = read_table(inputs), read_table(reference)
     arrays, labels = {}, {}
     for utterance, entry in table.items():
         if utterance not in texts:
             raise UserError(f"{reference}: utterance '{utterance}' of {inputs} is missing")
         array = read_array(entry) if kind == "kaldi_ark" else read_audio(entry, 16000)
-        data = preprocess(utterance, {"speech": array, "text": texts[utterance]})
+        data = probe.preprocess(utterance, {"speech": array, "text": texts[utterance]})
         arrays[utterance], labels[utterance] = torch.from_numpy(data["speech"]), torch.from_numpy(data["text"])
     hypotheses, losses = {}, {}
     plan = list(batches({u: len(a) for u, a in arrays.items()}, BATCH_SIZE[kind]))
@@ -90,15 +108,16 @@ def decode(exp_dir: Path, model_file: str, inputs: Path, kind: str, reference: P
             best = log_probs.argmax(dim=-1)
             for row, utterance in enumerate(batch):
                 path = collapse(best[row, : hidden_lengths[row]].tolist())
-                hypotheses[utterance] = to_text([args.token_list[token] for token in path])
+                hypotheses[utterance] = to_text([probe.tokens[token] for token in path])
                 losses[utterance] = float(nats[row])
     return hypotheses, losses
 
 
-def _preprocess(args):
-    from hasrd.tasks.asr import ASRTask
-
-    return ASRTask.build_preprocess_fn(args, train=False)
+def up_to_date(outputs: list[Path], sources: list[Path]) -> bool:
+    """Whether all outputs are there and none is older than a source."""
+    if not all(path.exists() for path in (*outputs, *sources)):
+        return False
+    return min(path.stat().st_mtime_ns for path in outputs) >= max(path.stat().st_mtime_ns for path in sources)
 
 
 def main() -> None:
@@ -109,11 +128,22 @@ def main() -> None:
     parser.add_argument("--inputs", required=True, type=Path, nargs="+", help="scp files, one a test set")
     parser.add_argument("--kind", default="kaldi_ark", choices=sorted(BATCH_SIZE), help="what the scp files list")
     parser.add_argument("--ref", required=True, type=Path, nargs="+", help="text files, one a test set")
-    parser.add_argument("--out", required=True, type=Path, nargs="+", help="folders for text and utt2loss, one a test set")
+    parser.add_argument("--out", required=True, type=Path, nargs="+", help="folders for text and utt2loss, one a set")
     parser.add_argument("--ngpu", type=int, default=0, help="1: compute on the GPU")
     args = parser.parse_args()
+    todo = []
     for inputs, reference, out in zip(args.inputs, args.ref, args.out, strict=True):
-        hypotheses, losses = decode(args.exp_dir, args.model_file, inputs, args.kind, reference, args.ngpu)
+        sources = [args.exp_dir / args.model_file, inputs, reference]
+        if up_to_date([out / "utt2loss", out / "text"], sources):
+            print(f"{out}/text: up to date, skipped")
+        else:
+            todo.append((inputs, reference, out))
+    if not todo:
+        return
+    probe = load_probe(args.exp_dir, args.model_file)
+    device = torch.device("cuda" if args.ngpu else "cpu")
+    for inputs, reference, out in todo:
+        hypotheses, losses = decode(probe, inputs, args.kind, reference, device)
         write_table(out / "utt2loss", {utterance: f"{loss:.6g}" for utterance, loss in losses.items()})
         write_table(out / "text", hypotheses)
         print(f"{out}/text: {len(hypotheses)} utterances")

@@ -1,6 +1,9 @@
 # Copyright 2026 The hasrd authors
 # Apache-2.0
-"""Train a CTC probe (stages 4 and 7): `python -m hasrd.bin.asr_train --config conf/x.yaml --output_dir exp/x ...`, options as in ESPnet."""
+"""Train a CTC probe (stages 4 and 7), with ESPnet's options.
+
+Example: `python -m hasrd.bin.asr_train --config conf/x.yaml --output_dir exp/x ...`
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,9 @@
 # Copyright 2026 The hasrd authors
 # Apache-2.0
-"""Train a codec (stage 5): `python -m hasrd.bin.codec_train --config conf/x.yaml --output_dir exp/x ...`, options as in ESPnet."""
+"""Train a codec (stage 5), with ESPnet's options.
+
+Example: `python -m hasrd.bin.codec_train --config conf/x.yaml --output_dir exp/x ...`
+"""
 
 from __future__ import annotations
 

@@ -15,6 +15,7 @@ from hasrd.errors import run_main
 
 
 def get_parser() -> argparse.ArgumentParser:
+    """The options of this entry point."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     parser.add_argument("--data", required=True, help="data directory with wav.scp")
     parser.add_argument("--dump", required=True, help="where the features and copies of the tables go")
@@ -42,6 +43,7 @@ def get_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
+    """Write the features on the options of the command line, or on `argv`."""
     args = get_parser().parse_args(argv)
     frames = dump_features(
         args.data,

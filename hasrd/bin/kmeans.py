@@ -2,8 +2,8 @@
 # Apache-2.0
 """Train the k-means of the semantic codebook on one layer of a frozen encoder (stage 4).
 
-Memory is bounded by `--max_memory_gb`, whatever the size of the corpus: the number of frames is known beforehand, and each
-utterance contributes its share of what fits.
+Memory is bounded by `--max_memory_gb`, whatever the size of the corpus: the number of frames is known beforehand, and
+each utterance contributes its share of what fits.
 """
 
 from __future__ import annotations
@@ -24,10 +24,16 @@ from hasrd.errors import UserError, run_main
 
 # Training holds the frames twice at its peak: ours and faiss's.
 COPIES = 2.2
+# The facts that decide which frames are drawn.
+SHAPING = ("layer", "portion", "seed", "encoder_sha256", "share_of_frames")
 
 
 def portion_of(utterances: list[str], portion: float, seed: int) -> list[str]:
-    """The share `portion` of the utterances, drawn without replacement; the same for the same seed."""
+    """The share `portion` of the utterances, sorted, drawn without replacement; the same for the same seed.
+
+    Raises:
+        UserError: A portion outside (0, 1].
+    """
     if not 0 < portion <= 1:
         raise UserError(f"--portion {portion}: must be above 0 and at most 1")
     count = max(1, round(portion * len(utterances)))
@@ -36,7 +42,7 @@ def portion_of(utterances: list[str], portion: float, seed: int) -> list[str]:
 
 
 def draw_frames(utterance: str, latents: np.ndarray, share: float, seed: int) -> np.ndarray:
-    """Draw `share` of the frames of latents (T, D) without replacement, in their order; at random up or down to whole ones."""
+    """Draw `share` of the frames of latents (T, D), in their order; rounded up or down to whole ones by chance."""
     if share >= 1:
         return latents
     generator = np.random.default_rng([zlib.crc32(utterance.encode()), seed])
@@ -116,10 +122,8 @@ def main() -> None:
     folders = run_in_chunks(
         {utterance: data.wavs[utterance] for utterance in chosen},
         args.out.parent / "frames",
-        functools.partial(
-            _make_work, args.encoder_file, args.layer, args.ngpu, share, args.seed
-        ),
-        fingerprint=fingerprint(**{k: facts[k] for k in ("layer", "portion", "seed", "encoder_sha256", "share_of_frames")}),
+        functools.partial(_make_work, args.encoder_file, args.layer, args.ngpu, share, args.seed),
+        fingerprint=fingerprint(**{name: facts[name] for name in SHAPING}),
         nj=1 if args.ngpu else args.nj,
         desc=f"latents of layer {args.layer}",
     )

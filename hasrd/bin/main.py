@@ -13,6 +13,25 @@ from hasrd.errors import UserError, run_main
 
 # Sub-command -> module with `main()`, imported when it is called (some take many seconds to import), and what it does.
 COMMANDS: dict[str, tuple[str, str]] = {
+    "prepare": ("hasrd.bin.prepare", "make data directories of a corpus, fetched where that is possible (stage 1)"),
+    "validate-data": ("hasrd.bin.validate_data", "check data directories before anything is trained on them (stage 1)"),
+    "subset-data": ("hasrd.bin.subset_data", "take a part of a data directory"),
+    "dump-feats": ("hasrd.bin.dump_feats", "write the features of a data directory into archives (stage 2)"),
+    "ssl-train": ("hasrd.bin.ssl_train", "pre-train an encoder (stage 3)"),
+    "export-encoder": ("hasrd.bin.export_encoder", "write the encoder of a pre-training to one file (stage 3)"),
+    "masked-prediction": ("hasrd.bin.masked_prediction", "let a pre-trained model predict masked tokens (stage 3)"),
+    "token-list": ("hasrd.bin.token_list", "list the characters that a probe can answer with (stages 4 and 7)"),
+    "asr-train": ("hasrd.bin.asr_train", "train a CTC probe (stages 4 and 7)"),
+    "choose-layer": ("hasrd.bin.choose_layer", "choose the semantic layer by a probe's weights (stage 4)"),
+    "kmeans": ("hasrd.bin.kmeans", "train the k-means of the semantic codebook (stage 4)"),
+    "semantic-tokens": ("hasrd.bin.semantic_tokens", "write semantic tokens of a data set as text (stage 4)"),
+    "codec-train": ("hasrd.bin.codec_train", "train a codec (stage 5)"),
+    "tokenize": ("hasrd.bin.tokenize", "write tokens of a data set, and the speech decoded from them (stage 6)"),
+    "extract": ("hasrd.bin.extract", "write the latents and codes that probes read (stage 7)"),
+    "probe": ("hasrd.bin.probe", "train a CTC probe and decode with it (stage 7)"),
+    "asr-decode": ("hasrd.bin.asr_decode", "decode with a trained CTC probe (stage 7)"),
+    "score": ("hasrd.bin.score", "score systems on a test set (stage 8)"),
+    "report": ("hasrd.bin.report", "make RESULTS.md and the HTML page from score files (stage 8)"),
     "exp-name": ("hasrd.bin.exp_name", "name of an experiment's folder, made of its configuration"),
 }
 

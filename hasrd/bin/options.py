@@ -10,7 +10,7 @@ from typing import Any
 
 
 def str2bool(text: str) -> bool:
-    """`true` or `false`, as ESPnet's options are written."""
+    """`true` or `false`, as ESPnet's options are written; argparse reports anything else."""
     if text.lower() in ("true", "1", "yes"):
         return True
     if text.lower() in ("false", "0", "no"):
@@ -19,7 +19,7 @@ def str2bool(text: str) -> bool:
 
 
 def key_value(text: str) -> tuple[str, Any]:
-    """`key=value`, with a value that is JSON where it can be read as such, else text."""
+    """`key=value`, with a value that is JSON where it can be read as such, else text; argparse reports the rest."""
     key, separator, value = text.partition("=")
     if not key or not separator:
         raise argparse.ArgumentTypeError(f"'{text}' is not key=value")

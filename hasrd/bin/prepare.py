@@ -11,6 +11,7 @@ from hasrd.errors import run_main
 
 
 def get_parser() -> argparse.ArgumentParser:
+    """The options of this entry point."""
     parser = argparse.ArgumentParser(description=__doc__)
     corpora = parser.add_subparsers(dest="corpus", required=True, metavar="CORPUS")
     style = argparse.ArgumentDefaultsHelpFormatter
@@ -60,6 +61,7 @@ def get_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
+    """Prepare on the options of the command line, or on `argv`."""
     args = get_parser().parse_args(argv)
     if args.corpus == "asterisk":
         from hasrd.data.corpora.asterisk import prepare

@@ -9,7 +9,6 @@ hasrd.bin.asr_decode.
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 
 from hasrd.bin import asr_decode
 from hasrd.errors import UserError, run_main
@@ -17,8 +16,15 @@ from hasrd.train.entry import train
 
 
 def main() -> None:
-    """Train, then decode; either is skipped where it is done."""
+    """Train (skipped where it is done), then decode.
+
+    Raises:
+        UserError: The command line has no `--`.
+    """
     argv = sys.argv[1:]
+    if argv in (["--help"], ["-h"]):
+        print(__doc__)
+        asr_decode.main()
     if "--" not in argv:
         raise UserError("give the options of the decoding, then --, then those of the training")
     split = argv.index("--")
@@ -28,8 +34,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    if sys.argv[1:] in (["--help"], ["-h"]):
-        print(__doc__)
-        sys.argv[1:] = ["--help"]
-        asr_decode.main()
     run_main(main)

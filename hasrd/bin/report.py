@@ -28,6 +28,7 @@ LEAD = (
 
 
 def get_parser() -> argparse.ArgumentParser:
+    """The options of this entry point."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
@@ -62,6 +63,11 @@ def get_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
+    """Write the report on the options of the command line, or on `argv`.
+
+    Raises:
+        UserError: No output is named, or no score is there and no test set is named.
+    """
     args = get_parser().parse_args(argv)
     if args.out_md is None and args.out_html is None:
         raise UserError("nothing to write: give --out_md or --out_html")

@@ -36,6 +36,7 @@ GROUPS = {
 
 
 def get_parser() -> argparse.ArgumentParser:
+    """The options of this entry point."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -67,12 +68,20 @@ def get_parser() -> argparse.ArgumentParser:
         "--stream_names", type=_names, help="stream of each codebook, joined by commas"
     )
     parser.add_argument("--frame_rate", type=float, help="tokens a second")
+    parser.add_argument(
+        "--tokens_info", type=Path, help="codes.json of stage 6, in place of these three options"
+    )
     parser.add_argument("--masked", type=Path, help="scp file of int32 matrices (T, 2)")
     parser.add_argument("--nj", type=int, default=1, help="processes for audio measures")
     return parser
 
 
 def main(argv: Sequence[str] | None = None) -> None:
+    """Score on the options of the command line, or on `argv`.
+
+    Raises:
+        UserError: Measures and options that don't fit together, or input that can't be scored.
+    """
     args = get_parser().parse_args(argv)
     if args.tokens_info is not None:
         _read_tokens_info(args)

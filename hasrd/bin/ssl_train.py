@@ -1,6 +1,9 @@
 # Copyright 2026 The hasrd authors
 # Apache-2.0
-"""Pre-train an encoder (stage 3): `python -m hasrd.bin.ssl_train --config conf/x.yaml --output_dir exp/x ...`, options as in ESPnet."""
+"""Pre-train an encoder (stage 3), with ESPnet's options.
+
+Example: `python -m hasrd.bin.ssl_train --config conf/x.yaml --output_dir exp/x ...`
+"""
 
 from __future__ import annotations
 

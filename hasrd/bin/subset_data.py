@@ -13,6 +13,7 @@ from hasrd.errors import run_main
 
 
 def get_parser() -> argparse.ArgumentParser:
+    """The options of this entry point."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     parser.add_argument("--data", required=True, help="data directory, or a dump with feats.scp")
     parser.add_argument("--out", required=True, help="where the part goes")
@@ -25,6 +26,7 @@ def get_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
+    """Take the part on the options of the command line, or on `argv`."""
     args = get_parser().parse_args(argv)
     data = DataDir.load(args.data)
     if args.utt_list:

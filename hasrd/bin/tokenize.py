@@ -2,8 +2,8 @@
 # Apache-2.0
 """Tokens of a data set, and the speech decoded from all of them and from each stream alone (stage 6).
 
-Besides, where there are semantic and acoustic tokens, the control "shuffled": the same tokens with the acoustic ones permuted
-in time.
+Besides, where there are semantic and acoustic tokens, the control "shuffled": the same tokens with the acoustic ones
+permuted in time.
 """
 
 from __future__ import annotations

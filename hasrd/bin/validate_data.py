@@ -15,6 +15,7 @@ from hasrd.errors import run_main
 
 
 def get_parser() -> argparse.ArgumentParser:
+    """The options of this entry point."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     parser.add_argument("data_dirs", nargs="+", help="data directories; what they must not share is checked too")
     parser.add_argument("--sample_rate", "--fs", type=int, default=16000, help="the rate every file must have, in Hz")
@@ -35,6 +36,7 @@ def get_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
+    """Check on the options of the command line, or on `argv`."""
     args = get_parser().parse_args(argv)
     reports, warnings = validate(
         args.data_dirs,

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ def load_kmeans(path: str | Path, encoder_sha256: str | None = None) -> tuple[to
         with np.load(path, allow_pickle=False) as file:
             centroids = torch.from_numpy(file["centroids"])
             facts = json.loads(str(file["facts"]))
-    except (ValueError, KeyError, OSError, EOFError) as error:
+    except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile) as error:
         raise UserError(f"{path}: not a k-means file of stage 4 ({error}): run stage 4 again") from error
     if encoder_sha256 is not None and facts["encoder_sha256"] != encoder_sha256:
         raise UserError(f"{path}: trained on another encoder than the one given: run stage 4 again")

@@ -41,7 +41,7 @@ def fingerprint(**facts: Any) -> str:
 
 
 def parse_shard(text: str) -> tuple[int, int]:
-    """`i/n` with 1 <= i <= n, as the jobs of an array count, to (i - 1, n)."""
+    """`i/n` with 1 <= i <= n, as the jobs of an array count, to (i - 1, n); UserError for anything else."""
     first, _, second = text.partition("/")
     if not (first.isdecimal() and second.isdecimal() and 1 <= int(first) <= int(second)):
         raise UserError(f"--shard {text}: give i/n with i from 1 to n, for example 1/4")

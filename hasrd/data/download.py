@@ -33,7 +33,7 @@ class Download:
 
 
 def published_md5(url: str) -> dict[str, str]:
-    """Read an md5sum.txt beside published files: file name to MD5."""
+    """Read an md5sum.txt beside published files: file name to MD5; UserError where it can't be had or holds none."""
     with _open(url) as response:
         text = response.read().decode("utf-8", "replace")
     table = {}

@@ -122,6 +122,7 @@ class DataDir:
 
     @property
     def wavs(self) -> dict[str, str]:
+        """Utterance to audio file, in the order of wav.scp."""
         return self.tables["wav.scp"]
 
     @property
@@ -135,7 +136,7 @@ class DataDir:
         return f"{self.path / name}:{number}"
 
     def samples(self) -> dict[str, int]:
-        """Samples of each utterance, from utt2num_samples."""
+        """Samples of each utterance, from utt2num_samples; UserError where one is missing or no number."""
         counts = {}
         for utterance, value in self.table("utt2num_samples").items():
             if not value.isdecimal():

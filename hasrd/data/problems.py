@@ -16,6 +16,7 @@ class Problems:
         self.lines: list[str] = []
 
     def add(self, line: str) -> None:
+        """Note one problem: `file:line: what is wrong: what to do`."""
         self.lines.append(line)
 
     def raise_if_any(self, advice: str = "") -> None:

@@ -44,7 +44,11 @@ def choose(data: DataDir, *, num_utts: int | None = None, share: float | None = 
 
 
 def read_list(path: str | Path, data: DataDir) -> list[str]:
-    """The utterances of a list (first word of each line), each of which must be in `data`."""
+    """The utterances of a list (first word of each line), sorted.
+
+    Raises:
+        UserError: No such file, an empty line or list, an utterance that is not in `data`.
+    """
     chosen = []
     try:
         lines = Path(path).read_text(encoding="utf-8").splitlines()

@@ -15,7 +15,7 @@ from hasrd.encoder.layers import ResidualUnit, Snake1d, wn_conv1d, wn_conv_trans
 class DACDecoder(nn.Module):
     """Latents to waveform by transposed convolutions and dilated residual units.
 
-    Kumar et al. 2023 (DAC); sizes: HASRD section 3.2. The number of channels halves with each
+    Kumar et al. 2023 (DAC); sizes: HASRD section 3. The number of channels halves with each
     upsampling.
 
     Args:

@@ -79,7 +79,12 @@ class ExtendedChoices(ImportableChoices):
         return tuple(self.base.classes) + super().choices()
 
     def get_class(self, name: str | None) -> type | None:
-        """Return the class; torch-only encoders come wrapped as ESPnet's `AbsEncoder`."""
+        """Return the class; torch-only encoders come wrapped as ESPnet's `AbsEncoder`.
+
+        Raises:
+            UserError: No such class.
+            TypeError: A class that is not of ESPnet's base type and can't be wrapped.
+        """
         if name is None or name in self.base.classes:
             return self.base.get_class(name)
         chosen = super().get_class(name)

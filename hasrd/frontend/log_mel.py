@@ -28,7 +28,7 @@ class LogMel(nn.Module):
     Per frame: DC removal, pre-emphasis, Povey window, power spectrum, triangular filters on the mel
     scale 1127 ln(1 + f / 700) from 20 Hz to half the rate, logarithm with the float epsilon as
     floor. Only frames that lie fully inside the waveform are made (snip_edges). The defaults are
-    HASRD's (section 3.1): 80 bins, 25 ms windows, a shift of 8 ms.
+    HASRD's (section 3): 80 bins, 25 ms windows, a shift of 8 ms.
 
     Args:
         sample_rate: in Hz.
@@ -66,7 +66,7 @@ class LogMel(nn.Module):
         """Compute the features, in float32 also under autocast and without gradients.
 
         Args:
-            wave: (B, N) in [-1, 1].
+            wave: (B, N) in [-1, 1]; Kaldi's own programs take 16-bit integers, which lie 2 ln 32768 higher.
             lengths: (B,) samples of each utterance.
 
         Returns:

@@ -13,7 +13,7 @@ from hasrd.quantizer.random_projection import RandomProjectionQuantizer
 
 
 class BestRQLoss(nn.Module):
-    """Masked prediction of BEST-RQ (Chiu et al. 2022) as HASRD (sections 2.1 and 3.1) uses it.
+    """Masked prediction of BEST-RQ (Chiu et al. 2022) as HASRD (section 2.1) uses it.
 
     Args:
         input_size: F, features of a frame.

@@ -74,7 +74,7 @@ def _distance(module: nn.Module, x: Tensor, y: Tensor, per_item: bool) -> Tensor
 class MelDistance(nn.Module):
     """L1 distance of log10 mel spectra, summed over scales.
 
-    DAC's mel loss: weight 15 in training (HASRD section 3.2) and the papers' "mel distance". It
+    DAC's mel loss: weight 15 in training, and the papers' "mel distance" (HASRD section 3). It
     depends on the level through the clamp.
 
     Args:

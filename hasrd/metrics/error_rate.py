@@ -26,6 +26,7 @@ class Errors:
 
     @property
     def total(self) -> int:
+        """All errors, each counted once."""
         return self.substitutions + self.deletions + self.insertions
 
 

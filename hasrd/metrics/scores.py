@@ -68,6 +68,7 @@ class Score:
 
     @property
     def label(self) -> str:
+        """The measure's name for people."""
         return MEASURES[self.measure].label if self.measure in MEASURES else self.measure
 
 

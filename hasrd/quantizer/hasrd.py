@@ -18,10 +18,10 @@ from hasrd.quantizer.residual_vq import ResidualStack, draw_kept, select_streams
 class HASRDQuantizer(nn.Module):
     """Semantic and acoustic tokens of a frozen encoder's layers (HASRD, section 2.2).
 
-        H       = sum_n alpha_n H_n, alpha = softmax of learned scalars      (equation 2)
+        H       = sum_n alpha_n H_n, alpha = softmax of learned scalars
         Hs_bar  = nearest k-means centroid of the semantic layer
-        Ha      = H W - Hs_bar                                               (equation 3)
-        decoder input = Hs_bar + sum_m Ha_bar_m, Ha_bar = residual VQ of Ha
+        Ha      = H W - Hs_bar                                        (equation 2)
+        decoder input = Hs_bar + sum_m Ha_bar_m, Ha_bar = residual VQ of Ha  (equation 3)
 
     Args:
         input_size: D.
@@ -73,7 +73,7 @@ class HASRDQuantizer(nn.Module):
 
     @property
     def layer_weights(self) -> Tensor:
-        """(L,) alpha of equation 2: positive, with sum 1."""
+        """(L,) alpha: positive, with sum 1."""
         return self.layer_logits.float().softmax(dim=0)
 
     @torch.no_grad()

@@ -15,7 +15,7 @@ class RandomProjectionQuantizer(nn.Module):
     """Label stacked frames with the nearest entry of a random codebook (Chiu et al. 2022).
 
     Projection and codebook are drawn once from `seed`, whatever the state of the global generator,
-    and never trained. Sizes: HASRD section 3.1 (8192 entries, 4 frames of 80 bins); the 16
+    and never trained. Sizes: HASRD section 2.1 (4 frames); the 8192 entries of 16
     dimensions and the initialisations are BEST-RQ's.
 
     Args:

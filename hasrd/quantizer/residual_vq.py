@@ -143,7 +143,7 @@ class ResidualVQ(nn.Module):
     Args:
         input_size: D.
         num_layers: layers that the encoder returns; the last one is quantized.
-        num_codebooks: M (9 in HASRD section 3.2).
+        num_codebooks: M (9 in HASRD section 3).
         codebook_size: K.
         codebook_dim: dimensions of the look-up.
         quantizer_dropout: fraction of the items that, in training, keep 1 to M codebooks (DAC's).

@@ -29,6 +29,7 @@ class Claim:
 
     @property
     def verdict(self) -> str:
+        """"holds", "does not hold" or "missing"."""
         return {True: "holds", False: "does not hold", None: "missing"}[self.holds]
 
 

@@ -4,9 +4,7 @@
 
 from __future__ import annotations
 
-import errno
 import os
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -19,17 +17,25 @@ def save(value: Any, path: str | Path) -> None:
     """`torch.save` under the final name only when complete.
 
     Raises:
-        OSError: ENOSPC when the disk is full (torch reports it as a RuntimeError without saying so).
+        OSError: The disk is full, or writing fails in another way; names `path`.
     """
-    try:
-        with atomic_path(path) as temporary:
-            torch.save(value, temporary)
-    except RuntimeError as error:
-        folder = Path(path).parent
-        if "PytorchStreamWriter" in str(error) or "inline_container" in str(error):
-            if shutil.disk_usage(folder).free < 64 * 2**20:
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path)) from error
-        raise
+    with atomic_path(path) as temporary:
+        try:
+            # Through a file of Python's: where torch opens it, a full disk is a RuntimeError that does not say so.
+            with open(temporary, "wb") as file:
+                torch.save(value, file)
+        except (OSError, RuntimeError) as error:
+            cause = _os_error(error)
+            if cause is None:
+                raise
+            raise OSError(cause.errno, cause.strerror, str(path)) from error
+
+
+def _os_error(error: BaseException | None) -> OSError | None:
+    """The system's error that `error` is or was raised while handling: torch reports its own on top of it."""
+    while error is not None and not isinstance(error, OSError):
+        error = error.__cause__ or error.__context__
+    return error
 
 
 def link(path: Path, target: str) -> None:

@@ -28,9 +28,9 @@ class GANTrainerOptions(espnet.GANTrainerOptions):
 class GANTrainer(EpochLoop, espnet.GANTrainer):
     """Alternating updates: discriminator, then generator on the same, shared output.
 
-    ESPnet's step runs both turns from the first step on; here the discriminator joins after
-    `--adversarial_start_step` steps (on a CPU a step with it costs several without), each turn clips the gradients of its own
-    optimiser, and bf16 works on CPUs too.
+    ESPnet's step runs both turns from the first step on; here the discriminator joins after `--adversarial_start_step`
+    steps (on a CPU a step with it costs several without), each turn clips the gradients of its own optimiser, and bf16
+    works on CPUs too.
     """
 
     # fp16 gradients of the adversarial losses overflow; GPUs without bf16 train codecs in float32.

@@ -42,6 +42,7 @@ class Autocast(torch.nn.Module):
         self.dtype = dtype
 
     def forward(self, *args, **kwargs):
+        """Call the model with these arguments."""
         enabled = self.dtype is not None
         with torch.autocast(self.device_type, dtype=self.dtype or torch.bfloat16, enabled=enabled):
             return self.model(*args, **kwargs)

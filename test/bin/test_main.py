@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -27,6 +28,12 @@ def test_help_and_version():
 def test_import_is_light():
     code = "import sys, hasrd.bin.main; print([m for m in ('torch', 'numpy', 'espnet2', 'yaml') if m in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"
+
+
+def test_every_entry_point_is_a_command():
+    folder = Path(cli.__file__).parent
+    modules = {f"hasrd.bin.{path.stem}" for path in folder.glob("*.py") if "run_main(main)" in path.read_text()}
+    assert {module for module, _ in cli.COMMANDS.values()} == modules - {"hasrd.bin.main"}
 
 
 def test_every_command_has_a_main():

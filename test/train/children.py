@@ -1,6 +1,9 @@
 # Copyright 2026 The hasrd authors
 # Apache-2.0
-"""Trainings in child processes of the test: ESPnet is imported once, and a child can be killed."""
+"""Trainings in child processes of the test: ESPnet is imported once, and a child can be killed.
+
+The models are tiny: what is tested is the training, not what it learns.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,9 @@ from typing import Callable
 
 import numpy as np
 import soundfile
+import torch
+
+from hasrd.errors import run_main
 
 
 def write_corpus(root: Path, sets: dict[str, int], seconds: float = 1.2) -> None:
@@ -46,9 +52,10 @@ def start(task: type, argv: list[str], log: Path, before: Callable[[], None] | N
         import logging
 
         logging.root.handlers.clear()
+        torch.set_num_threads(1)
         if before is not None:
             before()
-        task.main(cmd=argv)
+        run_main(lambda: task.main(cmd=argv))
 
     process = multiprocessing.get_context("fork").Process(target=run)
     process.start()
@@ -69,14 +76,70 @@ def die_in_save(number: int) -> Callable[[], None]:
 
         save, calls = torch.save, []
 
-        def half_save(value, path, *args, **kwargs):
-            calls.append(path)
-            save(value, path, *args, **kwargs)
+        def half_save(value, file, *args, **kwargs):
+            calls.append(file.name)
+            save(value, file, *args, **kwargs)
             if len(calls) == number:
-                with open(path, "rb+") as file:
-                    file.truncate(Path(path).stat().st_size // 2)
+                file.truncate(file.tell() // 2)
                 os.kill(os.getpid(), signal.SIGKILL)
 
         torch.save = half_save
 
     return patch
+
+
+def _common(corpus: Path, out: Path, name: str, max_epoch: int) -> list[str]:
+    """The options that both tasks share."""
+    return [
+        "--output_dir", str(out), "--max_epoch", str(max_epoch), "--num_workers", "0", "--use_tensorboard", "false",
+        "--use_matplotlib", "false", "--num_att_plot", "0", "--keep_nbest_models", "2",
+        "--train_data_path_and_name_and_type", f"{corpus}/train/wav.scp,{name},sound",
+        "--valid_data_path_and_name_and_type", f"{corpus}/valid/wav.scp,{name},sound",
+        "--train_shape_file", f"{corpus}/train/utt2num_samples",
+        "--valid_shape_file", f"{corpus}/valid/utt2num_samples",
+        "--batch_type", "unsorted", "--batch_size", "4", "--optim", "adamw", "--optim_conf", "lr=0.001",
+    ]  # fmt: skip
+
+
+def ssl_options(corpus: Path, out: Path, max_epoch: int = 3) -> list[str]:
+    """Options of a small pre-training of two steps an epoch."""
+    return _common(corpus, out, "speech", max_epoch) + [
+        "--normalize", "utterance", "--best_model_criterion", "['valid', 'loss', 'min']",
+        "--encoder_conf", "{cnn_channels: [8, 8, 16], attention_dim: 16, attention_heads: 2}",
+        "--encoder_conf", "{linear_units: 32, num_blocks: 1}",
+        "--loss_conf", "{codebook_size: 32, codebook_dim: 4}", "--scheduler", "warmuplr",
+    ]  # fmt: skip
+
+
+def codec_options(corpus: Path, out: Path, max_epoch: int = 3) -> list[str]:
+    """Options of a small codec training of two steps an epoch, with the discriminator from the third step on."""
+    return _common(corpus, out, "audio", max_epoch) + [
+        "--best_model_criterion", "['valid', 'mel_distance', 'min']", "--unused_parameters", "true",
+        "--encoder", "log_mel_cnn", "--encoder_conf", "{channels: [8, 8, 16], output_size: 16}",
+        "--quantizer_conf", "{num_codebooks: 2, codebook_size: 16, codebook_dim: 4}",
+        "--decoder", "istft", "--decoder_conf", "{dim: 16, num_layers: 1, intermediate: 32, token_layers: 1}",
+        "--discriminator", "mpmb",
+        "--discriminator_conf", "{periods: [2], period_channels: 4, period_max_channels: 8}",
+        "--discriminator_conf", "{fft_sizes: [512], band_channels: 4}",
+        "--adversarial_start_step", "2", "--segment", "8000", "--optim2", "adamw", "--optim2_conf", "lr=0.001",
+        "--shuffle_within_batch", "true",
+    ]  # fmt: skip
+
+
+def weights(folder: Path, name: str = "latest.pth") -> dict[str, torch.Tensor]:
+    """The tensors of a saved model."""
+    return torch.load(folder / name, weights_only=True)
+
+
+def same(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> bool:
+    """Whether two models are bit-identical."""
+    return first.keys() == second.keys() and all(torch.equal(first[key], second[key]) for key in first)
+
+
+def error_of(log: Path) -> str:
+    """The one line with which a failed training ends; a stack trace fails the test."""
+    lines = log.read_text().splitlines()
+    assert "Traceback" not in log.read_text(), "\n".join(lines[-30:])
+    errors = [line for line in lines if line.startswith("error: ")]
+    assert len(errors) == 1 and lines[-1] == errors[0], "\n".join(lines[-10:])
+    return errors[0]

@@ -13,63 +13,7 @@ import pytest
 import torch
 
 sys.path.insert(0, str(Path(__file__).parent))
-from children import die_in_save, finish, start, write_corpus  # noqa: E402
-
-
-@pytest.fixture(scope="module")
-def corpus(tmp_path_factory) -> Path:
-    root = tmp_path_factory.mktemp("corpus")
-    write_corpus(root, {"train": 8, "valid": 2})
-    return root
-
-
-def common(corpus: Path, out: Path, name: str, max_epoch: int) -> list[str]:
-    return [
-        "--output_dir", str(out), "--max_epoch", str(max_epoch), "--num_workers", "0", "--use_tensorboard", "false",
-        "--use_matplotlib", "false", "--num_att_plot", "0", "--keep_nbest_models", "2",
-        "--train_data_path_and_name_and_type", f"{corpus}/train/wav.scp,{name},sound",
-        "--valid_data_path_and_name_and_type", f"{corpus}/valid/wav.scp,{name},sound",
-        "--train_shape_file", f"{corpus}/train/utt2num_samples",
-        "--valid_shape_file", f"{corpus}/valid/utt2num_samples",
-        "--batch_type", "unsorted", "--batch_size", "4", "--optim", "adamw", "--optim_conf", "lr=0.001",
-    ]  # fmt: skip
-
-
-def ssl_options(corpus: Path, out: Path, max_epoch: int = 3) -> list[str]:
-    return common(corpus, out, "speech", max_epoch) + [
-        "--normalize", "utterance", "--best_model_criterion", "['valid', 'loss', 'min']",
-        "--encoder_conf", "{cnn_channels: [8, 8, 16], attention_dim: 16, attention_heads: 2, linear_units: 32, num_blocks: 1}",
-        "--loss_conf", "{codebook_size: 32, codebook_dim: 4}", "--scheduler", "warmuplr",
-    ]  # fmt: skip
-
-
-def codec_options(corpus: Path, out: Path, max_epoch: int = 3) -> list[str]:
-    return common(corpus, out, "audio", max_epoch) + [
-        "--best_model_criterion", "['valid', 'mel_distance', 'min']", "--unused_parameters", "true",
-        "--encoder", "log_mel_cnn", "--encoder_conf", "{channels: [8, 8, 16], output_size: 16}",
-        "--quantizer_conf", "{num_codebooks: 2, codebook_size: 16, codebook_dim: 4}",
-        "--decoder", "istft", "--decoder_conf", "{dim: 16, num_layers: 1, intermediate: 32, token_layers: 1}",
-        "--discriminator", "mpmb",
-        "--discriminator_conf", "{periods: [2], period_channels: 4, period_max_channels: 8, fft_sizes: [512], band_channels: 4}",
-        "--adversarial_start_step", "2", "--segment", "8000", "--optim2", "adamw", "--optim2_conf", "lr=0.001",
-        "--shuffle_within_batch", "true",
-    ]  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def tasks() -> dict:
-    from hasrd.tasks.codec import CodecTask
-    from hasrd.tasks.ssl import SSLTask
-
-    return {"ssl": (SSLTask, ssl_options), "codec": (CodecTask, codec_options)}
-
-
-def weights(folder: Path) -> dict[str, torch.Tensor]:
-    return torch.load(folder / "latest.pth", weights_only=True)
-
-
-def same(first: dict, second: dict) -> bool:
-    return first.keys() == second.keys() and all(torch.equal(first[key], second[key]) for key in first)
+from children import die_in_save, error_of, finish, same, start, weights  # noqa: E402
 
 
 @pytest.mark.parametrize("kind", ["ssl", "codec"])
@@ -109,7 +53,7 @@ def test_another_configuration_in_the_same_folder_is_refused(tasks, corpus, tmp_
     process = start(task, other, tmp_path / "log")
     process.join(240)
     assert process.exitcode != 0
-    assert "this checkpoint does not fit" in (tmp_path / "log").read_text()
+    assert "this checkpoint does not fit" in error_of(tmp_path / "log")
     assert same(before, weights(tmp_path / "a"))
 
 

@@ -31,6 +31,8 @@ train_set=train
 valid_set=valid
 test_sets=test
 single_speaker=false
+require_text=true
+drop_bad=false
 feats_type=fbank
 feats_compression=none
 
@@ -94,6 +96,9 @@ Data
   --train_set, --valid_set, --test_sets
                             data directories (default: ${train_set}, ${valid_set}, "${test_sets}")
   --single_speaker          the corpus has one voice, in all sets (default: ${single_speaker})
+  --require_text            every utterance needs a transcript; false: choose --semantic_layer by hand and --probes ""
+                            (default: ${require_text})
+  --drop_bad                leave out utterances with unusable audio and list them, in place of an error (default: ${drop_bad})
   --feats_type              fbank: stage 2 stores log-mel features; raw: computed on the fly (default: ${feats_type})
   --feats_compression       none: float32; 3: Kaldi's 16 bit, half the size (default: ${feats_compression})
 Stage 3
@@ -129,7 +134,8 @@ HELP
 . ./path.sh
 . ./cmd.sh
 
-cores=$(nproc)
+# nproc would answer with OMP_NUM_THREADS.
+cores=$(env -u OMP_NUM_THREADS nproc)
 nj=${nj:-${cores}}
 inference_nj=${inference_nj:-${nj}}
 if [ "${ngpu}" -eq 0 ]; then num_threads=${num_threads:-${cores}}; else num_threads=${num_threads:-4}; fi
@@ -180,20 +186,21 @@ if runs 1 && ! "${skip_data_prep}"; then
     local/data.sh ${local_data_opts}
     # shellcheck disable=SC2086
     ${python} -m hasrd.bin.validate_data $(printf "${datadir}/%s " ${all_sets}) \
-        --single_speaker "${single_speaker}" --check_audio true --nj "${nj}"
+        --single_speaker "${single_speaker}" --require_text "${require_text}" --drop_bad "${drop_bad}" --check_audio true --nj "${nj}"
 fi
 
 for set in ${all_sets}; do needs "${datadir}/${set}/wav.scp" 1; done
 
+dump_feats() { # $1: set
+    ${train_cmd} --num_threads "${nj}" "${dumpdir}/fbank/$1/dump.log" ${python} -m hasrd.bin.dump_feats \
+        --data "${datadir}/$1" --dump "${dumpdir}/fbank/$1" --nj "${nj}" --compression_method "${feats_compression}"
+    awk '{print $1, $2 ",80"}' "${dumpdir}/fbank/$1/utt2num_frames" >"${dumpdir}/fbank/$1/speech_shape"
+}
+
 if runs 2 && ! "${skip_data_prep}"; then
     if [ "${feats_type}" = fbank ]; then
         log "Stage 2: log-mel features and statistics"
-        for set in ${all_sets}; do
-            ${train_cmd} --num_threads "${nj}" "${dumpdir}/fbank/${set}/dump.log" ${python} -m hasrd.bin.dump_feats \
-                --data "${datadir}/${set}" --dump "${dumpdir}/fbank/${set}" --nj "${nj}" \
-                --compression_method "${feats_compression}"
-            awk '{print $1, $2 ",80"}' "${dumpdir}/fbank/${set}/utt2num_frames" >"${dumpdir}/fbank/${set}/speech_shape"
-        done
+        for set in ${all_sets}; do dump_feats "${set}"; done
     else
         log "Stage 2: skipped, --feats_type raw computes log-mel on the fly"
     fi
@@ -348,7 +355,7 @@ if runs 7; then
         ${decode_cmd} --gpu "${inference_ngpu}" "${latents}/${set}/extract.log" ${python} -m hasrd.bin.extract \
             --exp_dir "${codec_exp}" --model_file "${inference_codec_model}" --data "${datadir}/${set}" \
             --nj "${inference_nj}" --ngpu "${inference_ngpu}" --out "${latents}/${set}"
-        needs "${dumpdir}/fbank/${set}/feats.scp" 2
+        if [[ " ${probes} " == *" log_mel "* ]] && [ ! -f "${dumpdir}/fbank/${set}/speech_shape" ]; then dump_feats "${set}"; fi
     done
     run_probe() { # $1: probe
         local probe=$1 dir opts= size
@@ -365,7 +372,7 @@ if runs 7; then
             outs+=("${dir}/decode/${set}")
         done
         # shellcheck disable=SC2086
-        train "${dir}/train.log" hasrd.bin.probe \
+        num_threads=${probe_threads} train "${dir}/train.log" hasrd.bin.probe \
             --exp_dir "${dir}" --model_file "${inference_probe_model}" \
             --inputs "${inputs[@]}" --ref "${refs[@]}" --out "${outs[@]}" -- \
             --config "${probe_config}" --ngpu "${ngpu}" --token_type char --token_list "${token_list}" \
@@ -378,7 +385,19 @@ if runs 7; then
             --valid_shape_file "$(probe_shape "${probe}" "${valid_set}")" \
             --output_dir "${dir}" ${probe_args}
     }
-    for probe in ${probes}; do run_probe "${probe}"; done
+    # On a CPU, one thread a probe and as many probes at once as there are cores: small models gain little from threads.
+    at_once=1 probe_threads=${num_threads}
+    if [ "${ngpu}" -eq 0 ] && [ "${cmd_backend}" = local ]; then at_once=${num_threads} probe_threads=1; fi
+    pids=()
+    for probe in ${probes}; do
+        if [ ${#pids[@]} -ge "${at_once}" ]; then
+            wait "${pids[0]}"
+            pids=("${pids[@]:1}")
+        fi
+        (run_probe "${probe}" 2>&1 | sed -u "s/^ */    ${probe}: /") &
+        pids+=($!)
+    done
+    for pid in "${pids[@]}"; do wait "${pid}"; done
 fi
 
 if runs 8; then

@@ -33,3 +33,5 @@ export OMP_WAIT_POLICY=${OMP_WAIT_POLICY:-PASSIVE}
 export LC_ALL=C
 export PYTHONUTF8=1 PYTHONIOENCODING=UTF-8
 export PYTHONUNBUFFERED=1
+# Compiled files halve the import time of ESPnet's tasks.
+unset PYTHONDONTWRITEBYTECODE

@@ -90,6 +90,7 @@ def prepare(languages: list[str], download_dir: str | Path, min_samples: int = 7
             package = read_package(language, *fetch(language, Path(root) if root else download_dir, not root))
         corpus.notes.append(f"{language}: voice {package.voice}, licence {package.licence}")
         _add_language(corpus, package, download_dir / "asterisk-16k", min_samples)
+    corpus.licence = "Debian's asterisk-core-sounds: " + "; ".join(corpus.notes)
     return corpus
 
 
@@ -243,7 +244,7 @@ def _text_of(package: Package, name: str, key: str) -> str:
 
 
 def decode_g722(content: bytes) -> np.ndarray:
-    """Decode G.722 at 64 kbit/s to int16 (N,) at 16 kHz."""
+    """Decode G.722 at 64 kbit/s to int16 (N,) at 16 kHz; UserError where the decoder is not installed."""
     try:
         from G722 import G722
     except ImportError:

@@ -25,19 +25,22 @@ class Clip:
 
 @dataclass
 class Corpus:
-    """Clips by set and utterance; what was left out as (set or language, name, reason); lines to show."""
+    """Clips by set and utterance; what was left out as (set or language, name, reason); lines to show; the licence."""
 
     sets: dict[str, dict[str, Clip]] = field(default_factory=dict)
     left_out: list[tuple[str, str, str]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    licence: str = ""
 
     def add(self, name: str, utterance: str, clip: Clip) -> None:
+        """Put a clip into the set `name`; UserError where the utterance is there already."""
         clips = self.sets.setdefault(name, {})
         if utterance in clips:
             raise UserError(f"{clip.path}: utterance '{utterance}' is there already ({clips[utterance].path})")
         clips[utterance] = clip
 
     def leave_out(self, where: str, name: str, reason: str) -> None:
+        """Note that clip `name` of the set or language `where` is not taken, and why."""
         self.left_out.append((where, name, reason))
 
     def write(self, out: str | Path) -> None:
@@ -62,6 +65,8 @@ class Corpus:
             DataDir(out / name, tables).write(out / name)
         lines = sorted(f"{where} {name}: {reason}" for where, name, reason in self.left_out)
         write_lines(out / "left_out", lines)
+        # The report shows it.
+        write_lines(out / "licence", [self.licence])
 
     def table(self, sample_rate: int = 16000) -> str:
         """Sets with clips, minutes and speakers, and the reasons for what was left out, as text."""

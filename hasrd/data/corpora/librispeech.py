@@ -132,7 +132,8 @@ def prepare(
         kept = {utt: clip for utt, clip in corpus.sets[train_set].items() if utt not in cut}
         rest = {name: clips for name, clips in corpus.sets.items() if name != train_set}
         corpus.sets = {train_set: kept, valid_set: cut, **rest}
-    corpus.notes.append("licence CC BY 4.0")
+    corpus.licence = "LibriSpeech (Panayotov et al., ICASSP 2015), CC BY 4.0"
+    corpus.notes.append(f"licence: {corpus.licence}")
     return corpus
 
 

@@ -36,6 +36,10 @@ def score_audio(jobs: Sequence[Job], reference: Path, outputs: Mapping[str, Path
         reference: wav.scp of the references, 16 kHz.
         outputs: System to the wav.scp of its outputs.
         nj: Processes.
+
+    Raises:
+        UserError: References and outputs that don't match in utterances or length, audio that can't be read, or
+            nothing but silence.
     """
     references = read_table(reference)
     tables = {system: read_table(path) for system, path in outputs.items()}
@@ -94,6 +98,9 @@ def score_audio(jobs: Sequence[Job], reference: Path, outputs: Mapping[str, Path
 def score_mean_spectrum(job: Job, reference: Path, nj: int) -> None:
     """Score the constant mean spectrum of the references themselves (two passes: the mean, then the
     distances).
+
+    Raises:
+        UserError: No reference, or one that can't be read.
     """
     references = read_table(reference)
     if not references:

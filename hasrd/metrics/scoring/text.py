@@ -19,6 +19,9 @@ _COUNTERS = {"cer": error_rate.character_errors, "wer": error_rate.word_errors}
 def score_text(jobs: Sequence[Job], reference: Path, hypothesis: Path) -> None:
     """Score the transcripts `hypothesis` against `reference` (Kaldi `text` files), a job for each
     of cer, wer.
+
+    Raises:
+        UserError: The two don't hold the same utterances, or every reference is empty.
     """
     references = read_table(reference, may_be_empty=True)
     hypotheses = read_table(hypothesis, may_be_empty=True)
@@ -65,6 +68,9 @@ def score_text(jobs: Sequence[Job], reference: Path, hypothesis: Path) -> None:
 def score_ctc_loss(job: Job, reference: Path, losses: Path) -> None:
     """Score `losses` (lines "utt loss", the summed CTC loss of an utterance in nats) a character of
     `reference`.
+
+    Raises:
+        UserError: The two don't hold the same utterances, a loss is no finite number, or every reference is empty.
     """
     references = read_table(reference, may_be_empty=True)
     table = read_table(losses)

@@ -30,6 +30,9 @@ def score_codes(
         sizes: Entries of each of the M codebooks.
         frame_rate: Tokens a second.
         stream_names: Stream of each codebook.
+
+    Raises:
+        UserError: Not one name a codebook, no utterance, or codes that are not (T, M) inside their codebooks.
     """
     if len(stream_names) != len(sizes):
         raise UserError(
@@ -133,6 +136,9 @@ def _write_codebooks(
 def score_masked(job: Job, masked_scp: Path) -> None:
     """Score masked predictions: archives of int32 (T, 2), target and prediction of each masked
     token.
+
+    Raises:
+        UserError: No utterance, no masked token, or an array of another shape.
     """
     pairs = _read(masked_scp, 2)
     print_ = job.fingerprint(pairs={utt: array.tolist() for utt, array in pairs.items()})

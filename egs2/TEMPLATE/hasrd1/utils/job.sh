@@ -59,12 +59,12 @@ job_explain() {
         echo "error: job failed with status $2 before it wrote its log: $1" >&2
         return
     fi
-    message=$(grep -v '^# ' "$1" | tail -n 5 | grep '^error:' | tail -n 1 || true)
+    message=$(grep -a -v '^# ' "$1" | tail -n 5 | grep -a '^error:' | tail -n 1 || true)
     if [ -n "${message}" ]; then
         echo "${message} (log: $1)" >&2
     else
         echo "error: job failed with status $2; the last lines of $1:" >&2
-        grep -v '^# ' "$1" | tail -n 20 | sed 's/^/    /' >&2
+        grep -a -v '^# ' "$1" | tail -n 20 | sed 's/^/    /' >&2
     fi
 }
 

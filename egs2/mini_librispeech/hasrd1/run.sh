@@ -1,0 +1,42 @@
+#!/usr/bin/env bash
+# Copyright 2026 The hasrd authors
+# Apache-2.0
+# A small LibriSpeech: real read speech of many speakers, for a patient CPU or one GPU.
+#   ./run.sh                                          downloads mini LibriSpeech (OpenSLR 31: 5 h, 460 MB)
+#   LIBRISPEECH=/corpora/LibriSpeech ./run.sh         takes train-clean-100 and the test sets that are there, whole or in part
+#   ./run.sh --ngpu 1                                 the paper's sizes (conf/gpu), one GPU
+# Needs: 2 CPU cores and 4 GB of memory; or a GPU of 40 GB. On 2 cores about 50 minutes for 2 hours of speech; the number
+# of training steps is fixed, so that more speech adds little: features, tokens and validation.
+# Valid set: 5% of the training minutes, other speakers. Test sets keep the names of their parts.
+set -euo pipefail
+cd "$(dirname "$0")"
+. ./db.sh
+. local/parts.sh
+
+# The CPU's small models; with --ngpu, the paper's.
+conf=conf
+gpu_opts=()
+for ((i = 1; i <= $#; i++)); do
+    next=$((i + 1))
+    case "${!i}" in
+        --ngpu) ngpu=${!next:-0} ;;
+        --ngpu=*) ngpu=${!i#*=} ;;
+    esac
+done
+if [ "${ngpu:-0}" != 0 ]; then
+    conf=conf/gpu
+    gpu_opts=(--gpu_inference true --num_clusters 1024)
+fi
+
+# k-means takes all of the training set where the paper takes a tenth of 100 h, and half as many clusters.
+./hasrd.sh \
+    --corpus "LibriSpeech, a part (${train_part})" \
+    --test_sets "${test_parts}" \
+    --ssl_config ${conf}/train_ssl.yaml \
+    --layer_probe_config ${conf}/train_layer_probe.yaml \
+    --codec_config ${conf}/train_codec.yaml \
+    --probe_config ${conf}/train_probe.yaml \
+    --num_clusters 512 \
+    --kmeans_portion 1.0 \
+    "${gpu_opts[@]}" \
+    "$@"

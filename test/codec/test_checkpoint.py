@@ -1,0 +1,120 @@
+# Copyright 2026 The hasrd authors
+# Apache-2.0
+"""Encoder files, k-means files and codecs from experiment folders: what fits is loaded, all else is one line."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from hasrd.codec.build import build_front
+from hasrd.codec.checkpoint import frozen_front, load_codec, load_encoder, save_encoder, sha256
+from hasrd.codec.kmeans import load_kmeans, save_kmeans
+from hasrd.errors import UserError
+
+
+def one_line(error) -> str:
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+def test_an_encoder_comes_back_bit_by_bit(encoder_file: Path, tmp_path: Path):
+    config, front = load_encoder(encoder_file, sha256(encoder_file))
+    assert config["encoder"] == "cnn_conformer" and not front.training
+    again = tmp_path / "again.safetensors"
+    assert save_encoder(again, config, front) == sha256(encoder_file)
+
+
+def test_another_encoder_is_refused(encoder_file: Path):
+    with pytest.raises(UserError) as error:
+        frozen_front(encoder_file, "0" * 64)
+    assert "not the encoder that this codec was trained with" in one_line(error)
+
+
+def test_damaged_encoder_files(encoder_file: Path, tmp_path: Path):
+    with pytest.raises(UserError) as error:
+        load_encoder(tmp_path / "none")
+    assert "no such encoder file" in one_line(error)
+    content = encoder_file.read_bytes()
+    for bad in (b"", content[:100], content[: len(content) // 2], b"\x00" * 1000):
+        (tmp_path / "bad").write_bytes(bad)
+        with pytest.raises(UserError) as error:
+            load_encoder(tmp_path / "bad")
+        assert "not a complete encoder file" in one_line(error)
+
+
+def test_tensors_must_fit_the_configuration(encoder_file: Path, tmp_path: Path):
+    config, front = load_encoder(encoder_file)
+    smaller = {**config, "encoder_conf": {**config["encoder_conf"], "num_blocks": 1}}
+    save_encoder(tmp_path / "a", smaller, front)
+    with pytest.raises(UserError) as error:
+        load_encoder(tmp_path / "a")
+    assert "don't fit" in one_line(error) and "Unexpected" in str(error.value)
+    save_encoder(tmp_path / "b", config, build_front(smaller))
+    with pytest.raises(UserError) as error:
+        load_encoder(tmp_path / "b")
+    assert "Missing" in one_line(error)
+
+
+def test_kmeans_file(tmp_path: Path):
+    centroids = np.random.default_rng(0).standard_normal((5, 3))
+    save_kmeans(tmp_path / "k.npz", centroids, {"layer": 2, "encoder_sha256": "x"})
+    loaded, facts = load_kmeans(tmp_path / "k.npz", "x")
+    assert torch.equal(loaded, torch.from_numpy(centroids.astype(np.float32)))
+    assert facts == {"layer": 2, "encoder_sha256": "x"}
+    with pytest.raises(UserError) as error:
+        load_kmeans(tmp_path / "k.npz", "y")
+    assert "another encoder" in one_line(error)
+    with pytest.raises(UserError) as error:
+        load_kmeans(tmp_path / "none.npz")
+    assert "no such k-means file" in one_line(error)
+    content = (tmp_path / "k.npz").read_bytes()
+    for bad in (b"", content[:50], content[:-30], b"text"):
+        (tmp_path / "bad.npz").write_bytes(bad)
+        with pytest.raises(UserError) as error:
+            load_kmeans(tmp_path / "bad.npz")
+        assert "not a k-means file" in one_line(error)
+
+
+@pytest.mark.parametrize("lengths", [[784], [1], [12345, 700, 8000]])
+def test_a_codec_gives_exact_lengths(codec_dir: Path, lengths: list[int]):
+    codec = load_codec(codec_dir)
+    assert not codec.training and not any(p.requires_grad for p in codec.parameters())
+    wave = 0.1 * torch.randn(len(lengths), max(lengths))
+    tokens = codec.encode(wave, torch.tensor(lengths))
+    assert codec.decode(tokens).shape == (len(lengths), max(lengths))
+    for row, length in enumerate(lengths):
+        assert codec.decode(tokens.item(row)).shape == (1, length)
+
+
+def test_an_experiment_whose_encoder_changed_is_refused(codec_dir: Path, encoder_file: Path, tmp_path: Path):
+    shutil.copytree(codec_dir, tmp_path / "exp")
+    other = tmp_path / "encoder.safetensors"
+    config, front = load_encoder(encoder_file)
+    with torch.no_grad():
+        next(front.parameters()).add_(1e-6)
+    save_encoder(other, config, front)
+    text = (codec_dir / "config.yaml").read_text()
+    (tmp_path / "exp/config.yaml").write_text(text.replace(str(encoder_file), str(other)))
+    with pytest.raises(UserError) as error:
+        load_codec(tmp_path / "exp")
+    assert "not the encoder" in one_line(error)
+
+
+def test_experiments_that_are_not_complete(codec_dir: Path, tmp_path: Path):
+    with pytest.raises(UserError, match="directory of a trained codec"):
+        load_codec(tmp_path)
+    with pytest.raises(UserError, match="train the codec first"):
+        load_codec(codec_dir, "valid.mel_distance.best.pth")
+    shutil.copytree(codec_dir, tmp_path / "exp")
+    config = yaml.safe_load((codec_dir / "config.yaml").read_text())
+    config["decoder_conf"]["dim"] = 24
+    (tmp_path / "exp/config.yaml").write_text(yaml.safe_dump(config))
+    with pytest.raises(UserError) as error:
+        load_codec(tmp_path / "exp")
+    assert "don't fit" in one_line(error) and "latest.pth" in str(error.value)

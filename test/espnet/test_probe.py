@@ -1,0 +1,49 @@
+# Copyright 2026 The hasrd authors
+# Apache-2.0
+"""The CTC probe: on a CPU it computes what torch's bidirectional LSTM computes on packed sequences."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+
+from hasrd.espnet.probe import BLSTMProbe
+
+LENGTHS = torch.tensor([7, 20, 1])
+
+
+def packed(probe: BLSTMProbe, x: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+    sequence = pack_padded_sequence(probe.projection(x), lengths, batch_first=True, enforce_sorted=False)
+    return pad_packed_sequence(probe.blstm(sequence)[0], batch_first=True, total_length=x.shape[1])[0]
+
+
+@pytest.mark.parametrize("num_layers", [1, 2])
+def test_equals_packed_sequences(num_layers):
+    torch.manual_seed(0)
+    probe = BLSTMProbe(5, projection_size=6, hidden_size=8, num_layers=num_layers).eval()
+    x = torch.randn(3, 20, 5)
+    ours, theirs = (
+        (y, torch.autograd.grad(y.square().sum(), list(probe.parameters())))
+        for y in (probe(x, LENGTHS)[0], packed(probe, x, LENGTHS))
+    )
+    torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=1e-5)
+
+
+def test_padding_and_codes():
+    torch.manual_seed(0)
+    probe = BLSTMProbe(2, codebook_sizes=[11, 7], projection_size=6, hidden_size=8).eval()
+    codes = torch.randint(7, (3, 20, 2), dtype=torch.int32)
+    batch, lengths, _ = probe(codes, LENGTHS)
+    assert batch.shape == (3, 20, probe.output_size()) and lengths.tolist() == LENGTHS.tolist()
+    for row, length in enumerate(LENGTHS.tolist()):
+        alone = probe(codes[row : row + 1, :length], torch.tensor([length]))[0][0]
+        torch.testing.assert_close(batch[row, :length], alone, atol=1e-6, rtol=1e-5)
+
+
+def test_dropout_in_training_only():
+    probe = BLSTMProbe(5, projection_size=6, hidden_size=8, dropout=0.5)
+    x = torch.randn(3, 20, 5)
+    assert not torch.equal(probe(x, LENGTHS)[0], probe(x, LENGTHS)[0])
+    probe.eval()
+    assert torch.equal(probe(x, LENGTHS)[0], probe(x, LENGTHS)[0])

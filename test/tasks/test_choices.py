@@ -1,0 +1,178 @@
+# Copyright 2026 The hasrd authors
+# Apache-2.0
+"""The three tasks: classes by import path, a clear line for an unknown one, and `--print_config`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "train"))
+from children import codec_options, error_of, finish, ssl_options, start, weights, write_corpus  # noqa: E402
+
+MODELS = """
+from hasrd.encoder.cnn import LogMelCNN
+
+class Mine(LogMelCNN):
+    pass
+"""
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory) -> Path:
+    root = tmp_path_factory.mktemp("corpus")
+    write_corpus(root, {"train": 4, "valid": 2})
+    (root / "tokens.txt").write_text("<blank>\n<unk>\n<space>\nA\nB\n<sos/eos>\n")
+    return root
+
+
+@pytest.fixture
+def mine(tmp_path: Path, monkeypatch) -> str:
+    """Import path of an encoder that lies outside the package."""
+    (tmp_path / "models_of_my_own.py").write_text(MODELS)
+    monkeypatch.syspath_prepend(tmp_path)
+    return "models_of_my_own:Mine"
+
+
+def ssl_with(corpus: Path, out: Path, encoder: str) -> tuple[type, list[str]]:
+    from hasrd.tasks.ssl import SSLTask
+
+    argv = ssl_options(corpus, out, 1)
+    while "--encoder_conf" in argv:
+        at = argv.index("--encoder_conf")
+        del argv[at : at + 2]
+    return SSLTask, [*argv, "--encoder", encoder, "--encoder_conf", "{channels: [8, 8, 16], output_size: 16}"]
+
+
+def codec_with(corpus: Path, out: Path, encoder: str) -> tuple[type, list[str]]:
+    from hasrd.tasks.codec import CodecTask
+
+    return CodecTask, [*codec_options(corpus, out, 1), "--encoder", encoder]
+
+
+def asr_options(corpus: Path, out: Path, encoder_file: Path) -> list[str]:
+    """A CTC probe on the learned mix of a frozen encoder's layers."""
+    argv = [
+        "--output_dir", str(out), "--max_epoch", "1", "--num_workers", "0", "--use_tensorboard", "false",
+        "--use_matplotlib", "false", "--num_att_plot", "0", "--keep_nbest_models", "1",
+        "--token_type", "char", "--token_list", str(corpus / "tokens.txt"), "--normalize", "none",
+        "--frontend", "upstream", "--frontend_conf", f"encoder_file={encoder_file}",
+        "--model_conf", "{ctc_weight: 1.0, extract_feats_in_collect_stats: false}",
+        "--batch_type", "unsorted", "--batch_size", "4", "--optim", "adam",
+        "--best_model_criterion", "['valid', 'loss', 'min']",
+    ]  # fmt: skip
+    for part in ("train", "valid"):
+        argv += [
+            f"--{part}_data_path_and_name_and_type", f"{corpus}/{part}/wav.scp,speech,sound",
+            f"--{part}_data_path_and_name_and_type", f"{corpus}/{part}/text,text,text",
+            f"--{part}_shape_file", f"{corpus}/{part}/utt2num_samples",
+        ]  # fmt: skip
+    return argv
+
+
+def asr_with(corpus: Path, out: Path, encoder: str, encoder_file: Path) -> tuple[type, list[str]]:
+    from hasrd.tasks.asr import ASRTask
+
+    conf = "{channels: [8, 8, 16], output_size: 16}"
+    return ASRTask, [*asr_options(corpus, out, encoder_file), "--encoder", encoder, "--encoder_conf", conf]
+
+
+@pytest.mark.parametrize("kind", ["ssl", "codec", "asr"])
+def test_an_encoder_by_its_import_path(kind, corpus, mine, encoder_file, tmp_path):
+    out, log = tmp_path / "exp", tmp_path / "log"
+    task, argv = {
+        "ssl": lambda: ssl_with(corpus, out, mine),
+        "codec": lambda: codec_with(corpus, out, mine),
+        "asr": lambda: asr_with(corpus, out, mine, encoder_file),
+    }[kind]()
+    finish(start(task, argv, log), log)
+    assert "Mine" in log.read_text(), "the log shows the model"
+    assert yaml.safe_load((out / "config.yaml").read_text())["encoder"] == mine
+    assert any("encoder" in name and "snake" not in name for name in weights(out))
+
+
+@pytest.mark.parametrize("kind", ["ssl", "codec", "asr"])
+@pytest.mark.parametrize(
+    "name, message",
+    [
+        ("no_such", "unknown class 'no_such': choose one of .*cnn_conformer"),
+        ("no_such_module:Mine", "no module named 'no_such_module'"),
+        ("models_of_my_own:Yours", "has no class 'Yours'"),
+    ],
+)
+def test_an_unknown_class_is_one_line(kind, name, message, corpus, mine, encoder_file, tmp_path):
+    out, log = tmp_path / "exp", tmp_path / "log"
+    task, argv = {
+        "ssl": lambda: ssl_with(corpus, out, name),
+        "codec": lambda: codec_with(corpus, out, name),
+        "asr": lambda: asr_with(corpus, out, name, encoder_file),
+    }[kind]()
+    process = start(task, argv, log)
+    process.join(240)
+    assert process.exitcode == 1, log.read_text()[-2000:]
+    pytest.importorskip("re")
+    import re
+
+    assert re.search(message, error_of(log)), error_of(log)
+
+
+@pytest.mark.parametrize("name", ["ssl:SSLTask", "codec:CodecTask", "asr:ASRTask"])
+def test_print_config(name, tmp_path):
+    import importlib
+
+    module, _, cls = name.partition(":")
+    task = getattr(importlib.import_module(f"hasrd.tasks.{module}"), cls)
+    log = tmp_path / "log"
+    process = start(task, ["--print_config"], log)
+    process.join(120)
+    assert process.exitcode == 0
+    config = yaml.safe_load(log.read_text())
+    assert config["max_epoch"] and config["resume"] is True
+    assert {"encoder", "encoder_conf", "optim", "batch_type"} <= set(config)
+
+
+def test_layer_weights_of_a_probe(corpus, encoder_file, tmp_path):
+    """The probe of stage 4: a learned mix over frozen layers, from which choose_layer reads."""
+    from hasrd.bin.choose_layer import LOGITS, layer_weights
+    from hasrd.tasks.asr import ASRTask
+
+    out, log = tmp_path / "exp", tmp_path / "log"
+    argv = asr_options(corpus, out, encoder_file) + [
+        "--encoder", "blstm_probe", "--encoder_conf", "{projection_size: 8, hidden_size: 8, num_layers: 1}",
+    ]  # fmt: skip
+    finish(start(ASRTask, argv, log), log)
+    saved = weights(out)
+    assert not [name for name in saved if name.startswith("frontend.") and name != LOGITS], "the encoder stays outside"
+    assert saved[LOGITS].abs().sum() > 0, "the mix is learned"
+    values = layer_weights(out, "latest.pth")
+    assert len(values) == 3 and sum(values) == pytest.approx(1)
+
+
+def test_global_statistics_are_those_of_the_dump(tmp_path):
+    """ESPnet's statistics collection and stage 2 give the same mean and deviation, and `--normalize global` takes both."""
+    import numpy as np
+
+    from hasrd.data.features import dump_features
+    from hasrd.tasks.ssl import SSLTask
+
+    root, log = tmp_path / "data", tmp_path / "log"
+    write_corpus(root, {"train": 4, "valid": 2})
+    for part in ("train", "valid"):
+        names = [line.split()[0] for line in (root / part / "wav.scp").read_text().splitlines()]
+        (root / part / "utt2spk").write_text("".join(f"{name} {part}\n" for name in names))
+    argv = ssl_options(root, tmp_path / "stats", 1) + ["--collect_stats", "true"]
+    finish(start(SSLTask, argv, log), log)
+    dump_features(root / "train", tmp_path / "dump")
+    theirs, ours = (np.load(path) for path in (tmp_path / "stats/train/feats_stats.npz", tmp_path / "dump/cmvn.npz"))
+    assert int(theirs["count"]) == int(ours["count"])
+    for key in ("sum", "sum_square"):
+        np.testing.assert_allclose(theirs[key], ours[key], rtol=1e-4)
+
+    from hasrd.frontend.normalize import GlobalNorm
+
+    first, second = GlobalNorm.from_stats(tmp_path / "stats/train/feats_stats.npz"), GlobalNorm.from_stats(tmp_path / "dump/cmvn.npz")
+    np.testing.assert_allclose(first.mean, second.mean, atol=1e-3)
+    np.testing.assert_allclose(first.std, second.std, atol=1e-3)

@@ -1,0 +1,31 @@
+# Copyright 2026 The hasrd authors
+# Apache-2.0
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+from children import codec_options, ssl_options, write_corpus  # noqa: E402
+
+
+@pytest.fixture(scope="session")
+def corpus(tmp_path_factory) -> Path:
+    """Data directories train and valid of modulated noise."""
+    root = tmp_path_factory.mktemp("corpus")
+    write_corpus(root, {"train": 8, "valid": 2})
+    return root
+
+
+@pytest.fixture(scope="session")
+def tasks() -> dict:
+    """Kind of training to its task and the options of a small one: tasks[kind] = (class, options(corpus, out, epochs))."""
+    # The first optimiser imports this, seconds in each child unless it is here already.
+    import torch._dynamo  # noqa: F401
+
+    from hasrd.tasks.codec import CodecTask
+    from hasrd.tasks.ssl import SSLTask
+
+    return {"ssl": (SSLTask, ssl_options), "codec": (CodecTask, codec_options)}

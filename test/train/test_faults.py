@@ -1,0 +1,65 @@
+# Copyright 2026 The hasrd authors
+# Apache-2.0
+"""Trainings on bad audio and on a full disk: one line, a non-zero exit, and nothing that was trained is lost."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+sys.path.insert(0, str(Path(__file__).parent))
+from children import error_of, finish, same, start, weights, write_corpus  # noqa: E402
+
+
+@pytest.fixture(scope="module")
+def damaged(tmp_path_factory) -> Path:
+    """A corpus whose training clips end in NaN."""
+    root = tmp_path_factory.mktemp("damaged")
+    write_corpus(root, {"train": 4, "valid": 2})
+    for path in (root / "train").glob("*.wav"):
+        samples = soundfile.info(path).frames
+        soundfile.write(path, np.full(samples, np.nan, np.float32), 16000, subtype="FLOAT")
+    return root
+
+
+def fails(task: type, argv: list[str], log: Path) -> str:
+    process = start(task, argv, log)
+    process.join(240)
+    assert process.exitcode == 1, log.read_text()[-3000:]
+    return error_of(log)
+
+
+@pytest.mark.parametrize("kind", ["ssl", "codec"])
+def test_gradients_that_are_all_nan_end_the_training(kind, tasks, corpus, damaged, tmp_path):
+    task, options = tasks[kind]
+    exp, log = tmp_path / "exp", tmp_path / "log"
+    finish(start(task, options(corpus, exp, 1), log), log)
+    before = {path.name: path.read_bytes() for path in exp.glob("*.pth")}
+    assert "every gradient of epoch 2 was NaN or infinite" in fails(task, options(damaged, exp, 2), log)
+    assert {path.name: path.read_bytes() for path in exp.glob("*.pth")} == before
+    # With good audio the same folder goes on, to what an undisturbed training gives.
+    finish(start(task, options(corpus, exp, 2), log), log)
+    finish(start(task, options(corpus, tmp_path / "whole", 2), log), log)
+    assert same(weights(exp), weights(tmp_path / "whole"))
+
+
+@pytest.mark.parametrize("half_done", ["2epoch", "checkpoint"])
+def test_full_disk_while_saving(half_done, tasks, corpus, tmp_path):
+    task, options = tasks["ssl"]
+    exp, log = tmp_path / "exp", tmp_path / "log"
+    finish(start(task, options(corpus, exp, 1), log), log)
+    before = (exp / "checkpoint.pth").read_bytes()
+    if not Path("/dev/full").exists():
+        pytest.skip("this system has no /dev/full, on which every write finds the disk full")
+    (exp / f".{half_done}.tmp.pth").symlink_to("/dev/full")
+    error = fails(task, options(corpus, exp, 2), log)
+    assert error.startswith("error: the disk is full") and f"{half_done}.pth" in error
+    assert (exp / "checkpoint.pth").read_bytes() == before
+    finish(start(task, options(corpus, exp, 2), log), log)
+    assert "going on after epoch 1" in log.read_text()
+    finish(start(task, options(corpus, tmp_path / "whole", 2), log), log)
+    assert same(weights(exp), weights(tmp_path / "whole"))
