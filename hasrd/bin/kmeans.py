@@ -17,9 +17,9 @@ import numpy as np
 
 from hasrd.codec.checkpoint import sha256
 from hasrd.codec.kmeans import load_kmeans, save_kmeans
+from hasrd.codec.latents import LatentWork
 from hasrd.data.chunks import fingerprint, run_in_chunks
 from hasrd.data.kaldi import DataDir
-from hasrd.data.latents import LatentWork
 from hasrd.errors import UserError, run_main
 
 # Training holds the frames twice at its peak: ours and faiss's.

@@ -7,9 +7,10 @@ from __future__ import annotations
 import inspect
 from typing import Any, Mapping
 
-from torch import nn
+from torch import Tensor, nn
 
 from hasrd import decoder, encoder, frontend, quantizer
+from hasrd.encoder.output import EncoderOutput
 from hasrd.errors import UserError
 from hasrd.registry import resolve
 
@@ -44,7 +45,21 @@ def construct(
     return cls(*args, **given, **conf)
 
 
-def build_front(config: Mapping[str, Any], input_size: int | None = None) -> nn.ModuleDict:
+class Front(nn.ModuleDict):
+    """Modules "frontend", "normalize" and "encoder", in the data's order; the first two only where there is one."""
+
+    def forward(self, wave: Tensor, lengths: Tensor) -> EncoderOutput:
+        """Wave (B, N), lengths (B,) in samples, to the layers of the encoder.
+
+        Where the features come ready-made there is no frontend, and the input is features (B, T, F), lengths in frames.
+        """
+        for name in ("frontend", "normalize"):
+            if name in self:
+                wave, lengths = self[name](wave, lengths)
+        return self["encoder"](wave, lengths)
+
+
+def build_front(config: Mapping[str, Any], input_size: int | None = None) -> Front:
     """Build frontend, normalisation and encoder.
 
     Args:
@@ -52,9 +67,9 @@ def build_front(config: Mapping[str, Any], input_size: int | None = None) -> nn.
         input_size: Size of the features where they come ready-made; there is no frontend then.
 
     Returns:
-        Modules "frontend", "normalize" and "encoder", the first two only where there is one.
+        The modules, a frontend only where `input_size` is not given.
     """
-    modules = nn.ModuleDict()
+    modules = Front()
     if input_size is None:
         modules["frontend"] = construct(config, "frontend", frontend.CHOICES)
         input_size = modules["frontend"].output_size
@@ -65,7 +80,7 @@ def build_front(config: Mapping[str, Any], input_size: int | None = None) -> nn.
 
 
 def build_modules(
-    config: Mapping[str, Any], front: nn.ModuleDict | None = None
+    config: Mapping[str, Any], front: Front | None = None
 ) -> dict[str, nn.Module | None]:
     """Build the parts of a codec, each of the size that the one before it gives.
 

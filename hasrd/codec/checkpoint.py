@@ -20,7 +20,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import nn
 
-from hasrd.codec.build import FRONT, build_front, build_modules
+from hasrd.codec.build import FRONT, Front, build_front, build_modules
 from hasrd.codec.codec import Codec
 from hasrd.data.atomic import atomic_path
 from hasrd.encoder.frozen import Frozen
@@ -38,7 +38,7 @@ def sha256(path: str | Path) -> str:
     return digest.hexdigest()
 
 
-def save_encoder(path: str | Path, config: dict[str, Any], front: nn.ModuleDict) -> str:
+def save_encoder(path: str | Path, config: dict[str, Any], front: Front) -> str:
     """Write frontend, normalisation and encoder with their configuration to a safetensors file; return its SHA-256.
 
     Args:
@@ -53,7 +53,7 @@ def save_encoder(path: str | Path, config: dict[str, Any], front: nn.ModuleDict)
     return sha256(path)
 
 
-def load_encoder(path: str | Path, expected_sha256: str | None = None) -> tuple[dict[str, Any], nn.ModuleDict]:
+def load_encoder(path: str | Path, expected_sha256: str | None = None) -> tuple[dict[str, Any], Front]:
     """Read what `save_encoder` wrote: (configuration, modules in eval mode).
 
     Raises:
@@ -78,10 +78,10 @@ def load_encoder(path: str | Path, expected_sha256: str | None = None) -> tuple[
     return config, front.eval()
 
 
-def frozen_front(path: str | Path, expected_sha256: str | None = None) -> tuple[dict[str, Any], nn.ModuleDict]:
+def frozen_front(path: str | Path, expected_sha256: str | None = None) -> tuple[dict[str, Any], Front]:
     """`load_encoder`, with every module frozen: eval mode always, no gradients, not in any checkpoint."""
     config, front = load_encoder(path, expected_sha256)
-    return config, nn.ModuleDict({name: Frozen(module) for name, module in front.items()})
+    return config, Front({name: Frozen(module) for name, module in front.items()})
 
 
 def _load_strict(module: nn.Module, tensors: dict[str, torch.Tensor], path: Path) -> None:

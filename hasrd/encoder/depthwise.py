@@ -22,8 +22,8 @@ def depthwise_conv(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         (B, T, C).
     """
     if x.device.type == "cpu" and len(weight) % 32:
-        # torch 2.11's oneDNN never comes back from a bf16 call with 8, 16 or 20 channels and more frames than the kernel
-        # has; with whole blocks of 32 it does.
+        # torch 2.11's oneDNN never comes back from bf16 calls with 8, 16 or 20 channels and more frames than the
+        # kernel. With whole blocks of 32 channels it does.
         with torch.autocast("cpu", enabled=False):
             dtype = torch.promote_types(x.dtype, torch.float32)
             return _FramesLast.apply(x.to(dtype), weight.to(dtype), bias.to(dtype)).to(x.dtype)

@@ -59,7 +59,8 @@ class BLSTMProbe(AbsEncoder):
             xs_pad = sum(embed(codes[..., m]) for m, embed in enumerate(self.embeddings))
         hidden = self.projection(xs_pad)
         run = self._cudnn if hidden.is_cuda else self._directions
-        return run(hidden, ilens), ilens, None
+        # ESPnet gives the loss this type: in bf16, losses that differ by less than 1 in 256 would be the same.
+        return run(hidden, ilens).float(), ilens, None
 
     def _cudnn(self, x: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
         """cuDNN's kernel of all layers, for packed sequences."""

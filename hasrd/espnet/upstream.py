@@ -38,10 +38,7 @@ class UpstreamFrontend(AbsFrontend):
 
     def forward(self, input: torch.Tensor, input_lengths: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Wave (B, N), lengths (B,) in samples, to (B, U, D) and lengths in tokens."""
-        feats, lengths = self.front["frontend"](input, input_lengths)
-        if "normalize" in self.front:
-            feats, lengths = self.front["normalize"](feats, lengths)
-        output = self.front["encoder"](feats, lengths)
+        output = self.front(input, input_lengths)
         if self.layer is not None:
             return output.layers[self.layer], output.lengths
         # One scale for all, so that a weight says how much a layer is used (S3PRL's featurizer does the same).

@@ -17,7 +17,7 @@ def finished_epochs(output_dir: str | Path) -> int:
     """Epochs for which the training in `output_dir` was asked when it last came to its end; 0 if it never did."""
     try:
         return int(json.loads((Path(output_dir) / "finished.json").read_text())["max_epoch"])
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError):
         return 0
 
 

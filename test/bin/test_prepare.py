@@ -35,7 +35,7 @@ def test_librispeech(root: Path, tmp_path: Path, capsys):
     out = tmp_path / "data"
     run("librispeech", "--root", root, "--train", "train", "--test", "test-clean", "--valid_from_train", 0.1,
         "--out", out)  # fmt: skip
-    assert sorted(path.name for path in out.iterdir()) == ["left_out", "test-clean", "train", "valid"]
+    assert sorted(path.name for path in out.iterdir()) == ["left_out", "licence", "test-clean", "train", "valid"]
     table = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert ["train", "18", "0.3", "18"] in table and ["valid", "2", "0.0", "2"] in table
 

@@ -47,3 +47,9 @@ def test_dropout_in_training_only():
     assert not torch.equal(probe(x, LENGTHS)[0], probe(x, LENGTHS)[0])
     probe.eval()
     assert torch.equal(probe(x, LENGTHS)[0], probe(x, LENGTHS)[0])
+
+
+def test_float32_under_autocast():
+    probe = BLSTMProbe(5, projection_size=6, hidden_size=8)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert probe(torch.randn(3, 20, 5), LENGTHS)[0].dtype == torch.float32

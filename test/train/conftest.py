@@ -21,11 +21,13 @@ def corpus(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def tasks() -> dict:
-    """Kind of training to its task and the options of a small one: tasks[kind] = (class, options(corpus, out, epochs))."""
+    """Kind of training to its task and the options of a small one: (class, options(corpus, out, epochs))."""
     # The first optimiser imports this, seconds in each child unless it is here already.
     import torch._dynamo  # noqa: F401
 
-    from hasrd.tasks.codec import CodecTask
-    from hasrd.tasks.ssl import SSLTask
+    from hasrd.train.entry import load_task
 
-    return {"ssl": (SSLTask, ssl_options), "codec": (CodecTask, codec_options)}
+    return {
+        "ssl": (load_task("hasrd.tasks.ssl:SSLTask"), ssl_options),
+        "codec": (load_task("hasrd.tasks.codec:CodecTask"), codec_options),
+    }

@@ -60,7 +60,7 @@ inference_codec_model=valid.mel_distance.best.pth
 probe_config=conf/train_probe.yaml
 probe_args=
 probe_train_set=
-probes="log_mel latent latent_shuffled tokens_semantic tokens_acoustic tokens_all"
+probes=auto
 inference_probe_model=valid.loss.best.pth
 
 # Stage 8: scores and report
@@ -122,7 +122,8 @@ Stage 7
   --probe_config, --probe_args
                             configuration, and options that override it (default: ${probe_config})
   --probe_train_set         data directory for the probes (default: --train_set)
-  --probes                  what is probed (default: "${probes}")
+  --probes                  what is probed (default: auto, which is "log_mel latent latent_shuffled tokens_semantic
+                            tokens_acoustic tokens_all", or "log_mel latent tokens_all" for a codec with an encoder of its own)
   --inference_probe_model   weights to decode with (default: ${inference_probe_model})
 Stage 8
   --num_examples            utterances to listen to in the report (default: ${num_examples})
@@ -179,14 +180,22 @@ encoder_file=${ssl_exp}/encoder.safetensors
 # A codec whose configuration names an encoder trains it; any other stands on stage 3's, frozen.
 frozen_encoder=true
 if grep -q '^encoder:' "${codec_config}"; then frozen_encoder=false; fi
+if [ "${probes}" = auto ]; then
+    probes="log_mel latent tokens_all"
+    if "${frozen_encoder}"; then probes="log_mel latent latent_shuffled tokens_semantic tokens_acoustic tokens_all"; fi
+fi
 
 if runs 1 && ! "${skip_data_prep}"; then
     log "Stage 1: data preparation"
     # shellcheck disable=SC2086
     local/data.sh ${local_data_opts}
-    # shellcheck disable=SC2086
-    ${python} -m hasrd.bin.validate_data $(printf "${datadir}/%s " ${all_sets}) \
-        --single_speaker "${single_speaker}" --require_text "${require_text}" --drop_bad "${drop_bad}" --check_audio true --nj "${nj}"
+    # Training sets may hold one another (train-clean-100 is a part of 960 h); held-out sets share nothing with any.
+    for set in $(printf '%s\n' ${train_set} ${kmeans_train_set} ${probe_train_set} | awk '!seen[$0]++'); do
+        held_out=$(printf '%s\n' ${valid_set} ${test_sets} | awk -v own="${set}" '$0 != own && !seen[$0]++')
+        # shellcheck disable=SC2086
+        ${python} -m hasrd.bin.validate_data $(printf "${datadir}/%s " ${set} ${held_out}) \
+            --single_speaker "${single_speaker}" --require_text "${require_text}" --drop_bad "${drop_bad}" --check_audio true --nj "${nj}"
+    done
 fi
 
 for set in ${all_sets}; do needs "${datadir}/${set}/wav.scp" 1; done
@@ -362,7 +371,8 @@ if runs 7; then
         dir=$(probe_dir "${probe}")
         size=$(head -n 1 "$(probe_shape "${probe}" "${probe_train_set}")" | sed 's/.*,//')
         case "${probe}" in
-            tokens_*) opts="--encoder_conf codebook_sizes=$(cat "$(probe_scp "${probe}" "${probe_train_set}")_codebook_sizes")" ;;
+            # SpecAugment cannot mask the numbers of codes.
+            tokens_*) opts="--specaug none --encoder_conf codebook_sizes=$(cat "$(probe_scp "${probe}" "${probe_train_set}")_codebook_sizes")" ;;
             latent_shuffled) opts="--shuffle_time true" ;;
         esac
         local inputs=() refs=() outs=() set

@@ -12,4 +12,4 @@ set -euo pipefail
 
 # shellcheck disable=SC2086
 python -m hasrd.bin.prepare librispeech --root "${LIBRISPEECH:-}" --train ${train_part} --test ${test_parts} \
-    ${download:+--download_from ${download}} --valid_from_train 0.05 --nj "$(nproc)" "$@"
+    ${download:+--download_from ${download}} --valid_from_train 0.05 --nj "$(env -u OMP_NUM_THREADS nproc)" "$@"

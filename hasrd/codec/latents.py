@@ -50,10 +50,7 @@ class LatentWork:
         """Yield utterance and latents (T, D) float32, in no fixed order."""
         with torch.inference_mode():
             for utterances, waves, lengths in wave_batches(inputs, self.sample_rate, BATCH_SAMPLES):
-                feats, lengths = self.front["frontend"](waves.to(self.device), lengths.to(self.device))
-                if "normalize" in self.front:
-                    feats, lengths = self.front["normalize"](feats, lengths)
-                output = self.front["encoder"](feats, lengths)
+                output = self.front(waves.to(self.device), lengths.to(self.device))
                 latents = output.layers[self.layer].float().cpu().numpy()
                 for row, (utterance, count) in enumerate(zip(utterances, output.lengths.tolist())):
                     yield utterance, latents[row, :count]

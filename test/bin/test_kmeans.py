@@ -1,0 +1,145 @@
+# Copyright 2026 The hasrd authors
+# Apache-2.0
+"""k-means: against a plain reference, within its memory, the same after a kill, and on too little data."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hasrd.bin import kmeans
+from hasrd.bin.kmeans import COPIES, draw_frames, portion_of, train
+from hasrd.codec.kmeans import load_kmeans
+from hasrd.errors import UserError
+
+
+def inertia(frames: np.ndarray, centroids: np.ndarray) -> float:
+    return float(((frames[:, None] - centroids[None]) ** 2).sum(-1).min(1).mean())
+
+
+def lloyd(frames: np.ndarray, count: int, seed: int) -> np.ndarray:
+    """Plain k-means with a k-means++ start."""
+    generator = np.random.default_rng(seed)
+    centroids = frames[generator.integers(len(frames), size=1)]
+    for _ in range(1, count):
+        distance = ((frames[:, None] - centroids[None]) ** 2).sum(-1).min(1)
+        centroids = np.vstack([centroids, frames[generator.choice(len(frames), p=distance / distance.sum())]])
+    for _ in range(30):
+        nearest = ((frames[:, None] - centroids[None]) ** 2).sum(-1).argmin(1)
+        for k in set(nearest.tolist()):
+            centroids[k] = frames[nearest == k].mean(0)
+    return centroids
+
+
+def test_as_good_as_plain_kmeans():
+    generator = np.random.default_rng(0)
+    centres = 5 * generator.standard_normal((12, 6))
+    frames = (centres[generator.integers(12, size=1500)] + generator.standard_normal((1500, 6))).astype(np.float32)
+    centroids, reported = train(frames, 12, niter=30, seed=0)
+    assert centroids.shape == (12, 6) and centroids.dtype == np.float32
+    assert reported == pytest.approx(inertia(frames, centroids), rel=0.02)
+    # Either finds a local optimum that depends on the start: compared is the best of a few.
+    best = min(inertia(frames, lloyd(frames, 12, seed)) for seed in range(6))
+    ours = min(inertia(frames, train(frames, 12, niter=30, seed=seed)[0]) for seed in range(6))
+    assert ours < 1.02 * best
+    again, _ = train(frames, 12, niter=30, seed=0)
+    assert np.array_equal(centroids, again)
+
+
+def test_too_few_frames_is_one_line():
+    with pytest.raises(UserError, match="7 frames for 8 clusters: give more data") as error:
+        train(np.zeros((7, 3), np.float32), 8, 10, 0)
+    assert "\n" not in str(error.value)
+
+
+@given(length=st.integers(0, 60), share=st.floats(0.01, 1.0), seed=st.integers(0, 99))
+@settings(deadline=None)
+def test_drawn_frames(length, share, seed):
+    latents = np.arange(length, dtype=np.float32)[:, None]
+    drawn = draw_frames("utt", latents, share, seed)
+    assert np.array_equal(drawn, draw_frames("utt", latents, share, seed))
+    assert (np.diff(drawn[:, 0]) > 0).all(), "in their order, none twice"
+    assert int(share * length) <= len(drawn) <= int(share * length) + 1
+
+
+def test_the_share_is_kept_on_average():
+    total = sum(len(draw_frames(f"utt{i}", np.zeros((3, 1)), 0.1, 0)) for i in range(2000))
+    assert 540 < total < 660
+
+
+@given(count=st.integers(1, 200), portion=st.floats(0.001, 1.0))
+@settings(deadline=None)
+def test_portion(count, portion):
+    utterances = [f"u{i:03d}" for i in range(count)]
+    chosen = portion_of(utterances, portion, 0)
+    assert chosen == sorted(set(chosen)) and set(chosen) <= set(utterances)
+    assert len(chosen) == max(1, round(portion * count))
+
+
+@pytest.mark.parametrize("portion", [0.0, -1.0, 1.5])
+def test_a_portion_must_be_one(portion):
+    with pytest.raises(UserError, match="above 0 and at most 1"):
+        portion_of(["a"], portion, 0)
+
+
+@pytest.fixture
+def data_of(make_data_dir):
+    """data_of(name, samples of each utterance): a data directory that was validated."""
+
+    def make(name: str, lengths: list[int]) -> Path:
+        folder = make_data_dir(name, lengths)
+        lines = (f"{name}-{index:04d} {length}\n" for index, length in enumerate(lengths))
+        (folder / "utt2num_samples").write_text("".join(lines))
+        return folder
+
+    return make
+
+
+def run(monkeypatch, encoder_file: Path, data: Path, out: Path, *more: str) -> None:
+    words = ["--encoder_file", encoder_file, "--data", data, "--layer", "1", "--portion", "1", "--out", out, *more]
+    monkeypatch.setattr(sys, "argv", ["kmeans", *map(str, words)])
+    kmeans.main()
+
+
+def test_memory_does_not_grow_with_the_corpus(monkeypatch, encoder_file, data_of, tmp_path):
+    """The bound holds whatever the corpus: 16 dimensions, 40 frames' worth of memory."""
+    limit = 40
+    bound = 4 * 16 * COPIES * limit / 2**30
+    seen = []
+    monkeypatch.setattr(kmeans, "train", lambda frames, *rest: (seen.append(frames.shape), train(frames, *rest))[1])
+    for name, count in (("small", 3), ("large", 40)):
+        data = data_of(name, [16000] * count)
+        out = tmp_path / name / "kmeans.npz"
+        run(monkeypatch, encoder_file, data, out, "--num_clusters", "4", "--max_memory_gb", repr(bound))
+        facts = load_kmeans(out)[1]
+        assert facts["frames"] == seen[-1][0] and facts["share_of_frames"] < 1
+        # Each utterance rounds its share by chance: the sum varies by a few, whatever the corpus.
+        assert abs(facts["frames"] - limit) <= 4 * np.sqrt(count) / 2
+    assert seen[1][0] < 1.5 * seen[0][0]
+
+
+def test_a_second_run_is_skipped_and_a_changed_one_is_not(monkeypatch, encoder_file, data_of, tmp_path, capsys):
+    data, out = data_of("train", [8000] * 6), tmp_path / "kmeans.npz"
+    run(monkeypatch, encoder_file, data, out, "--num_clusters", "4")
+    content = out.read_bytes()
+    capsys.readouterr()
+    run(monkeypatch, encoder_file, data, out, "--num_clusters", "4")
+    assert "skipped" in capsys.readouterr().out and out.read_bytes() == content
+    run(monkeypatch, encoder_file, data, out, "--num_clusters", "5")
+    assert load_kmeans(out)[0].shape == (5, 16)
+
+
+def test_bad_input_is_one_line(monkeypatch, encoder_file, data_of, tmp_path):
+    data, out = data_of("train", [8000] * 2), tmp_path / "kmeans.npz"
+    with pytest.raises(UserError, match="no layer 3: this encoder has layers 0 to 2"):
+        run(monkeypatch, encoder_file, data, out, "--layer", "3")
+    with pytest.raises(UserError, match="run stage 3"):
+        run(monkeypatch, tmp_path / "none", data, out)
+    with pytest.raises(UserError, match="frames for 1024 clusters"):
+        run(monkeypatch, encoder_file, data, out)
+    assert not out.exists()

@@ -1,0 +1,59 @@
+# Copyright 2026 The hasrd authors
+# Apache-2.0
+"""The start of a training: what is done is said before ESPnet is imported."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from hasrd.errors import UserError
+from hasrd.train import entry
+
+
+@pytest.fixture
+def trained(monkeypatch) -> list[list[str]]:
+    """The command lines that reached the task."""
+    calls: list[list[str]] = []
+    task = type("Task", (), {"main": staticmethod(lambda cmd: calls.append(cmd))})
+    monkeypatch.setattr(entry, "load_task", lambda name: task)
+    return calls
+
+
+def test_a_finished_training_is_skipped(trained, tmp_path, capsys):
+    argv = ["--output_dir", str(tmp_path), "--max_epoch", "3", "--encoder_conf", "a=1"]
+    entry.train("x:Y", argv)
+    assert trained == [argv], "never ended: trains"
+    (tmp_path / "finished.json").write_text(json.dumps({"epochs": 3, "max_epoch": 3}))
+    entry.train("x:Y", argv)
+    assert len(trained) == 1 and "already trained for 3 epochs" in capsys.readouterr().err
+    for more in (["--max_epoch", "4"], ["--collect_stats", "true"]):
+        entry.train("x:Y", [*argv, *more])
+    assert len(trained) == 3, "more epochs, or statistics: goes on"
+
+
+def test_epochs_of_the_configuration(trained, tmp_path):
+    (tmp_path / "finished.json").write_text(json.dumps({"epochs": 2, "max_epoch": 5}))
+    (tmp_path / "a.yaml").write_text("max_epoch: 5\n")
+    argv = ["--output_dir", str(tmp_path), "--config", str(tmp_path / "a.yaml")]
+    entry.train("x:Y", argv)
+    assert not trained, "ended early, as asked"
+    entry.train("x:Y", [*argv, "--max_epoch", "6"])
+    assert len(trained) == 1
+    with pytest.raises(UserError, match="no such configuration"):
+        entry.train("x:Y", ["--output_dir", str(tmp_path), "--config", str(tmp_path / "b.yaml")])
+
+
+@pytest.mark.parametrize("content", ["", "{}", "[", '{"max_epoch": null}', "[1]"])
+def test_a_damaged_note_counts_as_not_finished(content, tmp_path):
+    (tmp_path / "finished.json").write_text(content)
+    assert entry.finished_epochs(tmp_path) == 0
+
+
+def test_tasks_load_without_type_checks():
+    import typeguard
+
+    before = typeguard.typechecked
+    assert entry.load_task("hasrd.tasks.ssl:SSLTask").__name__ == "SSLTask"
+    assert typeguard.typechecked is before
