@@ -13,6 +13,7 @@ import torch
 import yaml
 
 from hasrd.data.archive import read_array
+from hasrd.data.atomic import up_to_date
 from hasrd.data.audio import read_audio
 from hasrd.data.features import batches
 from hasrd.data.kaldi import read_table, write_table
@@ -113,13 +114,6 @@ def decode(
     return hypotheses, losses
 
 
-def up_to_date(outputs: list[Path], sources: list[Path]) -> bool:
-    """Whether all outputs are there and none is older than a source."""
-    if not all(path.exists() for path in (*outputs, *sources)):
-        return False
-    return min(path.stat().st_mtime_ns for path in outputs) >= max(path.stat().st_mtime_ns for path in sources)
-
-
 def main() -> None:
     """Decode on the options of the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -143,6 +137,8 @@ def main() -> None:
     probe = load_probe(args.exp_dir, args.model_file)
     device = torch.device("cuda" if args.ngpu else "cpu")
     for inputs, reference, out in todo:
+        for name in ("utt2loss", "text"):
+            (out / name).unlink(missing_ok=True)
         hypotheses, losses = decode(probe, inputs, args.kind, reference, device)
         write_table(out / "utt2loss", {utterance: f"{loss:.6g}" for utterance, loss in losses.items()})
         write_table(out / "text", hypotheses)

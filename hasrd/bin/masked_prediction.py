@@ -15,7 +15,7 @@ import yaml
 from hasrd import loss
 from hasrd.codec.build import build_front, construct
 from hasrd.data.archive import write_archive
-from hasrd.data.atomic import atomic_path
+from hasrd.data.atomic import atomic_path, up_to_date
 from hasrd.data.kaldi import DataDir, write_table
 from hasrd.data.waves import wave_batches
 from hasrd.errors import run_main
@@ -67,14 +67,20 @@ def main() -> None:
     parser.add_argument("--out", required=True, type=Path, help="folder for masked.ark and masked.scp")
     parser.add_argument("--seed", type=int, default=0, help="seed of the masks")
     args = parser.parse_args()
-    wavs = DataDir.load(args.data).wavs
+    data = DataDir.load(args.data)
+    table = args.out / "masked.scp"
+    if up_to_date([table], [args.exp_dir / args.model_file, data.path / "wav.scp"]):
+        print(f"note: {table}: up to date, skipped")
+        return
+    table.unlink(missing_ok=True)
+    wavs = data.wavs
     items = progress(
         predictions(args.exp_dir, args.model_file, wavs, args.seed), total=len(wavs), desc="masked prediction"
     )
     archive = args.out / "masked.ark"
     with atomic_path(archive) as temporary:
         entries = write_archive(temporary, archive, items)
-    write_table(args.out / "masked.scp", entries)
+    write_table(table, entries)
 
 
 if __name__ == "__main__":

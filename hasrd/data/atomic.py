@@ -8,7 +8,7 @@ import json
 import os
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Iterator
+from typing import Any, Iterable, Iterator
 
 
 @contextmanager
@@ -42,3 +42,11 @@ def write_json(path: str | Path, value: Any) -> None:
     """Write `value` as indented JSON to `path` atomically; NaN and infinity are refused (ValueError)."""
     text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
     write_text(path, text + "\n")
+
+
+def up_to_date(outputs: Iterable[Path], sources: Iterable[Path]) -> bool:
+    """Whether all outputs are there and none is older than a source."""
+    outputs, sources = list(outputs), list(sources)
+    if not all(path.exists() for path in outputs + sources):
+        return False
+    return min(path.stat().st_mtime_ns for path in outputs) >= max(path.stat().st_mtime_ns for path in sources)

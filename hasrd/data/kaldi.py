@@ -75,9 +75,14 @@ def line_of(path: str | Path, key: str) -> str:
 
 
 def write_table(path: str | Path, table: Mapping[str, str]) -> None:
-    """Write `table` sorted by key (as `LC_ALL=C sort` does) and atomically."""
-    lines = (f"{key} {table[key]}".rstrip() for key in sorted(table))
-    write_text(path, "".join(line + "\n" for line in lines))
+    """Write `table` sorted by key (as `LC_ALL=C sort` does) and atomically.
+
+    A file that says the same already is left alone, with its time: what was made from it is up to date.
+    """
+    text = "".join(f"{key} {table[key]}".rstrip() + "\n" for key in sorted(table))
+    path = Path(path)
+    if not path.is_file() or path.read_bytes() != text.encode("utf-8"):
+        write_text(path, text)
 
 
 def write_lines(path: str | Path, lines: Iterable[str]) -> None:
