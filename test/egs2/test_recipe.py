@@ -141,10 +141,12 @@ def test_killed_in_each_stage(whole, before):
         killed.run(*command)
 
     stage(2, "dump/fbank/train_few/data/.0*.tmp")
-    # The first epoch's weights are saved, its checkpoint is not or just so.
-    stage(3, "exp/ssl_*/1epoch.pth")
+    # In the second epoch.
+    stage(3, "exp/ssl_*/history.json")
+    assert "going on after epoch 1" in next(killed.folder.glob("exp/ssl_*/train.log")).read_text()
     stage(4, "exp/kmeans_*/frames/.0*.tmp")
-    stage(5, "exp/codec_*/.checkpoint.tmp.pth")
+    # The second epoch's weights are saved, its checkpoint is not or just so.
+    stage(5, "exp/codec_*/2epoch.pth")
     # The second chunk is in work, with some of its speech.
     stage(6, "exp/codec_*/tokens/test_few/chunks/.000001.*.tmp/semantic/*.flac")
     stage(7, "exp/codec_*/probe_latent_*/1epoch.pth")

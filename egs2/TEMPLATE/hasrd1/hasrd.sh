@@ -184,6 +184,12 @@ if [ "${probes}" = auto ]; then
     probes="log_mel latent tokens_all"
     if "${frozen_encoder}"; then probes="log_mel latent latent_shuffled tokens_semantic tokens_acoustic tokens_all"; fi
 fi
+for probe in ${probes}; do
+    case "${probe}" in
+        log_mel | latent | latent_shuffled | tokens_all | tokens_semantic | tokens_acoustic) ;;
+        *) fail "--probes: unknown probe '${probe}': see $0 --help" ;;
+    esac
+done
 
 if runs 1 && ! "${skip_data_prep}"; then
     log "Stage 1: data preparation"
@@ -350,7 +356,6 @@ probe_scp() { # $1: probe, $2: set
         latent | latent_shuffled) echo "${latents}/$2/latent" ;;
         tokens_all) echo "${latents}/$2/tokens" ;;
         tokens_*) echo "${latents}/$2/${1#tokens_}" ;;
-        *) fail "--probes: unknown probe '$1': see $0 --help" ;;
     esac
 }
 probe_shape() { # $1: probe, $2: set
