@@ -68,6 +68,25 @@ def finish(process, log: Path, timeout: float = 240) -> None:
     assert process.exitcode == 0, log.read_text()[-3000:]
 
 
+def note_weights(task: type, path: Path) -> Callable[[], None]:
+    """Make the child write the weights that it ends with to `path`, in whichever of several processes it is."""
+
+    def patch() -> None:
+        build_model, run = task.build_model, task.trainer.run
+
+        def build(args):
+            patch.model = build_model(args)
+            return patch.model
+
+        def run_and_note(*args, **kwargs) -> None:
+            run(*args, **kwargs)
+            torch.save(patch.model.state_dict(), path)
+
+        task.build_model, task.trainer.run = build, run_and_note
+
+    return patch
+
+
 def die_in_save(number: int) -> Callable[[], None]:
     """Make the child kill itself with half of its `number`-th file on the disk."""
 

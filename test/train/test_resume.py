@@ -13,7 +13,7 @@ import pytest
 import torch
 
 sys.path.insert(0, str(Path(__file__).parent))
-from children import die_in_save, error_of, finish, same, start, weights  # noqa: E402
+from children import die_in_save, error_of, finish, note_weights, same, start, weights  # noqa: E402
 
 
 @pytest.mark.parametrize("kind", ["ssl", "codec"])
@@ -70,9 +70,16 @@ def test_two_processes_share_the_work(kind, tasks, corpus, tmp_path):
             "--dist_backend", "gloo", "--dist_world_size", "2", "--dist_rank", str(rank),
             "--dist_master_addr", "localhost", "--dist_master_port", str(port), "--multiprocessing_distributed", "true",
         ]  # fmt: skip
-        processes.append(start(task, argv, tmp_path / f"log{rank}"))
+        note = note_weights(task, tmp_path / f"weights{rank}.pth")
+        processes.append(start(task, argv, tmp_path / f"log{rank}", before=note))
     for rank, process in enumerate(processes):
         finish(process, tmp_path / f"log{rank}")
     history = json.loads((tmp_path / "exp" / "history.json").read_text())["epochs"]
     assert len(history) == 2
-    assert all(torch.isfinite(value).all() for value in weights(tmp_path / "exp").values() if value.is_floating_point())
+    first, second = weights(tmp_path, "weights0.pth"), weights(tmp_path, "weights1.pth")
+    assert same(first, second) and same(first, weights(tmp_path / "exp"))
+    assert all(torch.isfinite(value).all() for value in first.values() if value.is_floating_point())
+    # Alone, each process would have learned something else.
+    alone = start(task, options(corpus, tmp_path / "alone", 2), tmp_path / "log")
+    finish(alone, tmp_path / "log")
+    assert not same(first, weights(tmp_path / "alone"))
