@@ -405,10 +405,14 @@ if runs 7; then
     if [ "${ngpu}" -eq 0 ] && [ "${cmd_backend}" = local ]; then at_once=${num_threads} probe_threads=1; fi
     pids=()
     for probe in ${probes}; do
-        if [ ${#pids[@]} -ge "${at_once}" ]; then
-            wait "${pids[0]}"
-            pids=("${pids[@]:1}")
-        fi
+        while [ ${#pids[@]} -ge "${at_once}" ]; do
+            for i in "${!pids[@]}"; do
+                if kill -0 "${pids[i]}" 2>/dev/null; then continue; fi
+                wait "${pids[i]}"
+                unset "pids[i]"
+            done
+            sleep 0.2
+        done
         (run_probe "${probe}" 2>&1 | sed -u "s/^ */    ${probe}: /") &
         pids+=($!)
     done
