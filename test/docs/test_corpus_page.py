@@ -83,7 +83,7 @@ def shell(tmp_path, home):
         nonlocal folder
         result = subprocess.run(
             ["bash", "-c", f"set -e\n{commands}\npwd >{tmp_path}/pwd"], cwd=folder, env=environment,
-            stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=280,
+            stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=840,
         )  # fmt: skip
         if result.returncode == 0:
             folder = Path((tmp_path / "pwd").read_text().strip())
@@ -99,6 +99,7 @@ def ok(result: subprocess.CompletedProcess) -> str:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_the_page(shell, home):
     ok(shell(FOLDER))
     recipe = shell.cwd()

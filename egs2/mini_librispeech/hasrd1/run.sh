@@ -5,8 +5,8 @@
 #   ./run.sh                                          downloads mini LibriSpeech (OpenSLR 31: 5 h, 460 MB)
 #   LIBRISPEECH=/corpora/LibriSpeech ./run.sh         takes train-clean-100 and the test sets that are there, whole or in part
 #   ./run.sh --ngpu 1                                 the paper's sizes (conf/gpu), one GPU
-# Needs: 2 CPU cores and 4 GB of memory; or a GPU of 40 GB. On 2 cores about 50 minutes for 2 hours of speech; the number
-# of training steps is fixed, so that more speech adds little: features, tokens and validation.
+# Needs: 2 CPU cores and 4 GB of memory; or a GPU of 40 GB. On 2 busy cores about an hour for 2 hours of speech; the
+# number of training steps is fixed and small: --ssl_args, --codec_args and --probe_args "--max_epoch N" train longer.
 # Valid set: 5% of the training minutes, other speakers. Test sets keep the names of their parts.
 set -euo pipefail
 cd "$(dirname "$0")"
