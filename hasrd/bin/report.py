@@ -19,7 +19,7 @@ from hasrd.report.collect import Results, collect
 from hasrd.report.machine import machine
 from hasrd.report.markdown import markdown
 from hasrd.report.page import page
-from hasrd.report.tables import codebook_tables, masked_tables, probe_tables, reconstruction_tables
+from hasrd.report.tables import codebook_tables, codec_tables, masked_tables, probe_tables, reconstruction_tables
 
 LEAD = (
     "A speech tokenizer whose first stream of tokens says what was spoken and whose other streams "
@@ -82,6 +82,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     facts = _facts(args, results)
     judged = claims(results, test_sets)
     tables = [
+        *codec_tables(results, test_sets),
         *reconstruction_tables(results, test_sets),
         *probe_tables(results, test_sets),
         *masked_tables(results, test_sets),

@@ -20,6 +20,8 @@ RECONSTRUCTION_ROWS = {
     "shuffled": "Combined, acoustic tokens shuffled in time",
     "mean_spectrum": "Constant mean spectrum",
 }
+# Those that need a codec with more than one stream.
+SPLIT = ("semantic", "acoustic", "shuffled")
 PROBE_ROWS = {
     "log_mel": "Log-mel",
     "latent": "Latents",
@@ -100,6 +102,23 @@ def one(found: Sequence[Found]) -> Score | None:
     return found[0].score if found else None
 
 
+def codec_tables(results: Results, test_sets: Sequence[str]) -> list[Table]:
+    """Make a table of all codecs for each test set, where there are several to compare."""
+    tables = []
+    for test_set in results.test_sets(["mel"]) or test_sets:
+        found = [item.experiment for item in results.find("mel", test_set, "combined")]
+        if len(found) < 2:
+            continue
+        table = Table("Codecs", test_set, ["Codec", *map(header, RECONSTRUCTION[:3]), "Bitrate (kbps)"])
+        for experiment in sorted(found):
+            scores = [one(results.find(measure, test_set, "combined", experiment)) for measure in RECONSTRUCTION[:3]]
+            cells = [score_cell(score) if score else MISSING for score in scores]
+            cells.append(_bitrate(one(results.find("bitrate", test_set, experiment=experiment)), "combined"))
+            table.rows.append((experiment, cells))
+        tables.append(table)
+    return tables
+
+
 def reconstruction_tables(results: Results, test_sets: Sequence[str]) -> list[Table]:
     """Make a table of reconstruction for each codec and test set."""
     tables = []
@@ -115,9 +134,10 @@ def reconstruction_tables(results: Results, test_sets: Sequence[str]) -> list[Ta
                 ],
                 experiment=experiment,
             )
-            for system, label in _rows(
-                RECONSTRUCTION_ROWS, results, RECONSTRUCTION, test_set, experiment
-            ):
+            rate = one(results.find("bitrate", test_set, experiment=experiment))
+            for system, label in _rows(RECONSTRUCTION_ROWS, results, RECONSTRUCTION, test_set, experiment):
+                if system in SPLIT and rate is not None and len(rate.details["streams"]) < 2:
+                    continue  # a codec of one stream, which is its combined one
                 if system == "mean_spectrum":
                     score = one(results.find("mean_spectrum", test_set))
                     cells = [score_cell(score) if score else MISSING] + [NOT_APPLICABLE] * 3
@@ -127,11 +147,7 @@ def reconstruction_tables(results: Results, test_sets: Sequence[str]) -> list[Ta
                         for measure in RECONSTRUCTION[:3]
                     ]
                     cells = [score_cell(score) if score else MISSING for score in scores]
-                    cells.append(
-                        _bitrate(
-                            one(results.find("bitrate", test_set, experiment=experiment)), system
-                        )
-                    )
+                    cells.append(_bitrate(rate, system))
                 table.rows.append((label, cells))
             tables.append(table)
     return tables

@@ -6,6 +6,7 @@ from hasrd.report.collect import Results, collect
 from hasrd.report.tables import (
     MISSING,
     codebook_tables,
+    codec_tables,
     masked_tables,
     probe_tables,
     reconstruction_tables,
@@ -29,6 +30,31 @@ def test_reconstruction_rows_and_missing_cells(scored):
     rates = [float(rows[label][3].value) for label in list(rows)[:3]]
     assert rates == [0.31, 0.12, 0.19]
     assert rows["Constant mean spectrum"][0].value != "missing"
+
+
+def test_several_codecs_are_compared(exp):
+    import json
+    import shutil
+
+    assert codec_tables(collect([exp / "exp"]), ["test"]) == []
+    plain = exp / "exp/codec_plain"
+    shutil.copytree(exp / "exp/codec_small", plain)
+    for version in ("semantic", "acoustic", "shuffled"):
+        shutil.rmtree(plain / "scores/test" / version)
+    (rate,) = plain.rglob("bitrate.json")
+    score = json.loads(rate.read_text())
+    score["details"]["streams"] = {"acoustic": score["mean"]}
+    rate.write_text(json.dumps(score))
+
+    results = collect([exp / "exp"])
+    (table,) = codec_tables(results, ["test"])
+    (small, of_small), (plain_name, of_plain) = table.rows
+    assert {small, plain_name} == {"codec_small", "codec_plain"}
+    assert of_small == of_plain and of_small[2] is MISSING and not of_small[0].missing
+    # A codec of one stream has no row for a part of it.
+    rows = {t.experiment: [label for label, _ in t.rows] for t in reconstruction_tables(results, ["test"])}
+    assert len(rows["codec_small"]) == 5
+    assert rows["codec_plain"] == ["Combined: all streams", "Constant mean spectrum"]
 
 
 def test_probe_rows(scored):
