@@ -4,5 +4,6 @@
 
 CHOICES = {
     "dac": "hasrd.decoder.dac:DACDecoder",
+    "seanet": "hasrd.decoder.seanet:SEANetDecoder",
     "istft": "hasrd.decoder.istft:ISTFTDecoder",
 }

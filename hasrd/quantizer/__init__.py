@@ -4,5 +4,6 @@
 
 CHOICES = {
     "residual_vq": "hasrd.quantizer.residual_vq:ResidualVQ",
+    "euclidean_rvq": "hasrd.quantizer.euclidean_rvq:EuclideanRVQ",
     "hasrd": "hasrd.quantizer.hasrd:HASRDQuantizer",
 }

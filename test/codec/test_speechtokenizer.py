@@ -1,0 +1,175 @@
+# Copyright 2026 The hasrd authors
+# Apache-2.0
+"""SpeechTokenizer as a configuration of the codec: its own package on equal weights."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+import types
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from hasrd.codec.codec import Codec
+
+CONFIG = Path(__file__).parents[2] / "egs2/librispeech/hasrd1/conf/tuning/train_codec_speechtokenizer.yaml"
+SMALL = {
+    "frontend": "raw",
+    "encoder": "seanet",
+    "encoder_conf": {"channels": 4, "output_size": 24},
+    "quantizer": "euclidean_rvq",
+    "quantizer_conf": {"num_codebooks": 3, "codebook_size": 16, "teacher_size": 10, "dead_share": 0.0},
+    "decoder": "seanet",
+    "decoder_conf": {"channels": 4},
+}
+# Its published configuration; below, what SMALL differs in.
+OFFICIAL = {
+    "n_filters": 64, "strides": [8, 5, 4, 2], "dimension": 1024, "semantic_dimension": 768, "bidirectional": True,
+    "dilation_base": 2, "residual_kernel_size": 3, "n_residual_layers": 1, "lstm_layers": 2, "activation": "ELU",
+    "codebook_size": 1024, "n_q": 8, "sample_rate": 16000,
+}  # fmt: skip
+OFFICIAL_SMALL = {**OFFICIAL, "n_filters": 4, "dimension": 24, "semantic_dimension": 10, "codebook_size": 16, "n_q": 3}
+
+
+@pytest.fixture(scope="module")
+def official():
+    """The package's model class, without the imports of its trainer."""
+    spec = importlib.util.find_spec("speechtokenizer")
+    if spec is None or importlib.util.find_spec("einops") is None:
+        pytest.skip("the official SpeechTokenizer is not installed: it comes with the extra bench")
+    before = set(sys.modules)
+    package = types.ModuleType("speechtokenizer")
+    package.__path__ = list(spec.submodule_search_locations)
+    sys.modules["speechtokenizer"] = package
+    try:
+        return importlib.import_module("speechtokenizer.model").SpeechTokenizer
+    finally:
+        for name in set(sys.modules) - before:
+            if name.split(".")[0] == "speechtokenizer":
+                del sys.modules[name]
+
+
+@pytest.fixture
+def both(official):
+    """The package's model and ours with its weights, in eval mode."""
+    torch.manual_seed(0)
+    theirs, ours = official(OFFICIAL_SMALL).eval(), Codec.from_config(SMALL).eval()
+    quantizer = ours.quantizer
+    with torch.no_grad():
+        for mine, other in (
+            (ours.encoder, theirs.encoder),
+            (ours.decoder, theirs.decoder),
+            (quantizer.teacher_head, theirs.transform),
+        ):
+            for a, b in zip(mine.parameters(), other.parameters(), strict=True):
+                assert a.shape == b.shape
+                a.copy_(b)
+        # Where the encoder's output is and as large as it, so that the look-up matters.
+        residual = theirs.encoder(0.3 * torch.randn(1, 1, 9600))
+        for m, layer in enumerate(theirs.quantizer.vq.layers):
+            book = layer._codebook
+            book.threshold_ema_dead_code = 0
+            book.inited.fill_(1)
+            book.embed.copy_(residual.mean(2) + residual.std(2) * torch.randn(16, 24))
+            residual = residual - layer.decode(layer.encode(residual))
+            book.cluster_size.uniform_(1, 9)
+            total = book.cluster_size.sum()
+            book.embed_avg.copy_(book.embed * (book.cluster_size[:, None] + 1e-5) * total / (total + 16e-5))
+            quantizer.codebooks[m] = book.embed
+            quantizer.counts[m] = book.cluster_size
+    return theirs, ours
+
+
+# Up to 3 tokens the last convolution's reflection needs more frames than there are.
+@pytest.mark.parametrize("tokens", [1, 2, 3, 4, 30])
+def test_equals_the_package(both, tokens):
+    theirs, ours = both
+    wave = 0.3 * torch.randn(2, 320 * tokens)
+    with torch.no_grad():
+        codes = theirs.encode(wave[:, None])
+        latent = theirs.encoder(wave[:, None])
+        decoded = theirs.decode(codes)
+        acoustic = theirs.decode(codes[1:], st=1).squeeze(1)
+        feature = theirs.transform(theirs.forward_feature(wave[:, None], layers=[0])[0].mT)
+    output = ours.features(wave, torch.tensor([320 * tokens] * 2))
+    torch.testing.assert_close(output.last, latent.mT, atol=1e-5, rtol=1e-5)
+    got = ours.encode(wave)
+    assert torch.equal(got.codes, codes.permute(1, 2, 0))
+    assert tokens < 30 or len(got.codes.unique()) > 8, "the look-up must matter"
+    torch.testing.assert_close(ours.decode(got), decoded.squeeze(1), atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(ours.decode(got, streams=["acoustic"]), acoustic, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(ours.quantizer.predict_teacher(output.layers), feature, atol=1e-5, rtol=1e-5)
+
+
+def test_a_training_step_equals_the_packages(both):
+    theirs, ours = both
+    theirs.train(), ours.train()
+    wave = 0.3 * torch.randn(3, 320 * 20)
+    rebuilt, commitment, _ = theirs(wave[:, None])
+    (rebuilt.square().mean() + 4 * commitment).backward()
+    output = ours(wave)
+    # Theirs is the mean over the codebooks, ours the sum.
+    torch.testing.assert_close(output.losses["commitment"] / 3, commitment, rtol=1e-4, atol=0)
+    (output.wave_hat.square().mean() + 4 / 3 * output.losses["commitment"]).backward()
+    torch.testing.assert_close(output.wave_hat, rebuilt.squeeze(1), atol=1e-5, rtol=1e-5)
+    for mine, other in ((ours.encoder, theirs.encoder), (ours.decoder, theirs.decoder)):
+        for (name, a), b in zip(mine.named_parameters(), other.parameters(), strict=True):
+            scale = float(b.grad.abs().max())
+            assert scale > 0, name
+            torch.testing.assert_close(a.grad, b.grad, atol=1e-4 * scale, rtol=1e-3, msg=name)
+    for m, layer in enumerate(theirs.quantizer.vq.layers):
+        torch.testing.assert_close(ours.quantizer.codebooks[m], layer._codebook.embed, rtol=1e-4, atol=1e-6)
+        torch.testing.assert_close(ours.quantizer.counts[m], layer._codebook.cluster_size, rtol=1e-4, atol=1e-6)
+
+
+def test_number_of_parameters(official):
+    """All parameters in the training form, the linear layer to HuBERT's 768 too; codebooks are no parameters."""
+    config = yaml.safe_load(CONFIG.read_text())
+    with torch.device("meta"):
+        codec, theirs = Codec.from_config(config), official(OFFICIAL)
+    for module in (codec, theirs):
+        assert sum(p.numel() for p in module.parameters()) == 103_675_586
+    assert codec.quantizer.codebooks.numel() == 8 * 1024 * 1024
+    assert codec.frame_rate == 50 and codec.num_codebooks == 8 and codec.sample_rate == 16000
+
+
+def make() -> Codec:
+    """A small codec whose codebooks noise has set."""
+    torch.manual_seed(0)
+    codec = Codec.from_config(SMALL).train()
+    codec(0.3 * torch.randn(2, 320 * 20))
+    return codec.eval()
+
+
+@pytest.mark.parametrize("samples", [160, 320, 639, 640, 5000])
+def test_the_output_has_the_samples_of_the_input(samples):
+    codec = make()
+    tokens = codec.encode(0.3 * torch.randn(1, samples))
+    assert tokens.lengths.tolist() == [max(1, samples // 320)]
+    assert codec.decode(tokens).shape == (1, samples)
+
+
+def test_batch_equals_alone():
+    codec = make()
+    lengths = [9000, 160, 4321, 320, 8999]
+    wave = 0.3 * torch.randn(len(lengths), max(lengths))
+    wave[2, 4321:] = torch.nan
+    tokens = codec.encode(wave, torch.tensor(lengths))
+    decoded = codec.decode(tokens)
+    for i, length in enumerate(lengths):
+        alone = codec.encode(wave[i : i + 1, :length])
+        assert torch.equal(tokens.item(i).codes, alone.codes)
+        torch.testing.assert_close(decoded[i, :length], codec.decode(alone)[0], atol=1e-4, rtol=0)
+
+
+def test_streams():
+    codec = make()
+    tokens = codec.encode(0.3 * torch.randn(1, 3200))
+    assert tokens.stream_names == ("semantic", "acoustic", "acoustic")
+    semantic, acoustic = (codec.decode(tokens, streams=[name]) for name in ("semantic", "acoustic"))
+    assert not torch.allclose(semantic, acoustic, atol=1e-4)
+    assert torch.equal(codec.decode(tokens.select(["semantic"])), semantic)
