@@ -1,0 +1,277 @@
+# Copyright 2026 The hasrd authors
+# Apache-2.0
+"""Trained HuBERT models of torchaudio, Hugging Face and ESPnet as this package's frozen encoder.
+
+Their tensors differ in names alone. All of them must be there, of the right size, and none may be left over but those
+that only training needs.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import re
+from pathlib import Path
+from typing import Any, Mapping
+
+import torch
+import yaml
+from safetensors.torch import load_file
+from torch import Tensor
+
+from hasrd.codec.build import Front, build_front
+from hasrd.codec.checkpoint import load_strict
+from hasrd.encoder.hubert import CONV_LAYERS, HuBERT
+from hasrd.errors import UserError
+
+Tensors = Mapping[str, Tensor]
+Imported = tuple[dict[str, Any], Front]
+
+# Masks, and the heads of pre-training and of fine-tuning.
+TRAINING_ONLY = re.compile(r"masked_spec_embed|encoder\.global_step|(mask_generator|logit_generator|lm_head|aux)\..*")
+# What stands before the names: fine-tuned models of Hugging Face, pre-training models of torchaudio and ESPnet.
+PREFIXES = ("hubert.", "encoder.hubert_pretrain_model.wav2vec2.", "encoder.hubert_pretrain_model.", "wav2vec2.")
+# Names of torchaudio and Hugging Face (which leaves out "encoder." before the projection and "transformer."), and ours.
+RENAMED = (
+    (r"feature_extractor\.conv_layers\.(\d+)\.conv\.", r"convs.\1.conv."),
+    (r"feature_extractor\.conv_layers\.(\d+)\.layer_norm\.", r"convs.\1.norm."),
+    (r"(?:encoder\.)?feature_projection\.layer_norm\.", "project_norm."),
+    (r"(?:encoder\.)?feature_projection\.projection\.", "project."),
+    (r"encoder\.(?:transformer\.)?pos_conv_embed\.conv\.weight_g", "position.parametrizations.weight.original0"),
+    (r"encoder\.(?:transformer\.)?pos_conv_embed\.conv\.weight_v", "position.parametrizations.weight.original1"),
+    (r"encoder\.(?:transformer\.)?pos_conv_embed\.conv\.", "position."),
+    (r"encoder\.(?:transformer\.)?layer_norm\.", "norm."),
+    (r"encoder\.(?:transformer\.)?layers\.(\d+)\.attention\.([qkv])_proj\.", r"blocks.\1.\2."),
+    (r"encoder\.(?:transformer\.)?layers\.(\d+)\.attention\.out_proj\.", r"blocks.\1.out."),
+    (r"encoder\.(?:transformer\.)?layers\.(\d+)\.layer_norm\.", r"blocks.\1.norm_attention."),
+    (r"encoder\.(?:transformer\.)?layers\.(\d+)\.feed_forward\.intermediate_dense\.", r"blocks.\1.expand."),
+    (r"encoder\.(?:transformer\.)?layers\.(\d+)\.feed_forward\.output_dense\.", r"blocks.\1.contract."),
+    (r"encoder\.(?:transformer\.)?layers\.(\d+)\.final_layer_norm\.", r"blocks.\1.norm_feed_forward."),
+)
+# Of a Hugging Face config.json: what the class does not know, by the only value that it takes.
+HF_FIXED = {
+    "model_type": "hubert",
+    "hidden_act": "gelu",
+    "feat_extract_activation": "gelu",
+    "feat_proj_layer_norm": True,
+    "conv_pos_batch_norm": False,
+    "adapter_attn_dim": None,
+    "layer_norm_eps": 1e-5,
+}
+DEFAULTS = {
+    name: [list(layer) for layer in CONV_LAYERS] if name == "conv_layers" else parameter.default
+    for name, parameter in inspect.signature(HuBERT).parameters.items()
+}
+
+
+def from_file(path: str | Path) -> Imported:
+    """Load the tensors of a torchaudio model (`torch.save(model.state_dict(), path)`), HuBERT's or its pre-training's.
+
+    They don't say all: the strides are HuBERT's, and heads and the place of the norms those of the published sizes.
+
+    Returns:
+        Configuration as `save_encoder` takes it, and modules in eval mode.
+
+    Raises:
+        UserError: Not such a file, or tensors that are missing, left over or of another size.
+    """
+    return from_tensors(read_tensors(Path(path)), None, str(path))
+
+
+def from_hugging_face(folder: Path) -> Imported:
+    """Load a folder with config.json and model.safetensors (or pytorch_model.bin); transformers is not needed.
+
+    What preprocessor_config.json says of normalisation and of the sample rate is kept; without it, none and 16 kHz.
+
+    Returns and raises as `from_file`.
+    """
+    config = _json(folder / "config.json")
+    for key, wanted in HF_FIXED.items():
+        if config.get(key, wanted) != wanted:
+            raise UserError(f"{folder / 'config.json'}: {key} is {config[key]!r}: only {wanted!r} can be imported")
+    for name in ("model.safetensors", "pytorch_model.bin"):
+        if (folder / name).is_file():
+            break
+    else:
+        raise UserError(f"{folder}: neither model.safetensors nor pytorch_model.bin in it")
+    shapes = (config.get(f"conv_{key}", own) for key, own in zip(("dim", "kernel", "stride"), zip(*CONV_LAYERS)))
+    known = {
+        "conv_layers": [list(layer) for layer in zip(*shapes)],
+        "conv_norm": config.get("feat_extract_norm"),
+        "conv_bias": config.get("conv_bias"),
+        "attention_dim": config.get("hidden_size"),
+        "attention_heads": config.get("num_attention_heads"),
+        "linear_units": config.get("intermediate_size"),
+        "num_blocks": config.get("num_hidden_layers"),
+        "position_kernel": config.get("num_conv_pos_embeddings"),
+        "position_groups": config.get("num_conv_pos_embedding_groups"),
+        "norm_first": config.get("do_stable_layer_norm"),
+    }
+    normalize, sample_rate = False, 16000
+    if (folder / "preprocessor_config.json").is_file():
+        preprocessor = _json(folder / "preprocessor_config.json")
+        normalize, sample_rate = preprocessor.get("do_normalize", True), preprocessor.get("sampling_rate", 16000)
+    return from_tensors(read_tensors(folder / name), known, str(folder / name), normalize, sample_rate)
+
+
+def from_espnet(folder: Path, model_file: str) -> Imported:
+    """Load a HuBERT that ESPnet's `hubert` task pre-trained (its encoder `torchaudio_hubert`).
+
+    Args:
+        folder: With config.yaml.
+        model_file: Name of the weights inside it.
+
+    Returns and raises as `from_file`.
+    """
+    config = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
+    where = folder / "config.yaml"
+    if config.get("encoder") != "torchaudio_hubert":
+        raise UserError(f"{where}: encoder is {config.get('encoder')}: only torchaudio_hubert can be imported")
+    for part in ("frontend", "preencoder"):
+        if config.get(part):
+            raise UserError(f"{where}: {part} is {config[part]}: only a HuBERT on the waveform itself can be imported")
+    conf = config.get("encoder_conf") or {}
+    conv_norm = conf.get("extractor_mode", "group_norm").removesuffix("_norm")
+    known = {
+        "conv_layers": conf.get("extractor_conv_layer_config"),
+        "conv_norm": conv_norm,
+        "conv_bias": conf.get("extractor_conv_bias"),
+        "attention_dim": conf.get("encoder_embed_dim"),
+        "attention_heads": conf.get("encoder_num_heads"),
+        "linear_units": conf.get("encoder_ff_interm_features"),
+        "num_blocks": conf.get("encoder_num_layers"),
+        "position_kernel": conf.get("encoder_pos_conv_kernel"),
+        "position_groups": conf.get("encoder_pos_conv_groups"),
+        "norm_first": conf.get("encoder_layer_norm_first"),
+    }
+    normalize = False
+    if config.get("normalize"):
+        norm = {"norm_means": True, "norm_vars": False, **(config.get("normalize_conf") or {})}
+        normalize = config["normalize"] == "utterance_mvn" and norm["norm_means"] and norm["norm_vars"]
+        # A group norm takes out the mean anyhow.
+        no_matter = not norm["norm_vars"] and conv_norm == "group"
+        if not normalize and not (config["normalize"] == "utterance_mvn" and no_matter):
+            raise UserError(f"{where}: normalize is {config['normalize']}: only utterance_mvn with norm_vars: true")
+    return from_tensors(read_tensors(folder / model_file), known, str(folder / model_file), normalize)
+
+
+def from_tensors(
+    tensors: Tensors,
+    known: Mapping[str, Any] | None,
+    where: str,
+    normalize: bool = False,
+    sample_rate: int = 16000,
+) -> Imported:
+    """Build the encoder that tensors belong to, and load them.
+
+    Args:
+        tensors: Under the names of torchaudio or Hugging Face.
+        known: The class's arguments, None for those of HuBERT-base; without any, see `configuration`.
+        where: What they are of, for errors.
+        normalize: Whether the model wants each utterance at mean 0 and variance 1.
+        sample_rate: In Hz.
+
+    Returns and raises as `from_file`.
+    """
+    tensors = rename(tensors, where)
+    known = configuration(tensors, where) if known is None else known
+    config = {
+        "frontend": "raw",
+        "frontend_conf": {} if sample_rate == 16000 else {"sample_rate": sample_rate},
+        "normalize": "utterance" if normalize else None,
+        "encoder": "hubert",
+        "encoder_conf": {key: value for key, value in known.items() if value not in (None, DEFAULTS[key])},
+    }
+    try:
+        front = build_front(config)
+    except ValueError as error:
+        raise UserError(f"{where}: {error}") from error
+    load_strict(front["encoder"], tensors, where)
+    return config, front.eval()
+
+
+def rename(tensors: Tensors, where: str) -> dict[str, Tensor]:
+    """Return the tensors (float32) under our names, queries, keys and values as one, without those of training."""
+    renamed: dict[str, Tensor] = {}
+    for name, tensor in tensors.items():
+        prefix = next((prefix for prefix in PREFIXES if name.startswith(prefix)), "")
+        name = name[len(prefix) :]
+        if TRAINING_ONLY.fullmatch(name):
+            continue
+        for pattern, ours in RENAMED:
+            name, count = re.subn(f"^{pattern}", ours, name)
+            if count:
+                break
+        renamed[name] = tensor.float()
+    for name in [name for name in renamed if re.fullmatch(r"blocks\.\d+\.q\.(weight|bias)", name)]:
+        block, _, kind = name.rpartition(".q.")
+        parts = [f"{block}.{part}.{kind}" for part in "qkv"]
+        missing = [part for part in parts if part not in renamed]
+        if missing:
+            raise UserError(f"{where}: no tensor {missing[0]}")
+        try:
+            renamed[f"{block}.qkv.{kind}"] = torch.cat([renamed.pop(part) for part in parts])
+        except RuntimeError as error:
+            raise UserError(f"{where}: queries, keys and values of {block} are not of one size") from error
+    return renamed
+
+
+def configuration(tensors: Tensors, where: str) -> dict[str, Any]:
+    """Read the arguments of HuBERT off its tensors (under our names), and the rest off the published models.
+
+    Strides are HuBERT's; a head has 64 channels, or 80 where there are 1280; norms come first where each convolution
+    has one.
+    """
+
+    def count(part: str) -> int:
+        return len({name.split(".")[1] for name in tensors if name.startswith(f"{part}.")})
+
+    convs = [f"convs.{index}.conv.weight" for index in range(count("convs"))]
+    position = "position.parametrizations.weight.original1"
+    for name in (*convs, "project.weight", position, "blocks.0.expand.weight"):
+        if name not in tensors:
+            raise UserError(f"{where}: no HuBERT: none of its tensors would be {name}")
+    shapes = [tensors[name].shape for name in convs]
+    kernels = [shape[2] for shape in shapes]
+    if kernels != [kernel for _, kernel, _ in CONV_LAYERS]:
+        raise UserError(f"{where}: no HuBERT: its convolutions have kernels {kernels}")
+    dim, every = len(tensors["project.weight"]), "convs.1.norm.weight" in tensors
+    return {
+        "conv_layers": [[shape[0], kernel, stride] for shape, (_, kernel, stride) in zip(shapes, CONV_LAYERS)],
+        "conv_norm": "layer" if every else "group",
+        "conv_bias": "convs.0.conv.bias" in tensors,
+        "attention_dim": dim,
+        "attention_heads": {1280: 16}.get(dim, dim // 64),
+        "linear_units": len(tensors["blocks.0.expand.weight"]),
+        "num_blocks": count("blocks"),
+        "position_kernel": tensors[position].shape[2],
+        "position_groups": dim // tensors[position].shape[1],
+        "norm_first": every,
+    }
+
+
+def read_tensors(path: Path) -> Tensors:
+    """Return the tensors of a safetensors file, or of a state dict that torch has saved; nothing in it is run.
+
+    Raises:
+        UserError: No such file, or not one of these.
+    """
+    if not path.is_file():
+        raise UserError(f"{path}: no such file")
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        tensors = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # both libraries raise many types for damage
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise UserError(f"{path}: not a complete file of tensors ({reason})") from error
+    if not isinstance(tensors, dict) or not all(isinstance(tensor, Tensor) for tensor in tensors.values()):
+        raise UserError(f"{path}: not a dictionary of tensors (a model's state dict)")
+    return tensors
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise UserError(f"{path}: not JSON: {error}") from error

@@ -1,0 +1,326 @@
+# Copyright 2026 The hasrd authors
+# Apache-2.0
+"""HuBERT models of torchaudio, Hugging Face and ESPnet: the same outputs from their files, and a codec on top."""
+
+from __future__ import annotations
+
+import json
+import sys
+import types
+
+import pytest
+import torch
+import yaml
+
+from hasrd.bin import import_encoder
+from hasrd.codec.build import build_modules
+from hasrd.codec.checkpoint import frozen_front, load_encoder
+from hasrd.codec.codec import Codec
+from hasrd.encoder.hubert import CONV_LAYERS
+from hasrd.errors import UserError
+
+SHAPES = [(16, kernel, stride) for _, kernel, stride in CONV_LAYERS]
+WAVE = 0.1 * torch.randn(2, 9000, generator=torch.Generator().manual_seed(0)) + 0.05
+LENGTHS = torch.full((2,), 9000)
+TORCHAUDIO = {
+    "extractor_mode": "group_norm",
+    "extractor_conv_layer_config": SHAPES,
+    "extractor_conv_bias": False,
+    "encoder_embed_dim": 128,
+    "encoder_projection_dropout": 0.1,
+    "encoder_pos_conv_kernel": 128,
+    "encoder_pos_conv_groups": 16,
+    "encoder_num_layers": 2,
+    "encoder_num_heads": 2,
+    "encoder_attention_dropout": 0.1,
+    "encoder_ff_interm_features": 96,
+    "encoder_ff_interm_dropout": 0.1,
+    "encoder_dropout": 0.1,
+    "encoder_layer_norm_first": False,
+    "encoder_layer_drop": 0.1,
+}
+
+
+def torchaudio_model(**changes):
+    models = pytest.importorskip("torchaudio.models")
+    torch.manual_seed(0)
+    return models.wav2vec2_model(**{**TORCHAUDIO, **changes}, aux_num_out=None).eval()
+
+
+def run(source, out, monkeypatch, *options):
+    monkeypatch.setattr(sys, "argv", ["import-encoder", "--hubert", str(source), "--out", str(out), *options])
+    import_encoder.main()
+    return load_encoder(out)
+
+
+def assert_same(front, layers):
+    """The outputs behind each block are those of `layers`, within 1e-5."""
+    with torch.no_grad():
+        output = front(WAVE, LENGTHS)
+    for ours, theirs in zip(output.layers[-len(layers) :], layers, strict=True):
+        torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=0)
+
+
+@pytest.fixture
+def hugging_face(tmp_path):
+    """make(preprocessor, **changes) -> transformers' model and its folder."""
+    transformers = pytest.importorskip("transformers")
+
+    def make(preprocessor=None, cls="HubertModel", **changes):
+        sizes = {
+            "conv_dim": [16] * 7,
+            "hidden_size": 24,
+            "num_attention_heads": 3,
+            "intermediate_size": 40,
+            "num_hidden_layers": 2,
+            "num_conv_pos_embeddings": 16,
+            "num_conv_pos_embedding_groups": 4,
+        }
+        torch.manual_seed(0)
+        model = getattr(transformers, cls)(transformers.HubertConfig(**{**sizes, **changes})).eval()
+        folder = tmp_path / "hugging_face"
+        model.save_pretrained(folder)
+        if preprocessor is not None:
+            (folder / "preprocessor_config.json").write_text(json.dumps(preprocessor))
+        return model, folder
+
+    return make
+
+
+@pytest.mark.parametrize("pretraining", [False, True], ids=["model", "pretraining"])
+def test_torchaudios_file(tmp_path, monkeypatch, pretraining):
+    model = torchaudio_model()
+    tensors = model.state_dict()
+    if pretraining:
+        tensors = {f"wav2vec2.{name}": tensor for name, tensor in tensors.items()}
+        heads = ("mask_generator.mask_embedding", "logit_generator.final_proj.bias")
+        tensors |= {name: torch.zeros(5) for name in heads}
+    else:  # as in the files from before torch 2: weight norm under its old names
+        old = {"parametrizations.weight.original0": "weight_g", "parametrizations.weight.original1": "weight_v"}
+        tensors = {
+            next((name.replace(new, was) for new, was in old.items() if new in name), name): tensor
+            for name, tensor in tensors.items()
+        }
+        assert "encoder.transformer.pos_conv_embed.conv.weight_g" in tensors
+    torch.save(tensors, tmp_path / "hubert.pt")
+    config, front = run(tmp_path / "hubert.pt", tmp_path / "encoder.safetensors", monkeypatch)
+    assert (config["frontend"], config["normalize"], config["encoder"]) == ("raw", None, "hubert")
+    assert_same(front, model.extract_features(WAVE)[0])
+
+
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_torchaudios_pipeline(tmp_path, monkeypatch, wrapped):
+    pipelines = pytest.importorskip("torchaudio.pipelines")
+    model = torchaudio_model()
+    # As torchaudio wraps the models that want normalised waveforms.
+    given = types.SimpleNamespace(model=model, normalize_waveform=True) if wrapped else model
+    monkeypatch.setattr(pipelines, "HUBERT_BASE", types.SimpleNamespace(get_model=lambda: given))
+    config, front = run("HUBERT_BASE", tmp_path / "encoder.safetensors", monkeypatch)
+    assert config["normalize"] == ("utterance" if wrapped else None)
+    with torch.no_grad():  # one by one: torchaudio normalises a batch as a whole
+        waves = [torch.nn.functional.layer_norm(wave, wave.shape) if wrapped else wave for wave in WAVE[:, None]]
+        expected = torch.cat([model.extract_features(wave)[0][-1] for wave in waves])
+    assert_same(front, [expected])
+
+    def fail():
+        raise OSError("no network")
+
+    monkeypatch.setattr(pipelines, "HUBERT_BASE", types.SimpleNamespace(get_model=fail))
+    with pytest.raises(UserError, match="could not fetch it .no network."):
+        import_encoder.load_hubert("HUBERT_BASE", "")
+    with pytest.raises(UserError, match="has no pipeline of this name"):
+        import_encoder.load_hubert("HUBERT_TINY", "")
+
+
+@pytest.mark.parametrize("large", [False, True], ids=["base", "large"])
+def test_hugging_faces_folder(hugging_face, tmp_path, monkeypatch, large):
+    changes = {"feat_extract_norm": "layer", "conv_bias": True, "do_stable_layer_norm": True} if large else {}
+    model, folder = hugging_face(**changes)
+    config, front = run(folder, tmp_path / "encoder.safetensors", monkeypatch)
+    with torch.no_grad():
+        output = model(WAVE, output_hidden_states=True)
+        ours = front(WAVE, LENGTHS)
+    expected = [*output.hidden_states[:-1], output.last_hidden_state]
+    for actual, layer in zip(ours.layers, expected, strict=True):
+        torch.testing.assert_close(actual, layer, atol=1e-5, rtol=0)
+    # The same from a pickled file.
+    torch.save(model.state_dict(), folder / "pytorch_model.bin")
+    (folder / "model.safetensors").unlink()
+    again = import_encoder.load_hubert(str(folder), "")
+    assert again[0]["encoder_conf"] == config["encoder_conf"]
+    for name, tensor in front.state_dict().items():
+        assert torch.equal(tensor, again[1].state_dict()[name])
+
+
+def test_a_fine_tuned_model(hugging_face):
+    model, folder = hugging_face(cls="HubertForCTC", vocab_size=7)
+    _, front = import_encoder.load_hubert(str(folder), "")
+    with torch.no_grad():
+        assert_same(front, [model.hubert(WAVE).last_hidden_state])
+
+
+@pytest.mark.parametrize("large", [False, True], ids=["base", "large"])
+def test_hugging_faces_normalisation(hugging_face, large):
+    changes = {"feat_extract_norm": "layer", "do_stable_layer_norm": True} if large else {}
+    preprocessor = {"do_normalize": True, "sampling_rate": 8000, "feature_extractor_type": "Wav2Vec2FeatureExtractor"}
+    model, folder = hugging_face(preprocessor, **changes)
+    from transformers import Wav2Vec2FeatureExtractor
+
+    extractor = Wav2Vec2FeatureExtractor.from_pretrained(folder)
+    values = extractor(list(WAVE.numpy()), sampling_rate=8000, return_tensors="pt")
+    config, front = import_encoder.load_hubert(str(folder), "")
+    assert config["normalize"] == "utterance" and front["frontend"].sample_rate == 8000
+    with torch.no_grad():
+        assert_same(front, [model(values.input_values).last_hidden_state])
+    (folder / "preprocessor_config.json").write_text('{"do_normalize": false}')
+    assert import_encoder.load_hubert(str(folder), "")[0]["normalize"] is None
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"model_type": "wavlm"},
+        {"hidden_act": "relu"},
+        {"conv_pos_batch_norm": True},
+        {"feat_proj_layer_norm": False},
+        {"layer_norm_eps": 1e-6},
+    ],
+)
+def test_other_models_of_hugging_face_are_refused(tmp_path, changes):
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "hubert", **changes}))
+    key, value = next(iter(changes.items()))
+    with pytest.raises(UserError, match=f"{key} is {value!r}: only"):
+        import_encoder.load_hubert(str(tmp_path), "")
+
+
+@pytest.fixture
+def espnet(tmp_path):
+    """make(**config) -> ESPnet's encoder and the folder that its `hubert` task would leave."""
+    encoders = pytest.importorskip("espnet2.asr.encoder.hubert_encoder")
+
+    def make(sizes=None, **changes):
+        conf = {key: value for key, value in TORCHAUDIO.items() if key.startswith("encoder")}
+        conf |= {"extractor_conv_layer_config": [list(layer) for layer in SHAPES], **(sizes or {})}
+        torch.manual_seed(0)
+        encoder = encoders.TorchAudioHuBERTPretrainEncoder(1, num_classes=5, final_dim=8, **conf).eval()
+        tensors = {f"encoder.{name}": tensor for name, tensor in encoder.state_dict().items()}
+        torch.save(tensors, tmp_path / "valid.loss.best.pth")
+        config = {"input_size": 1, "frontend": None, "preencoder": None, "encoder": "torchaudio_hubert"}
+        (tmp_path / "config.yaml").write_text(yaml.safe_dump({**config, "encoder_conf": conf, **changes}))
+        return encoder, tmp_path
+
+    return make
+
+
+@pytest.mark.parametrize("large", [False, True], ids=["base", "large"])
+def test_espnets_experiment(espnet, monkeypatch, large):
+    sizes = {"extractor_mode": "layer_norm", "extractor_conv_bias": True} if large else {}
+    encoder, folder = espnet(sizes, normalize="utterance_mvn", normalize_conf={"norm_vars": large})
+    config, front = run(folder, folder / "encoder.safetensors", monkeypatch, "--model_file", "valid.loss.best.pth")
+    assert config["encoder_conf"].get("conv_norm", "group") == ("layer" if large else "group")
+    assert config["normalize"] == ("utterance" if large else None)
+    from espnet2.layers.utterance_mvn import utterance_mvn
+
+    wave, _ = utterance_mvn(WAVE.clone(), LENGTHS, norm_vars=large)
+    with torch.no_grad():
+        layers, _ = encoder.hubert_pretrain_model.wav2vec2.extract_features(wave)
+        assert_same(front, layers)
+
+
+@pytest.mark.parametrize(
+    "changes, message",
+    [
+        ({"encoder": "hubert_pretrain"}, "encoder is hubert_pretrain"),
+        ({"frontend": "default"}, "frontend is default"),
+        ({"normalize": "global_mvn"}, "normalize is global_mvn"),
+    ],
+)
+def test_other_experiments_of_espnet_are_refused(tmp_path, changes, message):
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump({"encoder": "torchaudio_hubert", **changes}))
+    with pytest.raises(UserError, match=message):
+        import_encoder.load_hubert(str(tmp_path), "valid.loss.best.pth")
+
+
+def without(name):
+    return lambda tensors: {key: value for key, value in tensors.items() if not key.endswith(name)}
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        (without("layers.1.attention.k_proj.weight"), "blocks.1.k.weight"),
+        (without("layers.1.final_layer_norm.bias"), "Missing.*blocks.1.norm_feed_forward.bias"),
+        (lambda tensors: {**tensors, "encoder.extra.weight": torch.zeros(3)}, "Unexpected.*encoder.extra.weight"),
+        (lambda tensors: {**tensors, "encoder.layer_norm.bias": torch.zeros(3)}, "size mismatch for norm.bias"),
+        # A whole block less than config.json says.
+        (lambda tensors: {key: t for key, t in tensors.items() if ".layers.1." not in key}, "Missing.*blocks.1"),
+    ],
+)
+def test_tensors_must_fit(hugging_face, change, message):
+    model, folder = hugging_face()
+    (folder / "model.safetensors").unlink()
+    torch.save(change(model.state_dict()), folder / "pytorch_model.bin")
+    with pytest.raises(UserError, match=message) as error:
+        import_encoder.load_hubert(str(folder), "")
+    assert "\n" not in str(error.value) and "pytorch_model.bin" in str(error.value)
+
+
+def test_sources_that_are_none(tmp_path):
+    with pytest.raises(UserError, match="no HuBERT: give"):
+        import_encoder.load_hubert(str(tmp_path), "")
+    with pytest.raises(UserError, match="no HuBERT: give"):
+        import_encoder.load_hubert("facebook/none", "")
+    file = tmp_path / "file.pt"
+    for content in (b"", b"text", b"\x00" * 100):
+        file.write_bytes(content)
+        with pytest.raises(UserError, match="not a complete file of tensors") as error:
+            import_encoder.load_hubert(str(file), "")
+        assert "\n" not in str(error.value)
+    for content, message in (([1], "not a dictionary"), ({"a": torch.zeros(2)}, "none of its tensors")):
+        torch.save(content, file)
+        with pytest.raises(UserError, match=message):
+            import_encoder.load_hubert(str(file), "")
+    (tmp_path / "config.json").write_text('{"model_type": "hubert"}')
+    with pytest.raises(UserError, match="neither model.safetensors"):
+        import_encoder.load_hubert(str(tmp_path), "")
+    (tmp_path / "config.json").write_text("{")
+    with pytest.raises(UserError, match="config.json: not JSON"):
+        import_encoder.load_hubert(str(tmp_path), "")
+
+
+def test_a_codec_on_it(tmp_path, monkeypatch):
+    torch.save(torchaudio_model().state_dict(), tmp_path / "hubert.pt")
+    config, _ = run(tmp_path / "hubert.pt", tmp_path / "encoder.safetensors", monkeypatch)
+    config |= {
+        "quantizer": "hasrd",
+        "quantizer_conf": {"semantic_layer": 1, "num_clusters": 8, "num_codebooks": 2, "codebook_size": 16},
+        "decoder": "dac",
+        "decoder_conf": {"channels": 32, "strides": [8, 5, 4, 2], "separable": True},
+    }
+    _, front = frozen_front(tmp_path / "encoder.safetensors")
+    codec = Codec(**build_modules(config, front)).eval()
+    codec.quantizer.set_centroids(torch.randn(8, 128))
+    assert (codec.frame_shift, codec.frame_rate) == (320, 50.0)
+    lengths = [160, 16_000, 12_347]  # 10 ms, a second and an odd length
+    wave = 0.1 * torch.randn(3, 16_000)
+    tokens = codec.encode(wave, torch.tensor(lengths))
+    assert tokens.lengths.tolist() == [1, 49, 38]
+    decoded = codec.decode(tokens)
+    assert decoded.shape == wave.shape and decoded.isfinite().all()
+    for row, length in enumerate(lengths):
+        alone = codec.encode(wave[row : row + 1, :length])
+        assert torch.equal(alone.codes[0], tokens.codes[row, : tokens.lengths[row]])
+        assert codec.decode(alone).shape == (1, length)
+        assert not decoded[row, length:].any()
+
+
+def test_size_of_the_papers_model():
+    # HASRD (HuBERT), table 3: 131.7 M; the centroids count, as in HASRD (BestRQ+).
+    config = {"frontend": "raw", "normalize": None, "encoder": "hubert"}
+    config |= {"quantizer": "hasrd", "quantizer_conf": {"semantic_layer": 9}}
+    config |= {"decoder": "dac", "decoder_conf": {"strides": [8, 5, 4, 2], "separable": True}}
+    with torch.device("meta"):
+        modules = build_modules(config)
+    total = sum(part.numel() for module in modules.values() if module for part in module.parameters())
+    total += modules["quantizer"].centroids.numel()
+    assert total == 131_444_047 and abs(total / 131.7e6 - 1) < 0.005
