@@ -12,10 +12,10 @@ from espnet2.gan_tts.hifigan.loss import (
     FeatureMatchLoss,
     GeneratorAdversarialLoss,
 )
-from espnet2.torch_utils.device_funcs import force_gatherable
 from espnet2.train.abs_gan_espnet_model import AbsGANESPnetModel
 
 from hasrd.loss.spectral import MelDistance
+from hasrd.quantizer.usage import CodebookUsage
 
 
 class CodecModel(AbsGANESPnetModel):
@@ -57,6 +57,12 @@ class CodecModel(AbsGANESPnetModel):
         self.lambda_adv = lambda_adv
         self.lambda_commit = lambda_commit
         self.lambda_codebook = lambda_codebook
+        sizes = codec.quantizer.codebook_sizes
+        self.usage = CodebookUsage(
+            [f"codebook_{m}" for m in range(len(sizes))],
+            sizes,
+            "such a codebook costs bits and carries little; where it stays so, use fewer codebooks or smaller ones",
+        )
         self._shared = None
 
     def collect_feats(self, audio: torch.Tensor, **_: object) -> dict[str, torch.Tensor]:
@@ -71,7 +77,7 @@ class CodecModel(AbsGANESPnetModel):
         adversarial: bool = True,
         **_: object,
     ) -> dict[str, Any]:
-        """Return loss, stats, weight and the optimiser's index (0 generator, 1 discriminator).
+        """Return loss, stats, weight (scalars on the device) and the optimiser's index (0 generator, 1 discriminator).
 
         Within a training step the discriminator's turn comes first; the generator's output is computed there, once, and
         kept for the generator's turn.
@@ -84,7 +90,10 @@ class CodecModel(AbsGANESPnetModel):
         """
         if audio_lengths is None:
             audio_lengths = torch.full((len(audio),), audio.shape[1], device=audio.device)
-        output = self._shared if self._shared is not None else self.codec(audio, audio_lengths)
+        output = self._shared
+        if output is None:
+            output = self.codec(audio, audio_lengths)
+            self.usage.add(output.codes, self._valid(output.codes, audio_lengths))
         if forward_generator:
             self._shared = None
             loss, stats = self._generator_turn(audio, output, adversarial and self.discriminator is not None)
@@ -96,8 +105,14 @@ class CodecModel(AbsGANESPnetModel):
             loss = real_loss + fake_loss
             stats = {"discriminator_loss": loss, "real_loss": real_loss, "fake_loss": fake_loss}
         stats = {key: value.detach() for key, value in stats.items()}
-        loss, stats, weight = force_gatherable((loss, stats, len(audio)), loss.device)
+        # Filled in by the device: a number of the host's would be waited for.
+        weight = torch.full((), len(audio), device=loss.device)
         return {"loss": loss, "stats": stats, "weight": weight, "optim_idx": 0 if forward_generator else 1}
+
+    def _valid(self, codes: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+        """Mark the tokens (B, U) of codes (B, U, M) that lie within `lengths` (B,) samples; a clip has at least one."""
+        last = self.codec.min_samples + self.codec.frame_shift * torch.arange(codes.shape[1], device=codes.device)
+        return last <= lengths.clamp(min=self.codec.min_samples)[:, None]
 
     def _judge(self, wave: torch.Tensor) -> list[list[torch.Tensor]]:
         """Feature maps of wave (B, N); in float32 on CPUs.

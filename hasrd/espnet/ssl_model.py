@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import torch
-from espnet2.torch_utils.device_funcs import force_gatherable
 from espnet2.train.abs_espnet_model import AbsESPnetModel
 
 
@@ -52,7 +51,7 @@ class SSLModel(AbsESPnetModel):
     def forward(
         self, speech: torch.Tensor, speech_lengths: torch.Tensor, **_: object
     ) -> tuple[torch.Tensor, dict[str, torch.Tensor], torch.Tensor]:
-        """Return loss, statistics and weight (the number of masked tokens).
+        """Return loss, statistics and weight (the number of masked tokens), scalars on the device.
 
         Args:
             speech: Wave (B, N) or features (B, T, F).
@@ -66,4 +65,4 @@ class SSLModel(AbsESPnetModel):
         output = self.encoder(masked, lengths)
         loss, stats = self.loss(output.last, targets, mask)
         stats = dict(stats, loss=loss.detach())
-        return force_gatherable((loss, stats, mask.sum().float()), loss.device)
+        return loss, stats, mask.sum()

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from hasrd.encoder.layers import length_mask
 from hasrd.quantizer.random_projection import RandomProjectionQuantizer
+from hasrd.quantizer.usage import CodebookUsage
 
 
 class BestRQLoss(nn.Module):
@@ -45,6 +46,12 @@ class BestRQLoss(nn.Module):
             input_size, stack, codebook_dim, codebook_size, seed
         )
         self.head = nn.Linear(encoder_size, codebook_size)
+        self.usage = CodebookUsage(
+            ["targets"],
+            [codebook_size],
+            "there is little to predict, so little is learned; are the features normalised (normalize: utterance), "
+            "and is there speech in the audio?",
+        )
 
     @torch.no_grad()
     def mask(self, feats: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
@@ -80,12 +87,12 @@ class BestRQLoss(nn.Module):
     def forward(
         self, hidden: Tensor, targets: Tensor, mask: Tensor
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Score the prediction of the masked tokens.
+        """Score the prediction of the masked tokens, without waiting for the device.
 
         Args:
             hidden: (B, U, D) encoder output of the masked features.
             targets: (B, U) labels of the unmasked features.
-            mask: (B, U) bool, true on masked tokens; false on padding.
+            mask: (B, U) bool as `mask` gives it: true on masked tokens, false on padding.
 
         Returns:
             The mean cross entropy over the masked tokens, and scalars about these tokens:
@@ -93,17 +100,25 @@ class BestRQLoss(nn.Module):
             prediction would reach; "targets_used", the number of different labels;
             "target_perplexity", exp of their entropy.
         """
-        # Logits of the masked tokens only: 10 minutes of audio have 18750 tokens, 8192 labels.
-        logits = self.head(hidden[mask])
-        labels = targets[mask]
-        number = max(1, len(labels))
-        loss = F.cross_entropy(logits.float(), labels, reduction="sum") / number
+        # Logits of the masked tokens only: 10 minutes of audio have 18750 tokens, 8192 labels. Each utterance gives
+        # as many rows as an unpadded one has masked tokens (however that is rounded), its masked ones first: to ask
+        # how many there are would wait for the device.
+        tokens = mask.shape[1]
+        rows = min(tokens, int(tokens * self.mask_prob) + 1)
+        index = mask.int().argsort(dim=1, descending=True, stable=True)[:, :rows]
+        index = (index + tokens * torch.arange(len(mask), device=mask.device)[:, None]).flatten()
+        valid, labels = mask.flatten()[index], targets.flatten()[index]
+        number = mask.sum().clamp(min=1)
+        logits = self.head(hidden.flatten(0, 1).index_select(0, index))
+        loss = F.cross_entropy(logits.float(), labels.masked_fill(~valid, -100), reduction="sum", ignore_index=-100)
         with torch.no_grad():
-            share = torch.bincount(labels, minlength=self.quantizer.codebook_size) / number
+            self.usage.add(labels[:, None], valid)
+            share = torch.zeros(self.quantizer.codebook_size, device=mask.device)
+            share = share.index_add_(0, labels, valid.float()) / number
             stats = {
-                "accuracy": (logits.argmax(dim=-1) == labels).sum() / number,
+                "accuracy": ((logits.argmax(dim=-1) == labels) & valid).sum() / number,
                 "majority": share.max(),
                 "targets_used": (share > 0).sum().float(),
                 "target_perplexity": torch.special.entr(share).sum().exp(),
             }
-        return loss, stats
+        return loss / number, stats

@@ -4,8 +4,8 @@
 
 ESPnet's `Trainer.run` saves in place, so a process killed while it saves loses its checkpoint, and computes in bf16 on
 GPUs alone. This loop keeps ESPnet's options, reporter, iterators, schedulers, averaging and file names, and changes
-just that: files appear complete or not at all, `checkpoint.pth` is the commit point of an epoch, and bf16 is used
-wherever the machine has it.
+just that: files appear complete or not at all, `checkpoint.pth` is the commit point of an epoch, bf16 is used wherever
+the machine has it, and a step does not wait for the device (`hasrd.train.steps`).
 """
 
 from __future__ import annotations
@@ -28,6 +28,9 @@ from hasrd.data.atomic import write_json
 from hasrd.errors import UserError
 from hasrd.train import checkpoint
 from hasrd.train.precision import Autocast, autocast_dtype
+from hasrd.train.steps import StepLoop
+from hasrd.train.update import fuse
+from hasrd.train.usage import UsageReport
 
 
 class StepProgress:
@@ -83,7 +86,7 @@ def _duration(seconds: float) -> str:
     return f"{minutes} min {seconds:02d} s" if minutes else f"{seconds} s"
 
 
-class EpochLoop:
+class EpochLoop(StepLoop):
     """Mixin for ESPnet's trainers: put it before them in the bases."""
 
     supports_fp16 = True
@@ -109,9 +112,13 @@ class EpochLoop:
         """Train from the last complete epoch to `max_epoch`; same arguments as ESPnet's `Trainer.run`.
 
         Raises:
-            UserError: A checkpoint that can't be read, or an epoch in which every gradient was NaN or infinite.
+            UserError: A checkpoint that can't be read, an epoch in which every gradient was NaN or infinite, or an
+                option of ESPnet's that is not for this trainer.
         """
         options = trainer_options
+        for name in ("no_forward_run", "create_graph_in_tensorboard"):
+            if getattr(options, name):
+                raise UserError(f"--{name} true: this trainer can't; leave it out")
         output_dir = Path(options.output_dir)
         device_type = "cuda" if options.ngpu > 0 else "cpu"
         dtype = autocast_dtype(options.use_amp, device_type)
@@ -123,6 +130,8 @@ class EpochLoop:
         reporter = Reporter()
         if options.resume and (output_dir / "checkpoint.pth").exists():
             cls._resume(output_dir, model, reporter, optimizers, schedulers, scaler, options.ngpu)
+        for optimizer in optimizers:
+            fuse(optimizer)
         start_epoch = reporter.get_epoch() + 1
         if start_epoch > options.max_epoch:
             logging.info(f"Already trained for {start_epoch - 1} epochs: nothing to do")
@@ -130,6 +139,7 @@ class EpochLoop:
         step_model = Autocast(cls._parallel(model, options, distributed_option), device_type, dtype)
         writers = _summary_writers(output_dir, options.use_tensorboard and main_process)
         clock = Clock(start_epoch, quiet=not main_process)
+        usage = UsageReport(model, distributed_option.distributed)
         for epoch in range(start_epoch, options.max_epoch + 1):
             # The seed depends on the epoch alone: a resumed run draws what an uninterrupted one draws.
             set_all_random_seed(options.seed + epoch)
@@ -152,6 +162,7 @@ class EpochLoop:
                     f"{output_dir}: every gradient of epoch {epoch} was NaN or infinite, so nothing was learned and "
                     "nothing saved: lower the learning rate or look for bad audio, then run the same command again"
                 )
+            usage.note(reporter, "train")
             with reporter.observe("valid") as sub_reporter:
                 cls.validate_one_epoch(
                     model=step_model,
@@ -160,6 +171,7 @@ class EpochLoop:
                     options=options,
                     distributed_option=distributed_option,
                 )
+            usage.note(reporter, "valid", complain=main_process)
             for scheduler in schedulers:
                 if isinstance(scheduler, AbsValEpochStepScheduler):
                     scheduler.step(reporter.get_value(*options.val_scheduler_criterion))

@@ -29,10 +29,9 @@ def autocast_dtype(use_amp: bool, device_type: str) -> torch.dtype | None:
 
 
 class Autocast(torch.nn.Module):
-    """Run a model's forward under autocast, whatever contexts the caller's loop opens around it.
+    """Run a model's forward, and nothing else of a step, under autocast, whatever contexts there are around it.
 
-    ESPnet's trainers know `torch.cuda.amp` alone and switch it off where there is no gradient scaler; inside this
-    module the innermost context is ours. Its `state_dict` is never used: the trainer saves the model itself.
+    Its `state_dict` is never used: the trainer saves the model itself.
     """
 
     def __init__(self, model: torch.nn.Module, device_type: str, dtype: torch.dtype | None):

@@ -1,6 +1,6 @@
 # Copyright 2026 The hasrd authors
 # Apache-2.0
-"""The trainer of one-optimiser models: ESPnet's steps in our epoch loop."""
+"""The trainer of one-optimiser models."""
 
 from __future__ import annotations
 
@@ -10,4 +10,4 @@ from hasrd.train.loop import EpochLoop
 
 
 class Trainer(EpochLoop, espnet.Trainer):
-    """ESPnet's trainer with atomic checkpoints, and bf16 on CPUs too."""
+    """ESPnet's trainer with atomic checkpoints, bf16 on CPUs too, and steps that do not wait for the device."""

@@ -117,3 +117,36 @@ def test_nothing_to_predict():
         torch.randn(1, 0, 8), torch.zeros(1, 0, dtype=torch.long), torch.zeros(1, 0, dtype=bool)
     )
     assert loss == 0 and all(torch.isfinite(value) for value in stats.values())
+
+
+@given(
+    lengths=st.lists(st.integers(0, 200), min_size=1, max_size=4),
+    mask_prob=st.sampled_from([0.01, 0.3, 0.5, 0.6, 0.65, 0.9, 1.0]),
+    seed=st.integers(0, 999),
+)
+@settings(deadline=None)
+def test_gathering_rows_is_the_plain_formula(lengths, mask_prob, seed):
+    """Loss, gradients and numbers are those of `hidden[mask]`, and hardly more logits are made than it has rows."""
+    loss_fn = make(mask_prob=mask_prob)
+    torch.manual_seed(seed)
+    lengths = torch.tensor(lengths)
+    feats = torch.randn(len(lengths), int(lengths.max()), 5)
+    _, mask = loss_fn.mask(feats, lengths)
+    targets = loss_fn.targets(feats)
+    hidden = torch.randn(*mask.shape, 8, requires_grad=True)
+    rows = []
+    loss_fn.head.register_forward_hook(lambda _, args, output: rows.append(len(args[0])))
+    loss, stats = loss_fn(hidden, targets, mask)
+    parts = (hidden, loss_fn.head.weight, loss_fn.head.bias)
+    grads = torch.autograd.grad(loss, parts)
+    assert rows == [len(lengths) * min(mask.shape[1], int(mask.shape[1] * mask_prob) + 1)]
+
+    logits, labels = loss_fn.head(hidden[mask]), targets[mask]
+    number = max(1, len(labels))
+    plain = torch.nn.functional.cross_entropy(logits, labels, reduction="sum") / number
+    torch.testing.assert_close(loss, plain)
+    torch.testing.assert_close(grads, torch.autograd.grad(plain, parts))
+    assert math.isclose(stats["accuracy"], (logits.argmax(-1) == labels).sum() / number, rel_tol=1e-6)
+    counts = torch.bincount(labels, minlength=32)
+    assert torch.allclose(stats["majority"], counts.max() / number) and stats["targets_used"] == (counts > 0).sum()
+    assert loss_fn.usage.take()[0].total == len(labels)

@@ -58,12 +58,84 @@ def test_starts_as_an_even_mix_and_the_identity():
     assert quantizer.stream_names == ("semantic",) + ("acoustic",) * 8
 
 
-def test_gradients_reach_the_mix_and_the_layer_weights():
+def test_equation_2_before_quantization():
+    """Ha = H W - Hs_bar for an alpha that picks one layer and a W that is not symmetric: whose W, and which way round.
+
+    W is the transpose of the linear layer's weight.
+    """
+    quantizer, layers = make()
+    with torch.no_grad():
+        quantizer.layer_logits.copy_(torch.tensor([-200.0, 200.0, -200.0, -200.0]))
+        quantizer.mix.weight.copy_(torch.randn(D, D))
+    seen = []
+    quantizer.acoustic.register_forward_pre_hook(lambda _, args: seen.append(args[0]))
+    output = quantizer(layers, LENGTHS)
+    semantic = quantizer.centroids[output.codes[..., 0]]
+    for b, length in enumerate(LENGTHS):
+        expected = layers[1][b, :length] @ quantizer.mix.weight.T - semantic[b, :length]
+        assert torch.allclose(seen[0][b, :length], expected, atol=1e-5)
+
+
+def test_equation_3_decodes_to_what_training_saw():
+    """The decoder's input in training is, with all codebooks, the sum of the streams that the codes stand for."""
+    quantizer, layers = make(quantizer_dropout=0.0)
+    quantizer.train()
+    output = quantizer(layers, LENGTHS)
+    parts = [quantizer.centroids[output.codes[..., 0]]]
+    for m, book in enumerate(quantizer.acoustic.books):
+        parts.append(book.out_proj(book.codebook(output.codes[..., m + 1])))
+    for b, length in enumerate(LENGTHS):
+        assert torch.allclose(output.latent[b, :length], sum(parts)[b, :length], atol=1e-5)
+    assert torch.equal(quantizer.decode(output.codes, streams=[]), torch.zeros(2, 8, D))
+
+
+def test_n_codebooks_are_the_first_ones():
+    quantizer, layers = make()
+    codes = quantizer.encode(layers, LENGTHS)
+    total = quantizer.centroids[codes[..., 0]]
+    for number in range(1, 5):
+        if number > 1:
+            book = quantizer.acoustic.books[number - 2]
+            total = total + book.out_proj(book.codebook(codes[..., number - 1]))
+        for latent in (
+            quantizer.decode(codes, n_codebooks=number),
+            quantizer.decode(codes[..., :number]),
+        ):
+            assert torch.allclose(latent, total, atol=1e-5)
+        trained = quantizer(layers, LENGTHS, n_codebooks=number).latent
+        assert torch.allclose(trained[0], total[0], atol=1e-5)
+
+
+def test_a_stream_left_out_adds_nothing_whatever_its_codes():
+    quantizer, layers = make()
+    codes = quantizer.encode(layers, LENGTHS)
+    other = torch.randint(0, 6, codes.shape)
+    one, two = codes.clone(), codes.clone()
+    one[..., 0], two[..., 1:] = other[..., 0], other[..., 1:]
+    assert torch.equal(quantizer.decode(one, ["acoustic"]), quantizer.decode(codes, ["acoustic"]))
+    assert torch.equal(quantizer.decode(two, ["semantic"]), quantizer.decode(codes, ["semantic"]))
+    assert torch.equal(quantizer.decode(codes, ["acoustic", "semantic"]), quantizer.decode(codes))
+
+
+def test_alpha_is_a_softmax():
+    """A convex combination, whatever the logits."""
+    quantizer, _ = make()
+    for logits in (torch.zeros(L), 50 * torch.randn(L), torch.tensor([1e4, 0.0, -1e4, 3.0])):
+        with torch.no_grad():
+            quantizer.layer_logits.copy_(logits)
+        alpha = quantizer.layer_weights
+        assert (alpha >= 0).all() and torch.allclose(alpha.sum(), torch.ones(()))
+        assert torch.allclose(alpha, torch.softmax(logits.double(), 0).float())
+
+
+@pytest.mark.parametrize("part", ["latent", "commitment_loss"])
+def test_gradients_reach_the_mix_and_the_layer_weights(part):
     quantizer, layers = make()
     quantizer.train()
     quantizer.quantizer_dropout = 0.0
     output = quantizer(layers, LENGTHS)
-    output.latent[:, :3].square().sum().backward()
+    value = getattr(output, part)
+    (value[:, :3].square().sum() if value.dim() else value).backward()
     for parameter in (quantizer.layer_logits, quantizer.mix.weight):
         assert parameter.grad.abs().sum() > 0
     assert not quantizer.centroids.requires_grad

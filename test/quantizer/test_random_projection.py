@@ -4,8 +4,10 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 
+from hasrd.frontend.normalize import UtteranceNorm
 from hasrd.quantizer.random_projection import RandomProjectionQuantizer
 
 
@@ -57,3 +59,33 @@ def test_a_label_depends_on_its_own_frames_only():
     assert not torch.equal(labels, after)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         assert torch.equal(quantizer(feats), labels)
+
+
+@pytest.mark.parametrize("codebook_size", [64, 8192])
+def test_labels_are_those_of_speechbrain(codebook_size):
+    """An independent BEST-RQ with our projection and codebook; its input is stacked by hand, one utterance at a time.
+
+    Labels may differ only where two entries are equally near but for float32's rounding, within 1e-5.
+    """
+    quantisers = pytest.importorskip("speechbrain.nnet.quantisers", reason="speechbrain (extra dev) is not installed")
+    torch.manual_seed(0)
+    ours = RandomProjectionQuantizer(codebook_size=codebook_size, seed=4)
+    theirs = quantisers.RandomProjectionQuantizer(320, 16, codebook_size)
+    theirs.P.copy_(ours.projection)
+    theirs.CB.copy_(ours.codebook)
+
+    lengths = torch.tensor([4 * 60, 4 * 37 + 3])
+    feats = torch.randn(2, 4 * 60, 80).cumsum(dim=1)  # neighbours are alike, as in speech
+    feats, _ = UtteranceNorm()(feats, lengths)
+    labels = ours(feats)
+    for row, length in enumerate(lengths.tolist()):
+        flat = feats[row, : length // 4 * 4].reshape(-1, 320)  # (N, 320)
+        # (1, N, 320) in: SpeechBrain 1.1 normalises the third axis, the one of the features.
+        reference = theirs(flat[None])[0]
+        found = labels[row, : len(flat)]
+        assert len(found.unique()) > 10
+        code = torch.nn.functional.normalize((flat @ ours.projection).double(), dim=-1)
+        distance = torch.cdist(code, ours.codebook.double())
+        differ = found != reference
+        near = [distance.gather(1, index[:, None])[differ] for index in (found, reference)]
+        assert differ.float().mean() < 0.02 and torch.allclose(*near, atol=1e-5, rtol=0)

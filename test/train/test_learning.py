@@ -52,7 +52,7 @@ def test_bf16_on_this_cpu(kind, tasks, corpus, tmp_path):
 
 
 def test_autocast_is_the_innermost_context():
-    """ESPnet's steps open a context that switches autocast off where there is no gradient scaler."""
+    """Also inside of one that switches autocast off, as ESPnet's loops do where there is no gradient scaler."""
     model = precision.Autocast(torch.nn.Linear(4, 4), "cpu", torch.bfloat16)
     with torch.autocast("cpu", enabled=False):
         assert model(torch.ones(1, 4)).dtype == torch.bfloat16
