@@ -186,6 +186,15 @@ def exp_name(
     return "_".join(part for part in (Path(config).stem, readable, digest) if part)
 
 
+def join_values(argv: Sequence[str], names: Sequence[str]) -> list[str]:
+    """Join each of these options to its value: argparse takes a value such as "--max_epoch=3" for an option."""
+    argv = list(argv)
+    for i in reversed(range(len(argv) - 1)):
+        if argv[i] in names:
+            argv[i : i + 2] = [f"{argv[i]}={argv[i + 1]}"]
+    return argv
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     """Print the name on standard output."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -193,12 +202,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--args", default="", help="options of the command line that override the configuration")
     parser.add_argument("--ignore", default="", help="further names that make no difference, separated by commas")
     parser.add_argument("--salt", action="append", default=[], help="what else makes another experiment; repeatable")
-    argv = list(sys.argv[1:] if argv is None else argv)
-    # argparse takes a value such as "--max_epoch=3" for an option unless it is joined to its name.
-    for i in reversed(range(len(argv) - 1)):
-        if argv[i] == "--args":
-            argv[i : i + 2] = [f"--args={argv[i + 1]}"]
-    options = parser.parse_args(argv)
+    options = parser.parse_args(join_values(sys.argv[1:] if argv is None else argv, ["--args"]))
     ignore = [name.strip() for name in options.ignore.split(",") if name.strip()]
     print(exp_name(options.config, options.args, ignore, options.salt))
 

@@ -19,6 +19,17 @@ from hasrd.registry import resolve
 FRONT = ("frontend", "normalize", "encoder")
 PARTS = FRONT + ("quantizer", "decoder")
 
+# What a codec's configuration means where it does not name a part.
+CODEC_DEFAULTS = {"frontend": "log_mel", "quantizer": "residual_vq", "decoder": "dac"}
+
+CHOICES = {
+    "frontend": frontend.CHOICES,
+    "normalize": frontend.NORMALIZE_CHOICES,
+    "encoder": encoder.CHOICES,
+    "quantizer": quantizer.CHOICES,
+    "decoder": decoder.CHOICES,
+}
+
 
 def construct(
     config: Mapping[str, Any], part: str, choices: Mapping[str, str], *args: Any, **given: Any
@@ -77,6 +88,48 @@ def build_front(config: Mapping[str, Any], input_size: int | None = None) -> Fro
         modules["normalize"] = construct(config, "normalize", frontend.NORMALIZE_CHOICES)
     modules["encoder"] = construct(config, "encoder", encoder.CHOICES, input_size)
     return modules
+
+
+def check_front(stated: Mapping[str, Any], found: Mapping[str, Any], where: str) -> None:
+    """Compare the frontend, normalisation and encoder that a configuration states with those that were found.
+
+    What is built counts: a short name is its import path, and a value left out is the class's default. An argument
+    without a default that is not stated comes from the data (the statistics of `normalize: global`).
+
+    Args:
+        stated: Configuration.
+        found: Configuration of an encoder.
+        where: What `found` is of, for the message.
+
+    Raises:
+        UserError: They differ; the message names the first such key and both values.
+    """
+
+    def differ(key: str, theirs: Any, ours: Any) -> UserError:
+        return UserError(
+            f"{where}: {key} is {theirs}, but the codec's configuration says {ours}: state there what the encoder is, "
+            "or take the encoder that it states"
+        )
+
+    for part in FRONT:
+        cls, other = (resolve(CHOICES[part], config[part]) if config.get(part) else None for config in (stated, found))
+        if cls is not other:
+            raise differ(part, found.get(part), stated.get(part))
+        if cls is None:
+            continue
+        parameters = inspect.signature(cls).parameters.values()
+        defaults = {p.name: p.default for p in parameters if p.default is not p.empty}
+        ours, theirs = (_plain({**defaults, **(config.get(f"{part}_conf") or {})}) for config in (stated, found))
+        for name, value in ours.items():
+            if theirs.get(name, "nothing") != value:
+                raise differ(f"{part}_conf: {name}", theirs.get(name, "nothing"), value)
+
+
+def _plain(value: Any) -> Any:
+    """A value as YAML and JSON give it: tuples become lists."""
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, (list, tuple)) else value
 
 
 def build_modules(

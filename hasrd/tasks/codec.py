@@ -10,13 +10,14 @@ from espnet2.tasks import gan_codec as espnet
 from espnet2.tasks.abs_task import optim_classes
 from espnet2.train.collate_fn import CommonCollateFn
 from espnet2.utils.nested_dict_action import NestedDictAction
-from espnet2.utils.types import int_or_none, str_or_none
+from espnet2.utils.types import int_or_none, str2bool, str_or_none
 
 from hasrd import decoder, discriminator, encoder, frontend, quantizer
-from hasrd.codec.build import build_modules
+from hasrd.codec.build import CODEC_DEFAULTS, build_modules, check_front
 from hasrd.codec.checkpoint import FRONT_KEYS, frozen_front, sha256
 from hasrd.codec.codec import Codec
 from hasrd.codec.kmeans import load_kmeans
+from hasrd.errors import UserError
 from hasrd.espnet.choices import ImportableChoices
 from hasrd.espnet.codec_model import CodecModel
 from hasrd.registry import resolve
@@ -28,15 +29,16 @@ class CodecTask(espnet.GANCodecTask):
     """ESPnet's codec task; a codec is a frontend, an encoder, a quantizer and a decoder.
 
     With `--encoder_file`, frontend, normalisation and encoder come from stage 3's file and stay frozen; the file's
-    configuration and SHA-256 are written to `config.yaml`, its weights to no checkpoint.
+    configuration and SHA-256 are written to `config.yaml`, its weights to no checkpoint. With `--frozen_encoder true`
+    the configuration states them as well, and a file of another encoder is refused.
     """
 
     class_choices_list = [
-        ImportableChoices("frontend", frontend.CHOICES, default="log_mel"),
+        ImportableChoices("frontend", frontend.CHOICES, default=CODEC_DEFAULTS["frontend"]),
         ImportableChoices("normalize", frontend.NORMALIZE_CHOICES),
         ImportableChoices("encoder", encoder.CHOICES, default="log_mel_cnn"),
-        ImportableChoices("quantizer", quantizer.CHOICES, default="residual_vq"),
-        ImportableChoices("decoder", decoder.CHOICES, default="dac"),
+        ImportableChoices("quantizer", quantizer.CHOICES, default=CODEC_DEFAULTS["quantizer"]),
+        ImportableChoices("decoder", decoder.CHOICES, default=CODEC_DEFAULTS["decoder"]),
         ImportableChoices("discriminator", discriminator.CHOICES),
     ]
     trainer = GANTrainer
@@ -50,6 +52,12 @@ class CodecTask(espnet.GANCodecTask):
             type=str_or_none,
             default=None,
             help="Frozen encoder: encoder.safetensors of stage 3; it brings its own frontend and normalisation",
+        )
+        group.add_argument(
+            "--frozen_encoder",
+            type=str2bool,
+            default=False,
+            help="The encoder of this configuration is --encoder_file's, which must be as the configuration states it",
         )
         group.add_argument(
             "--encoder_sha256",
@@ -98,8 +106,15 @@ class CodecTask(espnet.GANCodecTask):
     def build_model(cls, args: argparse.Namespace) -> CodecModel:
         """Build the model that `args` describes; what the files say is noted in `args`, so in config.yaml."""
         front = None
+        if args.frozen_encoder and args.encoder_file is None:
+            raise UserError(
+                "--encoder_file not given: with frozen_encoder: true the codec stands on a trained encoder, "
+                "encoder.safetensors of stage 3 or of hasrd import-encoder"
+            )
         if args.encoder_file is not None:
             config, front = frozen_front(args.encoder_file, args.encoder_sha256)
+            if args.frozen_encoder:
+                check_front(vars(args), config, args.encoder_file)
             args.encoder_sha256 = args.encoder_sha256 or sha256(args.encoder_file)
             for key in FRONT_KEYS:
                 setattr(args, key, config[key])

@@ -18,17 +18,18 @@ import yaml
 ROOT = Path(__file__).resolve().parents[2]
 
 # What is small: models, epochs, data. All else is the recipe's own.
+ENCODER = {
+    "cnn_channels": [16, 16, 32], "attention_dim": 32, "attention_heads": 2, "linear_units": 64, "num_blocks": 2,
+}  # fmt: skip
 SMALL = {
     "ssl": {
-        "encoder_conf": {
-            "cnn_channels": [16, 16, 32], "attention_dim": 32, "attention_heads": 2, "linear_units": 64,
-            "num_blocks": 2,
-        },
+        "encoder_conf": ENCODER,
         "loss_conf": {"codebook_size": 64}, "scheduler_conf": {"warmup_steps": 4},
         "batch_bins": 120000, "max_epoch": 2, "num_iters_per_epoch": 3,
     },
     "layer_probe": {"encoder_conf": {"projection_size": 32, "hidden_size": 32}, "max_epoch": 2},
     "codec": {
+        "encoder_conf": ENCODER,
         "quantizer_conf": {"num_codebooks": 2, "codebook_size": 32, "codebook_dim": 4},
         "decoder_conf": {"dim": 32, "intermediate": 64, "num_layers": 1, "token_layers": 1},
         "discriminator_conf": {"periods": [2], "period_channels": 4, "period_max_channels": 8, "band_channels": 4},

@@ -12,8 +12,9 @@ import torch
 import yaml
 from espnet2.tasks.abs_task import scheduler_classes
 
-from hasrd.codec.build import build_front
+from hasrd.codec.build import FRONT, build_front, check_front
 from hasrd.codec.checkpoint import save_encoder
+from hasrd.codec.describe import describe
 from hasrd.codec.kmeans import save_kmeans
 from hasrd.errors import UserError
 from hasrd.tasks.asr import ASRTask
@@ -44,20 +45,28 @@ def parse(path: Path, *options: str):
     return task, args
 
 
+def load(path: Path) -> dict:
+    return yaml.safe_load(path.read_text(encoding="utf-8"))
+
+
+def front_of(config: dict) -> dict:
+    """What a configuration says of frontend, normalisation and encoder."""
+    return {key: config.get(key) for part in FRONT for key in (part, f"{part}_conf")}
+
+
 @pytest.fixture(scope="module")
 def stages(tmp_path_factory):
-    """stages(config) -> options that name what stages 3 and 4 made with the train_ssl.yaml beside it."""
+    """stages(config) -> the files of stages 3 and 4 for the encoder that a configuration states."""
     folder = tmp_path_factory.mktemp("stages")
     made: dict[str, tuple[str, str]] = {}
 
-    def make(config: Path) -> tuple[str, str]:
-        ssl = yaml.safe_load((config.parent / "train_ssl.yaml").read_text())
-        key = str(ssl["encoder_conf"])
+    def make(config: dict) -> tuple[str, str]:
+        key = str(front_of(config))
         if key not in made:
             out = folder / str(len(made))
-            digest = save_encoder(out / "encoder.safetensors", ssl, build_front(ssl))
-            size = ssl["encoder_conf"]["attention_dim"]
-            centroids = np.random.default_rng(0).normal(size=(CLUSTERS, size))
+            front = build_front(config)
+            digest = save_encoder(out / "encoder.safetensors", config, front)
+            centroids = np.random.default_rng(0).normal(size=(CLUSTERS, front["encoder"].output_size))
             save_kmeans(out / "kmeans.npz", centroids, {"layer": SEMANTIC_LAYER, "encoder_sha256": digest})
             made[key] = str(out / "encoder.safetensors"), str(out / "kmeans.npz")
         return made[key]
@@ -65,17 +74,29 @@ def stages(tmp_path_factory):
     return make
 
 
-def build(config: Path, stages):
+@pytest.fixture(scope="module")
+def cmvn(tmp_path_factory):
+    """Statistics as stage 2 writes them."""
+    path = tmp_path_factory.mktemp("cmvn") / "cmvn.npz"
+    np.savez(path, count=10, sum=np.full(80, 20.0), sum_square=np.full(80, 130.0))
+    return str(path)
+
+
+def build(path: Path, stages, cmvn=None):
     """The task, arguments and model of a configuration, given what its recipe gives it."""
     options: tuple[str, ...] = ()
-    if task_of(config) is CodecTask and "encoder" not in yaml.safe_load(config.read_text()):
+    config = load(path)
+    if config.get("frozen_encoder"):
         encoder_file, kmeans_file = stages(config)
         options = ("--encoder_file", encoder_file, "--kmeans_file", kmeans_file)
-    elif "layer_probe" in config.stem:
-        options = ("--frontend", "upstream", "--frontend_conf", f"encoder_file={stages(config)[0]}")
-    elif task_of(config) is ASRTask:
+    elif "layer_probe" in path.stem:
+        encoder_file, _ = stages(load(path.parent / "train_ssl.yaml"))
+        options = ("--frontend", "upstream", "--frontend_conf", f"encoder_file={encoder_file}")
+    elif task_of(path) is ASRTask:
         options = ("--input_size", "80")
-    task, args = parse(config, *options)
+    elif config.get("normalize") == "global":
+        options = ("--global_stats", cmvn)
+    task, args = parse(path, *options)
     return task, args, task.build_model(args)
 
 
@@ -84,17 +105,75 @@ def count(*modules: torch.nn.Module) -> int:
 
 
 @pytest.mark.parametrize("config", CONFIGS, ids=name_of)
-def test_builds(config, stages):
-    task, args, model = build(config, stages)
+def test_builds(config, stages, cmvn):
+    task, args, model = build(config, stages, cmvn)
     optimizers = task.build_optimizers(args, model)
-    assert len(optimizers) == (2 if task is CodecTask else 1)
+    assert len(optimizers) == (2 if task is CodecTask and args.discriminator else 1)
     for number, optimizer in enumerate(optimizers, start=1):
         suffix = "" if number == 1 else str(number)
         scheduler = getattr(args, f"scheduler{suffix}")
         if scheduler is not None:
             scheduler_classes[scheduler](optimizer, **getattr(args, f"scheduler{suffix}_conf"))
+    if args.normalize == "global":
+        assert model.normalize.mean.tolist() == [2.0] * 80 and model.normalize.std.tolist() == [3.0] * 80
     if task is CodecTask and args.encoder_file:
         assert model.codec.quantizer.semantic_layer == SEMANTIC_LAYER
+    if task is not ASRTask:
+        # What `hasrd info` says without weights is what is built.
+        found = describe(load(config)).parameters
+        if task is SSLTask:
+            assert found["total"] == count(model)
+        else:
+            codec = model.codec
+            extra = [codec.encoder.module] if args.encoder_file else []
+            centroids = codec.quantizer.centroids.numel() if args.encoder_file else 0
+            assert found["total"] == count(codec, *extra) + centroids
+            assert (found["discriminator"] or 0) == (count(model.discriminator) if model.discriminator else 0)
+
+
+def test_a_frozen_encoder_must_be_given_and_be_the_one_that_is_stated(stages):
+    path = EGS2 / "TEMPLATE/hasrd1/conf/train_codec.yaml"
+    task, args = parse(path)
+    with pytest.raises(UserError, match="--encoder_file not given"):
+        task.build_model(args)
+    config = load(path)
+    other = {**config, "encoder_conf": {**config["encoder_conf"], "num_blocks": 3}}
+    encoder_file, kmeans_file = stages(other)
+    task, args = parse(path, "--encoder_file", encoder_file, "--kmeans_file", kmeans_file)
+    with pytest.raises(UserError, match="encoder_conf: num_blocks is 3, but .* says 4"):
+        task.build_model(args)
+
+
+def test_a_codec_that_states_no_encoder_takes_any(stages, tmp_path):
+    config = load(EGS2 / "TEMPLATE/hasrd1/conf/train_codec.yaml")
+    encoder_file, kmeans_file = stages(config)
+    path = tmp_path / "train_codec.yaml"
+    stated = {*front_of(config), "frozen_encoder"}
+    path.write_text(yaml.safe_dump({key: value for key, value in config.items() if key not in stated}))
+    task, args = parse(path, "--encoder_file", encoder_file, "--kmeans_file", kmeans_file)
+    assert task.build_model(args).codec.encoder.num_layers == 5 and args.encoder == "cnn_conformer"
+
+
+FOLDERS = sorted({path.parent for path in EGS2.glob("*/hasrd1/conf/**/train_ssl.yaml") if not path.parent.is_symlink()})
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=name_of)
+def test_codecs_state_the_encoder_of_their_recipe(folder):
+    """train_codec.yaml stands on train_ssl.yaml, and so do those in tuning/ that have no other encoder."""
+    ssl = load(folder / "train_ssl.yaml")
+    codec = load(folder / "train_codec.yaml")
+    assert codec["frozen_encoder"] is True and codec["quantizer"] == "hasrd"
+    check_front(codec, ssl, "train_ssl.yaml")
+    others = [load(path) for path in folder.glob("tuning/train_codec_hasrd*.yaml")]
+    for other in others:
+        if other["encoder"] == ssl["encoder"]:
+            check_front(other, ssl, "train_ssl.yaml")
+
+
+def test_the_defaults_of_librispeech_are_the_papers():
+    for name in ("ssl", "codec"):
+        link = PAPER / f"train_{name}.yaml"
+        assert link.is_symlink() and link.resolve() == PAPER / "tuning" / f"train_{name}_hasrd.yaml"
 
 
 @pytest.mark.parametrize(
@@ -106,6 +185,7 @@ def test_builds(config, stages):
         ("tuning/train_codec_dac", ""),
         ("tuning/train_codec_dac", "quantizer_conf"),
         ("tuning/train_codec_dac", "model_conf"),
+        ("../../../TEMPLATE/hasrd1/conf/train_codec", "encoder_conf"),
         ("train_probe", ""),
         ("train_probe", "encoder_conf"),
         ("train_probe", "specaug_conf"),
@@ -113,63 +193,73 @@ def test_builds(config, stages):
 )
 def test_a_typo_fails(name, where, tmp_path, stages, capsys):
     source = PAPER / f"{name}.yaml"
-    config = yaml.safe_load(source.read_text())
+    config = load(source)
+    correct = load(source)
     (config[where] if where else config)["drop_out"] = 1
     path = tmp_path / source.name
     path.write_text(yaml.safe_dump(config))
     with pytest.raises((SystemExit, TypeError, UserError)) as caught:
-        build(path, stages)
+        # Stages 3 and 4 went well.
+        build(path, lambda _: stages(correct))
     assert "drop_out" in f"{caught.value} {capsys.readouterr().err}"
 
 
-# HASRD, table 1.
+# HASRD, tables 1 to 3: see docs/models.md.
 @pytest.mark.parametrize(
     "name, parameters, tolerance",
     [
-        ("train_codec_dac", 76_651_890, 0),
-        ("train_codec_dac_fbank", 68.0e6, 0.005),
-        ("train_codec_dac_fbank_sepconv", 48.0e6, 0.005),
+        ("codec_dac", 76_651_890, 0),
+        ("codec_dac_fbank", 68.0e6, 0.005),
+        ("codec_dac_fbank_sepconv", 48.0e6, 0.005),
+        ("codec_hasrd", 141.6e6, 0.005),
+        ("codec_hasrd_hubert", 131.7e6, 0.005),
+        ("codec_speechtokenizer", 103.7e6, 0.005),
+        ("ssl_bestrq_plus", 62.0e6, 0.005),
+        ("ssl_bestrq_plus_global", 62.0e6, 0.005),
+        ("ssl_bestrq_baseline", 106.0e6, 0.005),
     ],
 )
-def test_sizes_of_the_ablations(name, parameters, tolerance, stages):
-    _, _, model = build(PAPER / "tuning" / f"{name}.yaml", stages)
-    assert count(model.codec) == pytest.approx(parameters, rel=tolerance, abs=0)
+def test_sizes_of_the_paper(name, parameters, tolerance):
+    found = describe(load(PAPER / "tuning" / f"train_{name}.yaml"))
+    assert found.parameters["total"] == pytest.approx(parameters, rel=tolerance, abs=0)
 
 
-def test_size_of_hasrd(stages):
-    # HASRD, table 3: 141.6 M, of which the frozen encoder is no parameter and the centroids are a buffer.
-    _, args, model = build(PAPER / "train_codec.yaml", stages)
-    codec = model.codec
-    total = count(codec, codec.encoder.module) + codec.quantizer.centroids.numel()
-    assert total == pytest.approx(141.6e6, rel=0.005)
-    assert codec.quantizer.codebook_sizes == (1024,) * 9
-    assert all(p.requires_grad for p in codec.parameters())
-
-
-def test_size_of_bestrq_plus():
-    # HASRD, table 3: 62.0 M with the head, d = 516.
-    task, args = parse(PAPER / "train_ssl.yaml", "--encoder_conf", "attention_dim=516")
-    assert count(task.build_model(args)) == pytest.approx(62.0e6, rel=0.005)
+@pytest.mark.parametrize(
+    "name, frame_rate, bitrate, streams",
+    [
+        ("dac", 31.25, 2812.5, {"acoustic": 9}),
+        ("dac_fbank", 31.25, 2812.5, {"acoustic": 9}),
+        ("dac_fbank_sepconv", 31.25, 2812.5, {"acoustic": 9}),
+        ("hasrd", 31.25, 2812.5, {"semantic": 1, "acoustic": 8}),
+        ("hasrd_10cb", 31.25, 3125.0, {"semantic": 1, "acoustic": 9}),
+        ("hasrd_hubert", 50.0, 4500.0, {"semantic": 1, "acoustic": 8}),
+        ("speechtokenizer", 50.0, 4000.0, {"semantic": 1, "acoustic": 7}),
+    ],
+)
+def test_rates_of_the_paper(name, frame_rate, bitrate, streams):
+    found = describe(load(PAPER / "tuning" / f"train_codec_{name}.yaml"))
+    assert (found.frame_rate, found.bitrate_bps, found.streams) == (frame_rate, bitrate, streams)
 
 
 def test_schedules_of_the_paper():
-    def load(name):
-        return yaml.safe_load((PAPER / f"{name}.yaml").read_text())
-
     def iterations(config):
         return config["max_epoch"] * config["num_iters_per_epoch"] / config.get("accum_grad", 1)
 
-    ssl = load("train_ssl")
-    assert iterations(ssl) == 100_000
-    assert ssl["batch_bins"] == 600 * 16000 // 128 * 80  # 600 s, 8 ms a frame, 80 bins
+    for path in PAPER.glob("tuning/train_ssl_*.yaml"):
+        ssl = load(path)
+        assert iterations(ssl) == 100_000
+        assert ssl["batch_bins"] == 600 * 16000 // 128 * 80  # 600 s, 8 ms a frame, 80 bins
     for name, wanted in {
-        "train_codec": 100_000,
+        "tuning/train_codec_hasrd": 100_000,
+        "tuning/train_codec_hasrd_10cb": 100_000,
+        "tuning/train_codec_hasrd_hubert": 100_000,
+        "tuning/train_codec_hasrd_istft": 100_000,
         "tuning/train_codec_dac": 30_000,
         "tuning/train_codec_dac_fbank": 30_000,
         "tuning/train_codec_dac_fbank_sepconv": 30_000,
         "train_probe": 30_000,
     }.items():
-        config = load(name)
+        config = load(PAPER / f"{name}.yaml")
         assert iterations(config) == wanted
         for key in ("scheduler_conf", "scheduler2_conf"):
             if "codec" in name:

@@ -41,6 +41,7 @@ ssl_tag=
 ssl_config=conf/train_ssl.yaml
 ssl_args=
 inference_ssl_model=valid.loss.best.pth
+encoder_file=
 
 # Stage 4: semantic tokens
 semantic_layer=auto
@@ -65,6 +66,8 @@ inference_probe_model=valid.loss.best.pth
 
 # Stage 8: scores and report
 num_examples=4
+out_md=RESULTS.md
+out_html=report/index.html
 
 help_message=$(cat <<HELP
 Usage: $0 [--stage <n>] [--stop_stage <n>] [--<option> <value> ...]
@@ -105,6 +108,7 @@ Stage 3
   --ssl_config, --ssl_args  configuration, and options that override it (default: ${ssl_config})
   --ssl_tag                 name of the experiment (default: made of the configuration)
   --inference_ssl_model     weights that go on to stage 4 (default: ${inference_ssl_model})
+  --encoder_file            an encoder made elsewhere (hasrd import-encoder) in place of stage 3, which is skipped
 Stage 4
   --semantic_layer          number of a layer, or auto: what a CTC probe over all layers weighs most (default: ${semantic_layer})
   --layer_probe_config      configuration of that probe (default: ${layer_probe_config})
@@ -114,8 +118,8 @@ Stage 4
   --kmeans_max_memory_gb    bound of the memory for latents, whatever the corpus (default: ${kmeans_max_memory_gb})
 Stage 5
   --codec_config, --codec_args
-                            configuration, and options that override it (default: ${codec_config}); one that has an encoder of
-                            its own (DAC, DAC+fbank) needs no stages 3 and 4
+                            configuration, and options that override it (default: ${codec_config}); one that trains an encoder
+                            of its own (DAC, DAC+fbank) needs no stages 3 and 4
   --codec_tag               name of the experiment (default: made of the configuration)
   --inference_codec_model   weights for stages 6 and 7 (default: ${inference_codec_model})
 Stage 7
@@ -127,6 +131,7 @@ Stage 7
   --inference_probe_model   weights to decode with (default: ${inference_probe_model})
 Stage 8
   --num_examples            utterances to listen to in the report (default: ${num_examples})
+  --out_md, --out_html      files of the report (default: ${out_md}, ${out_html})
 HELP
 )
 
@@ -175,11 +180,18 @@ train() {
 
 # An experiment's folder is named after its configuration: a changed one trains in a folder of its own.
 name_of() { ${python} -m hasrd.bin.exp_name "$@"; }
-ssl_exp=${expdir}/ssl_${ssl_tag:-$(name_of --config "${ssl_config}" --args "${ssl_args}" --salt "${train_set} ${feats_type}")}
-encoder_file=${ssl_exp}/encoder.safetensors
-# A codec whose configuration names an encoder trains it; any other stands on stage 3's, frozen.
+# A codec whose configuration names an encoder trains it, unless it says that the encoder is frozen: that one, and one
+# without an encoder, stand on stage 3's.
 frozen_encoder=true
-if grep -q '^encoder:' "${codec_config}"; then frozen_encoder=false; fi
+if grep -q '^encoder:' "${codec_config}" && ! grep -q '^frozen_encoder: *true' "${codec_config}"; then frozen_encoder=false; fi
+ssl_exp=
+if [ -z "${encoder_file}" ]; then
+    ssl_exp=${expdir}/ssl_${ssl_tag:-$(name_of --config "${ssl_config}" --args "${ssl_args}" --salt "${train_set} ${feats_type}")}
+    encoder_file=${ssl_exp}/encoder.safetensors
+else
+    [ -f "${encoder_file}" ] || fail "--encoder_file ${encoder_file}: no such file: hasrd import-encoder writes one"
+    "${frozen_encoder}" || fail "--encoder_file: ${codec_config} trains an encoder of its own"
+fi
 if [ "${probes}" = auto ]; then
     probes="log_mel latent tokens_all"
     if "${frozen_encoder}"; then probes="log_mel latent latent_shuffled tokens_semantic tokens_acoustic tokens_all"; fi
@@ -233,7 +245,16 @@ shapes() { # $1: set
     if [ "${feats_type}" = fbank ]; then echo "${dumpdir}/fbank/$1/speech_shape"; else echo "${datadir}/$1/utt2num_samples"; fi
 }
 
-if trains 3 && "${frozen_encoder}"; then
+# Before hours of pre-training: does the codec's configuration fit this encoder?
+if trains 3 && "${frozen_encoder}" && [ "${stop_stage}" -ge 5 ]; then
+    encoder_opts=(--encoder "${encoder_file}")
+    if [ -n "${ssl_exp}" ]; then encoder_opts=(--encoder "${ssl_config}" --encoder_args "${ssl_args}"); fi
+    ${python} -m hasrd.bin.info "${codec_config}" --args "${codec_args}" "${encoder_opts[@]}" >/dev/null
+fi
+
+if trains 3 && "${frozen_encoder}" && [ -z "${ssl_exp}" ]; then
+    log "Stage 3: skipped, --encoder_file ${encoder_file} is the encoder"
+elif trains 3 && "${frozen_encoder}"; then
     log "Stage 3: SSL pre-training, ${ssl_exp}"
     needs "$(shapes "${train_set}")" 2
     opts=
@@ -452,6 +473,6 @@ if runs 8; then
     for probe in ${probes}; do if [ "${probe}" = log_mel ]; then reported+=" $(probe_dir log_mel)"; fi; done
     # shellcheck disable=SC2086
     ${python} -m hasrd.bin.report --expdir ${reported} --datadir "${datadir}" --test_sets ${test_sets} --corpus "${corpus}" \
-        --single_speaker "${single_speaker}" --num_examples "${num_examples}" --out_md RESULTS.md --out_html report/index.html
-    log "Done: RESULTS.md and report/index.html"
+        --single_speaker "${single_speaker}" --num_examples "${num_examples}" --out_md "${out_md}" --out_html "${out_html}"
+    log "Done: ${out_md} and ${out_html}"
 fi

@@ -1,0 +1,155 @@
+# Copyright 2026 The hasrd authors
+# Apache-2.0
+"""Show what a configuration builds or a model is: parameters, rates, receptive field, strides, memory.
+
+Takes a YAML file of a codec or of a pre-training, the folder of an experiment or of a packed model, or a file
+encoder.safetensors. No weights are read.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any, Sequence
+
+from hasrd.bin.exp_name import join_values, load_config, merge, parse_args_string
+from hasrd.codec.build import CHOICES, FRONT, check_front
+from hasrd.codec.describe import Description, describe
+from hasrd.errors import UserError, run_main
+
+
+def read(path: str | Path, args: str = "") -> dict[str, Any]:
+    """Read the configuration that a file or folder holds.
+
+    Args:
+        path: YAML file, folder with a `config.yaml`, or file of an encoder.
+        args: options of a training that override it.
+
+    Raises:
+        UserError: There is none, or it is damaged.
+    """
+    path = Path(path)
+    if path.suffix == ".safetensors":
+        config = _encoder_config(path)
+    else:
+        if path.is_dir() and not (path / "config.yaml").is_file():
+            raise UserError(f"{path}/config.yaml: no such file: give a configuration or the folder of a trained model")
+        config = load_config(path / "config.yaml" if path.is_dir() else path)
+    merge(config, parse_args_string(args))
+    return config
+
+
+def _encoder_config(path: Path) -> dict[str, Any]:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt") as file:
+            return json.loads(file.metadata()["config"])
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file") from None
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
+        raise UserError(f"{path}: not an encoder file of stage 3 (of a packed model, give the folder)") from error
+
+
+def complete(config: dict[str, Any], encoder: dict[str, Any] | None, where: str) -> dict[str, Any]:
+    """Put the encoder that a codec stands on into its configuration.
+
+    Args:
+        config: Of a codec.
+        encoder: Of that encoder, if it was named.
+        where: Name of `encoder`.
+
+    Raises:
+        UserError: The codec's configuration states another encoder.
+    """
+    if encoder is None and not config.get("encoder") and config.get("encoder_file"):
+        where = config["encoder_file"]
+        encoder = read(where)
+    if encoder is None:
+        return config
+    if config.get("encoder"):
+        check_front(config, encoder, where)
+    keys = {key: encoder.get(key) for part in FRONT for key in (part, f"{part}_conf")}
+    return {**config, **keys, "frozen_encoder": True}
+
+
+def table(found: Description) -> str:
+    """Return a description as text."""
+    rows: list[tuple[str, str]] = []
+    for part, number in found.parameters.items():
+        if number is None:
+            continue
+        frozen = " (frozen)" if part == "encoder" and found.frozen_encoder else ""
+        without = " (without the discriminator)" if part == "total" and found.parameters["discriminator"] else ""
+        rows.append((f"{part} parameters", f"{number:>13,}  {number / 1e6:6.1f} M{frozen}{without}"))
+        if part == "encoder" and len(found.encoder_parameters) > 1:
+            rows += [(f"  {name}", f"{size:>13,}") for name, size in found.encoder_parameters.items()]
+    strides = found.strides
+    rows.append(("sample rate", f"{found.sample_rate} Hz"))
+    rows.append(("frame rate", f"{found.frame_rate:g} Hz, a token is {strides['token']} samples"))
+    if found.bitrate_bps is not None:
+        books = ", ".join(f"{number} {name}" for name, number in found.streams.items())
+        sizes = "/".join(str(size) for size in dict.fromkeys(found.codebook_sizes))
+        rows.append(("bitrate", f"{found.bitrate_bps / 1000:.2f} kbps"))
+        rows.append(("codebooks", f"{found.num_codebooks} ({books}) of {sizes} entries"))
+    by_part = [f"frontend {strides['frontend']}", f"encoder {' '.join(map(str, strides['encoder']))}"]
+    if strides["decoder"]:
+        by_part.append(f"decoder {' '.join(map(str, strides['decoder']))}")
+    rows.append(("strides", ", ".join(by_part)))
+    rows.append(("shortest input", f"{found.min_samples} samples"))
+    for part, what in (("encoder", "a token depends on"), ("decoder", "a token has an effect on")):
+        extent = found.receptive_field[part]
+        if extent is not None:
+            size = [f"{extent['samples']} samples ({extent['ms']:.0f} ms)"] if extent["samples"] else []
+            rows.append((what, ", ".join(size + ([extent["note"]] if extent["note"] else []))))
+    memory = found.memory_bytes
+    rows.append(("weights", f"{_mib(memory['weights_float32'])}, {_mib(memory['weights_bfloat16'])} in bfloat16"))
+    if found.kind != "encoder":
+        training = ", ".join(f"{name} {_mib(size)}" for name, size in memory["training"].items() if size is not None)
+        rows.append(("training", f"{training}, besides activations"))
+    rows += [("note", note) for note in found.notes]
+    width = max(len(name) for name, _ in rows)
+    return "\n".join(f"{name:<{width}}  {value}" for name, value in rows)
+
+
+def _mib(size: int) -> str:
+    return f"{size / 2**20:.0f} MiB"
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Describe what the command line names."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("model", help="YAML file, folder of an experiment or packed model, or encoder.safetensors")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument("--args", default="", help="options of the training that override the configuration")
+    parser.add_argument(
+        "--encoder",
+        help="the encoder that a codec stands on, as another such file or folder; refused if the codec's configuration "
+        "states another one",
+    )
+    parser.add_argument("--encoder_args", default="", help="options that override the encoder's configuration")
+    parser.add_argument(
+        "--allow_import", action="store_true", help="import the classes of its own that a packed model names"
+    )
+    argv = join_values(sys.argv[1:] if argv is None else argv, ["--args", "--encoder_args"])
+    args = parser.parse_args(argv)
+    config = read(args.model, args.args)
+    if "model_sha256" in config and not args.allow_import:
+        for part, choices in CHOICES.items():
+            if config.get(part) and config[part] not in choices:
+                raise UserError(
+                    f"{args.model}: {part} '{config[part]}' is no class of hasrd: importing it would run its code; if "
+                    "you trust it, give --allow_import"
+                )
+    encoder = None if args.encoder is None else read(args.encoder, args.encoder_args)
+    try:
+        found = describe(complete(config, encoder, args.encoder or ""))
+    except UserError as error:
+        raise UserError(str(error).replace("config:", f"{args.model}:", 1)) from error
+    print(json.dumps({"model": str(args.model), **found.to_dict()}, indent=1) if args.json else table(found))
+
+
+if __name__ == "__main__":
+    run_main(main)

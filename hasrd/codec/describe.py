@@ -1,0 +1,229 @@
+# Copyright 2026 The hasrd authors
+# Apache-2.0
+"""What a configuration builds: parameters, rates, receptive fields and memory, without weights or data."""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections import Counter
+from dataclasses import asdict, dataclass, field
+from typing import Any, Callable, Mapping
+
+import torch
+from torch import nn
+
+from hasrd import encoder, frontend, loss, quantizer
+from hasrd.codec.build import CODEC_DEFAULTS, Front, build_modules, construct
+from hasrd.codec.codec import Codec
+from hasrd.codec.receptive import Field, looks_back, reaches
+from hasrd.errors import UserError
+from hasrd.frontend.normalize import GlobalNorm
+from hasrd.registry import resolve
+
+
+@dataclass
+class Description:
+    """A codec, a model of pre-training, or an encoder alone; what it does not have is None.
+
+    Attributes:
+        kind: "codec", "ssl" or "encoder".
+        parameters: of "encoder" (with frontend and normalisation), "quantizer", "decoder", "discriminator", "head" (of
+            the pre-training) and "total", which leaves out the discriminator. In the training form: weight norm has a
+            length and a direction for each kernel. Centroids of a k-means count in the quantizer.
+        encoder_parameters: of each part of the encoder.
+        sample_rate: in Hz.
+        frame_rate: tokens a second of each codebook.
+        bitrate_bps: bits a second of all codebooks.
+        num_codebooks: of all streams together.
+        codebook_sizes: of each codebook.
+        streams: codebooks of each stream.
+        strides: of the "frontend" in samples, of the layers of "encoder" and "decoder", and of a "token" in samples.
+        min_samples: the shortest utterance that has a token.
+        receptive_field: of "encoder": the "samples" and "ms" that one token depends on; of "decoder": those that one
+            token has an effect on. None where there is no bound, and a "note" that says why.
+        memory_bytes: "weights_float32"; "weights_bfloat16" (encoder and decoder in bfloat16, the rest in float32); of
+            "training": "weights" with the discriminator, "gradients", "optimizer" (two moments; None where the
+            optimiser is not of Adam's family). Activations are not in it.
+        frozen_encoder: whether the encoder is trained before and stays as it is.
+        notes: what else must be known to read the numbers.
+    """
+
+    kind: str
+    parameters: dict[str, int | None]
+    encoder_parameters: dict[str, int]
+    sample_rate: int
+    frame_rate: float
+    bitrate_bps: float | None
+    num_codebooks: int | None
+    codebook_sizes: list[int] | None
+    streams: dict[str, int] | None
+    strides: dict[str, Any]
+    min_samples: int
+    receptive_field: dict[str, dict[str, Any]]
+    memory_bytes: dict[str, Any]
+    frozen_encoder: bool = False
+    notes: list[str] = field(default_factory=list)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as what JSON can hold."""
+        return asdict(self)
+
+
+def describe(config: Mapping[str, Any]) -> Description:
+    """Build the model of a configuration without memory for its weights, and look at it.
+
+    Args:
+        config: The keys of a YAML file: of a codec (it has a quantizer or a decoder), of a pre-training (it has a loss)
+            or of an encoder alone. What stage 4 brings (layer and centroids) may be missing.
+
+    Raises:
+        UserError: A part is missing or unknown, or the parts don't fit together.
+    """
+    try:
+        if config.get("quantizer") or config.get("decoder"):
+            return _codec({**CODEC_DEFAULTS, **config})
+        return _encoder(config)
+    except (TypeError, ValueError) as error:
+        raise UserError(f"config: {' '.join(str(error).split())}") from error
+
+
+def _codec(config: Mapping[str, Any]) -> Description:
+    front = _front(config)
+    conf = config.get("quantizer_conf") or {}
+    # The layer comes from stage 4 and changes no size.
+    taken = inspect.signature(resolve(quantizer.CHOICES, config["quantizer"])).parameters
+    if "semantic_layer" in taken and "semantic_layer" not in conf:
+        conf = {**conf, "semantic_layer": front["encoder"].num_layers - 1}
+        config = {**config, "quantizer_conf": conf}
+    codec = _weightless(lambda: Codec(**build_modules(config, front)))
+    sizes = codec.quantizer.codebook_sizes
+    reach = reaches(codec.decoder)
+    facts = _encoder_facts(config, front)
+    facts |= {
+        "kind": "codec",
+        "bitrate_bps": codec.frame_rate * sum(math.log2(size) for size in sizes),
+        "num_codebooks": codec.num_codebooks,
+        "codebook_sizes": list(sizes),
+        "streams": dict(Counter(codec.quantizer.stream_names)),
+    }
+    facts["strides"]["decoder"] = list(reach.strides)
+    facts["receptive_field"]["decoder"] = _extent(reach, reach.size, codec.sample_rate)
+    modules = {"encoder": front, "quantizer": codec.quantizer, "decoder": codec.decoder}
+    notes = []
+    if config.get("discriminator"):
+        try:
+            from hasrd import discriminator
+
+            modules["discriminator"] = _weightless(lambda: construct(config, "discriminator", discriminator.CHOICES))
+        except (ImportError, UserError) as error:
+            # Ours is made of ESPnet's parts, which a codec does without in use.
+            if "espnet" not in str(error):
+                raise
+            notes.append("the discriminator is not counted: ESPnet, whose parts it is made of, is not installed")
+    return _description(config, facts, modules, notes)
+
+
+def _encoder(config: Mapping[str, Any]) -> Description:
+    front = _front(config)
+    facts = _encoder_facts(config, front)
+    modules = {"encoder": front}
+    if config.get("loss"):
+        # Not weightless: it draws a random projection. Its frozen tensors are state, not parameters.
+        size = front["frontend"].output_size
+        modules["head"] = construct(config, "loss", loss.CHOICES, size, front["encoder"].output_size)
+        facts["kind"] = "ssl"
+    return _description(config, facts, modules, [])
+
+
+def _front(config: Mapping[str, Any]) -> Front:
+    """Build what turns a wave into layers; a normalisation that lacks the statistics of its data is left out."""
+    if not config.get("encoder"):
+        raise UserError(
+            "config: encoder not given: it stands on one that another configuration trains; name that one (--encoder), "
+            "or state frontend, normalize and encoder"
+        )
+    front = Front()
+    # Small, and the log-mel filterbank computes with its values.
+    front["frontend"] = construct(config, "frontend", frontend.CHOICES)
+    if config.get("normalize"):
+        cls = resolve(frontend.NORMALIZE_CHOICES, config["normalize"])
+        if cls is not GlobalNorm or config.get("normalize_conf"):
+            front["normalize"] = construct(config, "normalize", frontend.NORMALIZE_CHOICES)
+    size = front["frontend"].output_size
+    front["encoder"] = _weightless(lambda: construct(config, "encoder", encoder.CHOICES, size))
+    return front
+
+
+def _weightless(build: Callable[[], nn.Module]) -> nn.Module:
+    """Build on the meta device, where tensors have a shape alone; a class that needs their values gets real ones."""
+    try:
+        with torch.device("meta"):
+            return build()
+    except (NotImplementedError, RuntimeError):
+        return build()
+
+
+def _encoder_facts(config: Mapping[str, Any], front: Front) -> dict[str, Any]:
+    wave, trunk = front["frontend"], front["encoder"]
+    token = wave.frame_shift * trunk.stride
+    back = looks_back(trunk)
+    samples = None if back.size is None else wave.window + (back.size - 1) * wave.frame_shift
+    extent = _extent(back, samples, wave.sample_rate)
+    if samples is not None and config.get("normalize") and config["normalize"] != "global":
+        extent["note"] = f"and what normalize: {config['normalize']} takes from the whole utterance"
+    return {
+        "kind": "encoder",
+        "encoder_parameters": {name: _count(part) for name, part in trunk.named_children() if _count(part)},
+        "sample_rate": wave.sample_rate,
+        "frame_rate": wave.sample_rate / token,
+        "bitrate_bps": None,
+        "num_codebooks": None,
+        "codebook_sizes": None,
+        "streams": None,
+        "strides": {"frontend": wave.frame_shift, "encoder": list(back.strides), "decoder": None, "token": token},
+        "min_samples": wave.window + (trunk.input_window - 1) * wave.frame_shift,
+        "receptive_field": {"encoder": extent, "decoder": None},
+    }
+
+
+def _extent(found: Field, samples: int | None, sample_rate: int) -> dict[str, Any]:
+    ms = None if samples is None else 1000 * samples / sample_rate
+    return {"samples": samples, "ms": ms, "note": found.note or None}
+
+
+def _description(
+    config: Mapping[str, Any], facts: dict[str, Any], modules: Mapping[str, nn.Module], notes: list[str]
+) -> Description:
+    parameters: dict[str, int | None] = dict.fromkeys(("encoder", "quantizer", "decoder", "discriminator"))
+    parameters |= {part: _count(module) for part, module in modules.items()}
+    judge = parameters["discriminator"] or 0
+    trained = sum(number for number in parameters.values() if number)
+    frozen = bool(config.get("frozen_encoder") or config.get("encoder_file"))
+    if frozen:
+        trained -= parameters["encoder"]
+    state = {part: sum(t.numel() for t in module.state_dict().values()) for part, module in modules.items()}
+    if "quantizer" in modules:
+        # A k-means' centroids are trained, though not by gradients, and are a part of the published sizes.
+        parameters["quantizer"] += getattr(modules["quantizer"], "centroids", torch.empty(0)).numel()
+        if state["quantizer"] > parameters["quantizer"]:
+            left_out = state["quantizer"] - parameters["quantizer"]
+            notes.append(f"{left_out:,} values of the quantizer (running means) are state, not parameters")
+    parameters["total"] = sum(number for part, number in parameters.items() if number and part != "discriminator")
+    used = {part: number for part, number in state.items() if part != "discriminator"}
+    half = sum(number for part, number in used.items() if part in ("encoder", "decoder"))
+    adam = str(config.get("optim", "adam")).startswith(("adam", "radam"))
+    memory = {
+        "weights_float32": 4 * sum(used.values()),
+        "weights_bfloat16": 4 * sum(used.values()) - 2 * half,
+        "training": {
+            "weights": 4 * (sum(used.values()) + judge),
+            "gradients": 4 * trained,
+            "optimizer": 8 * trained if adam else None,
+        },
+    }
+    return Description(parameters=parameters, memory_bytes=memory, frozen_encoder=frozen, notes=notes, **facts)
+
+
+def _count(module: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in module.parameters())
