@@ -12,23 +12,18 @@ and for codes `<name>_codebook_sizes`, what their embeddings need.
 from __future__ import annotations
 
 import argparse
-import functools
 from pathlib import Path
 
 import torch
 
-from hasrd.codec.checkpoint import load_codec, sha256
+from hasrd.bin.codec_work import CodecWork, options, run
+from hasrd.codec.checkpoint import load_codec
 from hasrd.codec.codec import Codec
 from hasrd.data.archive import write_archive
 from hasrd.data.atomic import write_text
-from hasrd.data.chunks import fingerprint, parse_shard, run_in_chunks
 from hasrd.data.features import merge_tables
-from hasrd.data.kaldi import DataDir, write_table
-from hasrd.data.waves import wave_batches
+from hasrd.data.kaldi import write_table
 from hasrd.errors import run_main
-
-# Padded samples a batch: a minute.
-BATCH_SAMPLES = 16000 * 60
 
 
 def selections(codec: Codec) -> dict[str, list[int]]:
@@ -40,23 +35,17 @@ def selections(codec: Codec) -> dict[str, list[int]]:
     return chosen
 
 
-class ExtractWork:
+class ExtractWork(CodecWork):
     """Latents and codes of one chunk of utterances."""
 
-    def __init__(self, exp_dir: str, model_file: str, ngpu: int):
-        if not ngpu:
-            torch.set_num_threads(1)
-        self.device = torch.device("cuda" if ngpu else "cpu")
-        self.codec = load_codec(exp_dir, model_file).to(self.device)
-        self.layer = getattr(self.codec.quantizer, "semantic_layer", -1)
-
     def __call__(self, inputs: dict[str, str], folder: Path, final_folder: Path) -> None:
+        layer = getattr(self.codec.quantizer, "semantic_layer", -1)
         arrays: dict[str, dict] = {"latent": {}, **{name: {} for name in selections(self.codec)}}
         with torch.inference_mode():
-            for utterances, waves, lengths in wave_batches(inputs, self.codec.sample_rate, BATCH_SAMPLES):
-                encoded = self.codec.features(waves.to(self.device), lengths.to(self.device))
+            for utterances, waves, lengths in self.batches(inputs):
+                encoded = self.codec.features(waves, lengths)
                 codes = self.codec.quantizer.encode(encoded.layers, encoded.lengths).to(torch.int32).cpu().numpy()
-                latents = encoded.layers[self.layer].float().cpu().numpy()
+                latents = encoded.layers[layer].float().cpu().numpy()
                 for row, (utterance, count) in enumerate(zip(utterances, encoded.lengths.tolist())):
                     arrays["latent"][utterance] = latents[row, :count]
                     for name, books in selections(self.codec).items():
@@ -71,27 +60,10 @@ class ExtractWork:
 
 def main() -> None:
     """Extract on the options of the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--exp_dir", required=True, help="directory of the trained codec")
-    parser.add_argument("--model_file", default="latest.pth", help="weights inside it")
-    parser.add_argument("--data", required=True, help="data directory")
-    parser.add_argument("--out", required=True, type=Path, help="folder to write")
-    parser.add_argument("--nj", type=int, default=1, help="processes")
-    parser.add_argument("--ngpu", type=int, default=0, help="1: compute on the GPU, in one process")
-    parser.add_argument("--shard", default="1/1", metavar="I/N", help="do part I of N (for the jobs of an array)")
-    args = parser.parse_args()
+    args = options(argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter))
     codec = load_codec(args.exp_dir, args.model_file)
     tables = [f"{name}{kind}" for name in ("latent", *selections(codec)) for kind in (".scp", "_shape")]
-    folders = run_in_chunks(
-        DataDir.load(args.data).wavs,
-        args.out / "chunks",
-        functools.partial(ExtractWork, args.exp_dir, args.model_file, args.ngpu),
-        fingerprint=fingerprint(weights=sha256(Path(args.exp_dir) / args.model_file)),
-        nj=1 if args.ngpu else args.nj,
-        shard=parse_shard(args.shard),
-        desc=f"latents and tokens of {args.data}",
-        made_from=[args.out / name for name in tables],
-    )
+    folders = run(args, ExtractWork, "latents and tokens", [args.out / name for name in tables])
     if folders is not None:
         for name in tables:
             write_table(args.out / name, merge_tables(folders, name))

@@ -19,6 +19,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "dump-feats": ("hasrd.bin.dump_feats", "write the features of a data directory into archives (stage 2)"),
     "ssl-train": ("hasrd.bin.ssl_train", "pre-train an encoder (stage 3)"),
     "export-encoder": ("hasrd.bin.export_encoder", "write the encoder of a pre-training to one file (stage 3)"),
+    "import-encoder": ("hasrd.bin.import_encoder", "write a trained HuBERT to such a file (in place of stage 3)"),
     "masked-prediction": ("hasrd.bin.masked_prediction", "let a pre-trained model predict masked tokens (stage 3)"),
     "token-list": ("hasrd.bin.token_list", "list the characters that a probe can answer with (stages 4 and 7)"),
     "asr-train": ("hasrd.bin.asr_train", "train a CTC probe (stages 4 and 7)"),
@@ -32,6 +33,11 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "asr-decode": ("hasrd.bin.asr_decode", "decode with a trained CTC probe (stage 7)"),
     "score": ("hasrd.bin.score", "score systems on a test set (stage 8)"),
     "report": ("hasrd.bin.report", "make RESULTS.md and the HTML page from score files (stage 8)"),
+    "pack": ("hasrd.bin.pack", "write a trained codec to a folder that can be passed on"),
+    "encode": ("hasrd.bin.encode", "turn speech into tokens: a file, a folder or a wav.scp"),
+    "decode": ("hasrd.bin.decode", "turn tokens into speech: a file, a folder or a table"),
+    "bench": ("hasrd.bin.bench", "time codecs, or their training steps, beside those of others"),
+    "info": ("hasrd.bin.info", "show what a configuration builds or a model is: sizes, rates, memory"),
     "exp-name": ("hasrd.bin.exp_name", "name of an experiment's folder, made of its configuration"),
 }
 

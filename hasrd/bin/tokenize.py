@@ -9,7 +9,6 @@ permuted in time.
 from __future__ import annotations
 
 import argparse
-import functools
 import zlib
 from pathlib import Path
 
@@ -17,19 +16,15 @@ import numpy as np
 import soundfile
 import torch
 
-from hasrd.codec.checkpoint import load_codec, sha256
+from hasrd.bin.codec_work import CodecWork, options, run, weights_sha256
+from hasrd.codec.checkpoint import load_codec
 from hasrd.codec.codec import Codec
 from hasrd.codec.tokens import Tokens
 from hasrd.data.archive import write_archive
 from hasrd.data.atomic import write_json
-from hasrd.data.chunks import fingerprint, parse_shard, run_in_chunks
 from hasrd.data.features import merge_tables
-from hasrd.data.kaldi import DataDir, write_table
-from hasrd.data.waves import wave_batches
+from hasrd.data.kaldi import write_table
 from hasrd.errors import run_main
-
-# Padded samples a batch: a minute.
-BATCH_SAMPLES = 16000 * 60
 
 
 def versions_of(codec: Codec) -> list[str]:
@@ -51,26 +46,20 @@ def shuffle_acoustic(tokens: Tokens, utterance: str) -> Tokens:
     )
 
 
-class TokenizeWork:
+class TokenizeWork(CodecWork):
     """Codes and speech of one chunk of utterances."""
-
-    def __init__(self, exp_dir: str, model_file: str, ngpu: int):
-        if not ngpu:
-            torch.set_num_threads(1)
-        self.device = torch.device("cuda" if ngpu else "cpu")
-        self.codec = load_codec(exp_dir, model_file).to(self.device)
-        self.versions = versions_of(self.codec)
 
     def __call__(self, inputs: dict[str, str], folder: Path, final_folder: Path) -> None:
         codes: dict[str, np.ndarray] = {}
-        audio: dict[str, dict[str, str]] = {version: {} for version in self.versions}
+        versions = versions_of(self.codec)
+        audio: dict[str, dict[str, str]] = {version: {} for version in versions}
         with torch.inference_mode():
-            for utterances, waves, lengths in wave_batches(inputs, self.codec.sample_rate, BATCH_SAMPLES):
-                batch = self.codec.encode(waves.to(self.device), lengths.to(self.device))
+            for utterances, waves, lengths in self.batches(inputs):
+                batch = self.codec.encode(waves, lengths)
                 for row, utterance in enumerate(utterances):
                     tokens = batch.item(row)
                     codes[utterance] = tokens.codes[0].to(torch.int32).cpu().numpy()
-                    for version in self.versions:
+                    for version in versions:
                         name = Path(version) / f"{utterance}.flac"
                         self._write(folder / name, self._decode(version, tokens, utterance))
                         audio[version][utterance] = str(final_folder / name)
@@ -95,30 +84,15 @@ class TokenizeWork:
 
 def main() -> None:
     """Tokenise on the options of the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
-    parser.add_argument("--exp_dir", required=True, help="directory of the trained codec")
-    parser.add_argument("--model_file", default="latest.pth", help="weights inside it")
-    parser.add_argument("--data", required=True, help="data directory")
-    parser.add_argument("--out", required=True, type=Path, help="folder for codes.scp, text and <version>/wav.scp")
-    parser.add_argument("--nj", type=int, default=1, help="processes")
-    parser.add_argument("--ngpu", type=int, default=0, help="1: compute on the GPU, in one process")
-    parser.add_argument("--shard", default="1/1", metavar="I/N", help="do part I of N (for the jobs of an array)")
-    args = parser.parse_args()
-    weights = Path(args.exp_dir) / args.model_file
+    args = options(
+        argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    )
     codec = load_codec(args.exp_dir, args.model_file)
     versions = versions_of(codec)
     tables = {"codes.scp": args.out / "codes.scp", "text": args.out / "text"}
     tables.update({f"{version}.scp": args.out / version / "wav.scp" for version in versions})
-    folders = run_in_chunks(
-        DataDir.load(args.data).wavs,
-        args.out / "chunks",
-        functools.partial(TokenizeWork, args.exp_dir, args.model_file, args.ngpu),
-        fingerprint=fingerprint(weights=sha256(weights), versions=versions),
-        nj=1 if args.ngpu else args.nj,
-        shard=parse_shard(args.shard),
-        chunk_size=20,
-        desc=f"tokens and speech of {args.data}",
-        made_from=list(tables.values()),
+    folders = run(
+        args, TokenizeWork, "tokens and speech", list(tables.values()), chunk_size=20, versions=versions
     )
     weights_of_layers = getattr(codec.quantizer, "layer_weights", None)
     if weights_of_layers is not None:
@@ -132,6 +106,7 @@ def main() -> None:
                 "codebook_sizes": codec.quantizer.codebook_sizes,
                 "stream_names": codec.quantizer.stream_names,
                 "frame_rate": codec.frame_rate,
+                "model": weights_sha256(args),
             },
         )
         print(f"{args.out}: codes of {codec.num_codebooks} codebooks, speech: {', '.join(versions)}")

@@ -118,3 +118,45 @@ def test_experiments_that_are_not_complete(codec_dir: Path, tmp_path: Path):
     with pytest.raises(UserError) as error:
         load_codec(tmp_path / "exp")
     assert "don't fit" in one_line(error) and "latest.pth" in str(error.value)
+
+
+def test_the_encoder_is_found_from_anywhere(codec_dir: Path, encoder_file: Path, tmp_path: Path, monkeypatch):
+    """Its name in config.yaml is relative to the recipe's folder."""
+    recipe = tmp_path / "recipe"
+    (recipe / "exp/ssl_x").mkdir(parents=True)
+    exp = shutil.copytree(codec_dir, recipe / "exp/codec_x")
+    shutil.copy(encoder_file, recipe / "exp/ssl_x/encoder.safetensors")
+    config = yaml.safe_load((codec_dir / "config.yaml").read_text())
+    (exp / "config.yaml").write_text(yaml.safe_dump(config | {"encoder_file": "exp/ssl_x/encoder.safetensors"}))
+    wave = 0.1 * torch.randn(1, 5000)
+    expected = load_codec(codec_dir).encode(wave).codes
+
+    def check(folder: str) -> None:
+        assert torch.equal(load_codec(folder).encode(wave).codes, expected)
+
+    monkeypatch.chdir(recipe)
+    check("exp/codec_x")
+    monkeypatch.chdir(exp)
+    check(".")
+    # Another encoder of that name near the place where one works: the hash decides.
+    other = tmp_path / "elsewhere"
+    (other / "exp/ssl_x").mkdir(parents=True)
+    save_encoder(other / "exp/ssl_x/encoder.safetensors", config, build_front(config))
+    monkeypatch.chdir(other)
+    check(str(exp))
+    # The experiments' folder as a whole under another name.
+    (recipe / "exp").rename(tmp_path / "kept")
+    monkeypatch.chdir(tmp_path)
+    check("kept/codec_x")
+    shutil.rmtree("kept/ssl_x")
+    with pytest.raises(UserError) as error:
+        load_codec("kept/codec_x")
+    assert "no such encoder file" in one_line(error) and "hasrd pack" in str(error.value)
+
+
+def test_configurations_that_are_no_codecs(tmp_path: Path):
+    for text, words in (("a: [", "not YAML"), ("encoder: dac", "not the configuration of a codec"), ("x", "not the")):
+        (tmp_path / "config.yaml").write_text(text)
+        with pytest.raises(UserError) as error:
+            load_codec(tmp_path)
+        assert words in one_line(error) and "config.yaml" in str(error.value)

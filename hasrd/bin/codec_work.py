@@ -1,0 +1,78 @@
+# Copyright 2026 The hasrd authors
+# Apache-2.0
+"""What the stages that run a trained codec over a data set have in common: options, model, batches, chunks."""
+
+from __future__ import annotations
+
+import argparse
+import functools
+from pathlib import Path
+from typing import Any, Iterator, Mapping, Sequence
+
+import torch
+
+from hasrd.codec.checkpoint import load_codec, sha256
+from hasrd.codec.inference import prepare
+from hasrd.codec.latents import BATCH_SAMPLES
+from hasrd.data.chunks import fingerprint, parse_shard, run_in_chunks
+from hasrd.data.kaldi import DataDir
+from hasrd.data.waves import wave_batches
+
+
+class CodecWork:
+    """Base of what is done with one chunk of utterances (`make_work` of `run_in_chunks`)."""
+
+    def __init__(self, exp_dir: str, model_file: str, ngpu: int) -> None:
+        if not ngpu:
+            torch.set_num_threads(1)
+        self.device = torch.device("cuda" if ngpu else "cpu")
+        self.codec = prepare(load_codec(exp_dir, model_file).to(self.device))
+
+    def batches(self, inputs: Mapping[str, str]) -> Iterator[tuple[list[str], torch.Tensor, torch.Tensor]]:
+        """Yield (utterances, waves (B, N), lengths (B,)) on the device."""
+        for utterances, waves, lengths in wave_batches(inputs, self.codec.sample_rate, BATCH_SAMPLES):
+            yield utterances, waves.to(self.device), lengths.to(self.device)
+
+
+def options(parser: argparse.ArgumentParser) -> argparse.Namespace:
+    """Add the options of such a stage to `parser` and read the command line."""
+    parser.add_argument("--exp_dir", required=True, help="directory of the trained codec")
+    parser.add_argument("--model_file", default="latest.pth", help="weights inside it")
+    parser.add_argument("--data", required=True, help="data directory")
+    parser.add_argument("--out", required=True, type=Path, help="folder to write")
+    parser.add_argument("--nj", type=int, default=1, help="processes")
+    parser.add_argument("--ngpu", type=int, default=0, help="1: compute on the GPU, in one process")
+    parser.add_argument("--shard", default="1/1", metavar="I/N", help="do part I of N (for the jobs of an array)")
+    return parser.parse_args()
+
+
+def weights_sha256(args: argparse.Namespace) -> str:
+    """Hash of the weights that the options name."""
+    return sha256(Path(args.exp_dir) / args.model_file)
+
+
+def run(
+    args: argparse.Namespace,
+    work: type[CodecWork],
+    what: str,
+    made_from: Sequence[Path],
+    chunk_size: int = 100,
+    **facts: Any,
+) -> list[Path] | None:
+    """Run `work` over the data set in chunks; args and result as those of `run_in_chunks`.
+
+    Args:
+        what: What is made, for the progress.
+        facts: What shapes the result beside the weights and the data.
+    """
+    return run_in_chunks(
+        DataDir.load(args.data).wavs,
+        args.out / "chunks",
+        functools.partial(work, args.exp_dir, args.model_file, args.ngpu),
+        fingerprint=fingerprint(weights=weights_sha256(args), **facts),
+        nj=1 if args.ngpu else args.nj,
+        shard=parse_shard(args.shard),
+        chunk_size=chunk_size,
+        desc=f"{what} of {args.data}",
+        made_from=made_from,
+    )

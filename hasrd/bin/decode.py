@@ -1,0 +1,129 @@
+# Copyright 2026 The hasrd authors
+# Apache-2.0
+"""Turn tokens into speech.
+
+INPUT is a .npz file of `hasrd encode`, and OUT the .wav or .flac file to write; or a folder, searched with all folders
+in it, and OUT gets the same folders with an audio file for each; or a tokens.scp or a recipe's codes.scp (with its
+codes.json), and OUT gets UTTERANCE.wav and wav.scp. Audio is written with 16 bits.
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import json
+from pathlib import Path
+from typing import Any, Mapping, Sequence
+
+from hasrd.bin.files import (
+    Job,
+    chosen_streams,
+    list_jobs,
+    model_arguments,
+    model_options,
+    open_model,
+    raise_failed,
+    run_jobs,
+)
+from hasrd.data.archive import read_array
+from hasrd.data.atomic import atomic_path
+from hasrd.data.kaldi import read_table, write_table
+from hasrd.errors import UserError, run_main
+
+FORMATS = ("wav", "flac")
+
+
+class DecodeWork:
+    """Speech of a group of token files.
+
+    Args:
+        facts: Of Kaldi archives, which hold codes alone: stream_names, codebook_sizes, num_samples.
+    """
+
+    def __init__(self, model: tuple[Any, ...], streams: list[str] | None, facts: Mapping[str, Any]) -> None:
+        self.tokenizer = open_model(*model)
+        self.streams = streams
+        self.facts = facts
+
+    def __call__(self, group: Sequence[Job]) -> list[tuple[str, str]]:
+        failed = []
+        for job in group:
+            try:
+                tokens = self._read(job)
+            except UserError as error:
+                failed.append((job.name, str(error)))
+                continue
+            try:
+                wave = self.tokenizer.decode(tokens, self.streams)
+            except UserError as error:
+                failed.append((job.name, f"{job.source}: {error}"))
+                continue
+            self._write(job.target, wave[0].clamp(-1, 1).cpu().numpy())
+        return failed
+
+    def _read(self, job: Job):
+        if job.source.endswith(".npz"):
+            return self.tokenizer.load_tokens(job.source)
+        if not self.facts:
+            raise UserError(f"{job.source}: not a file of tokens (.npz)")
+        names, sizes = self.facts["stream_names"], self.facts["codebook_sizes"]
+        samples = self.facts["num_samples"].get(job.name)
+        tokens = self.tokenizer.as_tokens(read_array(job.source), samples, names, sizes)
+        self.tokenizer.check_tokens(tokens)
+        return tokens
+
+    def _write(self, path: Path, wave) -> None:
+        import soundfile
+
+        with atomic_path(path) as temporary:
+            soundfile.write(temporary, wave, self.tokenizer.sample_rate, subtype="PCM_16")
+
+
+def archive_facts(table: Path, model: str) -> dict[str, Any]:
+    """What lies beside a recipe's codes.scp: codes.json and, maybe, utt2num_samples; {} where there is no codes.json.
+
+    Raises:
+        UserError: A damaged file, or tokens of another model.
+    """
+    path = table.with_name("codes.json")
+    if not path.is_file():
+        return {}
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        facts = {key: tuple(content[key]) for key in ("stream_names", "codebook_sizes")}
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{path}: not the description of tokens ({error}): make them again") from None
+    if content.get("model", model) != model:
+        raise UserError(f"{path}: tokens of another model: decode them with the model that made them")
+    lengths = table.with_name("utt2num_samples")
+    known = read_table(lengths) if lengths.is_file() else {}
+    return {**facts, "num_samples": {name: int(value) for name, value in known.items()}}
+
+
+def main() -> None:
+    """Decode on the options of the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    model_options(parser)
+    parser.add_argument("--format", default="wav", choices=FORMATS, help="of the files in a folder (default: wav)")
+    args = parser.parse_args()
+    jobs, kind = list_jobs(args.input, args.out, (".npz",), f".{args.format}", "tokens.scp")
+    if any(job.target.suffix[1:] not in FORMATS for job in jobs):
+        raise UserError(f"{args.out}: name it .wav or .flac")
+    tokenizer = open_model(*model_arguments(args))
+    streams = chosen_streams(args, tokenizer.stream_names)
+    archived = any(not job.source.endswith(".npz") for job in jobs)
+    facts = archive_facts(args.input, tokenizer.model_sha256) if archived else {}
+    settings = {"made_by": "hasrd decode", "model": tokenizer.model_sha256, "streams": ",".join(streams or ["all"])}
+    settings.update(dtype=args.dtype, format=args.format)
+    work = functools.partial(DecodeWork, model_arguments(args), streams, facts)
+    folder = None if kind == "file" else args.out
+    failed = run_jobs(jobs, folder, settings, work, args.nj, f"speech of {args.input}")
+    done = {job.name: str(job.target) for job in jobs if job.name not in failed}
+    if kind == "table" and done:
+        write_table(args.out / "wav.scp", done)
+    raise_failed(failed, len(jobs))
+    print(f"{args.out}: speech of {len(jobs)} file{'s' if len(jobs) > 1 else ''}")
+
+
+if __name__ == "__main__":
+    run_main(main)

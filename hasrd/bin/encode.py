@@ -1,0 +1,130 @@
+# Copyright 2026 The hasrd authors
+# Apache-2.0
+"""Turn speech into tokens.
+
+INPUT is an audio file, and OUT the .npz file to write; or a folder, searched with all folders in it, and OUT gets the
+same folders with a .npz for each file; or a wav.scp (or a data directory that has one), and OUT gets UTTERANCE.npz and
+tokens.scp. Each file holds codes (T, M) and what is needed to read them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+from pathlib import Path
+from typing import Any, Sequence
+
+from hasrd.bin.files import (
+    Job,
+    chosen_streams,
+    list_jobs,
+    model_arguments,
+    model_options,
+    open_model,
+    raise_failed,
+    run_jobs,
+)
+from hasrd.data.archive import write_archive
+from hasrd.data.atomic import atomic_path, write_json
+from hasrd.data.audio import audio_info, read_audio
+from hasrd.data.kaldi import write_table
+from hasrd.errors import UserError, run_main
+
+AUDIO = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".aif", ".aiff")
+
+
+class EncodeWork:
+    """Tokens of a group of audio files."""
+
+    def __init__(self, model: tuple[Any, ...], streams: list[str] | None, resample: bool) -> None:
+        self.tokenizer = open_model(*model)
+        self.streams = streams
+        self.resample = resample
+
+    def __call__(self, group: Sequence[Job]) -> list[tuple[str, str]]:
+        waves, failed = {}, []
+        for job in group:
+            try:
+                waves[job] = self._read(job.source)
+            except UserError as error:
+                failed.append((job.name, str(error)))
+        if waves:
+            tokens = self.tokenizer.encode(list(waves.values()), self.tokenizer.sample_rate)
+            if self.streams is not None:
+                tokens = tokens.select(self.streams)
+            for row, job in enumerate(waves):
+                self.tokenizer.save_tokens(job.target, tokens.item(row))
+        return failed
+
+    def _read(self, path: str):
+        rate = audio_info(path).sample_rate if self.resample else self.tokenizer.sample_rate
+        return self.tokenizer.as_wave(read_audio(path, rate), rate, self.resample, name=f"{path}: ")
+
+
+def write_kaldi(out: Path, done: dict[str, Path]) -> None:
+    """Write codes.ark, codes.scp, codes.json and utt2num_samples of the token files `done` (utterance to file)."""
+    from hasrd.codec.token_file import read_token_file
+
+    lengths: dict[str, str] = {}
+
+    def codes():
+        for name in sorted(done):
+            file = read_token_file(done[name])
+            lengths[name] = str(file.num_samples)
+            yield name, file.codes
+
+    with atomic_path(out / "codes.ark") as temporary:
+        entries = write_archive(temporary, out / "codes.ark", codes())
+    facts = read_token_file(next(iter(done.values())))
+    write_json(
+        out / "codes.json",
+        {
+            "codebook_sizes": facts.codebook_sizes,
+            "stream_names": facts.stream_names,
+            "frame_rate": facts.frame_rate,
+            "model": facts.model,
+        },
+    )
+    write_table(out / "utt2num_samples", lengths)
+    write_table(out / "codes.scp", entries)
+
+
+def main() -> None:
+    """Encode on the options of the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    model_options(parser)
+    parser.add_argument("--resample", action="store_true", help="bring audio of another rate to the model's")
+    parser.add_argument("--kaldi", action="store_true", help="of a wav.scp: also write codes.scp (needs kaldiio)")
+    args = parser.parse_args()
+    jobs, kind = list_jobs(args.input, args.out, AUDIO, ".npz", "wav.scp")
+    if any(job.target.suffix != ".npz" for job in jobs):
+        raise UserError(f"{args.out}: a file of tokens is named .npz")
+    if args.kaldi:
+        _check_kaldi(kind)
+    tokenizer = open_model(*model_arguments(args))
+    streams = chosen_streams(args, tokenizer.stream_names)
+    settings = {"made_by": "hasrd encode", "model": tokenizer.model_sha256, "streams": ",".join(streams or ["all"])}
+    settings.update(dtype=args.dtype, resample=args.resample)
+    work = functools.partial(EncodeWork, model_arguments(args), streams, args.resample)
+    folder = None if kind == "file" else args.out
+    failed = run_jobs(jobs, folder, settings, work, args.nj, f"tokens of {args.input}")
+    done = {job.name: job.target for job in jobs if job.name not in failed}
+    if kind == "table" and done:
+        write_table(args.out / "tokens.scp", {name: str(path) for name, path in done.items()})
+        if args.kaldi:
+            write_kaldi(args.out, done)
+    raise_failed(failed, len(jobs))
+    print(f"{args.out}: tokens of {len(jobs)} file{'s' if len(jobs) > 1 else ''}")
+
+
+def _check_kaldi(kind: str) -> None:
+    if kind != "table":
+        raise UserError("--kaldi: the names of the utterances come from a wav.scp: give one as input")
+    try:
+        import kaldiio  # noqa: F401
+    except ImportError:
+        raise UserError("--kaldi: needs the package kaldiio: pip install kaldiio") from None
+
+
+if __name__ == "__main__":
+    run_main(main)

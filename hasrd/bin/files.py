@@ -1,0 +1,222 @@
+# Copyright 2026 The hasrd authors
+# Apache-2.0
+"""One output file for each of many input files: found, done in parallel, and gone on with after an interruption.
+
+A file that fails is named, and the rest is done. `settings.json` in the output folder says how its files were made:
+files that are there already are skipped, and a run with other settings is refused.
+"""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import functools
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Callable, Mapping, Sequence
+
+from hasrd.data.atomic import up_to_date, write_json
+from hasrd.data.kaldi import read_table
+from hasrd.data.workers import run_workers
+from hasrd.errors import UserError
+from hasrd.progress import progress
+
+SETTINGS = "settings.json"
+# Files that a worker takes at a time, so that the short ones can share a batch.
+GROUP = 16
+
+
+@dataclass(frozen=True)
+class Job:
+    """One file: what it is called in messages and tables, where it comes from and where it goes to."""
+
+    name: str
+    source: str
+    target: Path
+
+    @property
+    def source_file(self) -> Path:
+        """The file to look at for changes; of an archive's entry (`file:offset`) the archive."""
+        whole = Path(self.source)
+        return whole if whole.exists() else Path(self.source.rpartition(":")[0])
+
+
+# Does a group of jobs; returns the names of those that failed with what is wrong.
+Work = Callable[[Sequence[Job]], list[tuple[str, str]]]
+
+
+def list_jobs(source: Path, out: Path, suffixes: Sequence[str], out_suffix: str, table: str) -> tuple[list[Job], str]:
+    """List what there is to do.
+
+    Args:
+        source: A file; a folder, searched with all folders in it; or a table (.scp; or a folder that has `table`).
+        out: The file to write for a file, else the folder.
+        suffixes: Of the input files, lower case.
+        out_suffix: Of the output files.
+        table: Name of the table that stands for a folder which has it.
+
+    Returns:
+        The jobs in the order of their names, and where they come from: "file", "folder" or "table".
+
+    Raises:
+        UserError: Nothing there, two inputs for one output, or a name that is none.
+    """
+    if source.is_dir() and (source / table).is_file():
+        source = source / table
+    if source.suffix == ".scp":
+        names = read_table(source)
+        for name in names:
+            if "/" in name or name.startswith("."):
+                raise UserError(f"{source}: '{name}' cannot be the name of a file: rename the utterance")
+        return [Job(name, names[name], out / f"{name}{out_suffix}") for name in sorted(names)], "table"
+    if source.is_dir():
+        found: dict[str, Job] = {}
+        for path in sorted(source.rglob("*")):
+            if path.suffix.lower() not in suffixes or path.name.startswith(".") or not path.is_file():
+                continue
+            name = path.relative_to(source).with_suffix("").as_posix()
+            if name in found:
+                raise UserError(f"{path}: {found[name].source} would have the same output: rename one of them")
+            found[name] = Job(name, str(path), out / f"{name}{out_suffix}")
+        if not found:
+            raise UserError(f"{source}: no files with {', '.join(suffixes)} in it")
+        return list(found.values()), "folder"
+    if not source.is_file():
+        raise UserError(f"{source}: no such file or folder")
+    target = out / f"{source.stem}{out_suffix}" if out.is_dir() else out
+    return [Job(source.name, str(source), target)], "file"
+
+
+def run_jobs(
+    jobs: Sequence[Job],
+    out: Path | None,
+    settings: Mapping[str, Any],
+    make_work: Callable[[], Work],
+    nj: int,
+    desc: str,
+) -> dict[str, str]:
+    """Do what is not done yet.
+
+    Args:
+        jobs: From `list_jobs`.
+        out: The output folder; None for one file alone, which must not be there yet.
+        settings: All that shapes the outputs beside the inputs.
+        make_work: Builds the work in each process; see `run_workers`.
+        nj: Processes.
+        desc: What progress is called.
+
+    Returns:
+        The jobs that failed: name to what is wrong, which was also printed.
+
+    Raises:
+        UserError: Outputs that something else made, or another process that writes to the folder.
+    """
+    if out is None or not (out / SETTINGS).exists():
+        there = next((job.target for job in jobs if job.target.exists()), None)
+        if there is not None:
+            raise UserError(f"{there}: is there already: remove it, or choose another name")
+    if out is None:
+        return _do(jobs, make_work, 1, desc)
+    if out.exists() and not out.is_dir():
+        raise UserError(f"{out}: is a file: name the folder to write to")
+    out.mkdir(parents=True, exist_ok=True)
+    with open(out / ".lock", "w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(f"{out}: another process writes to it: wait for it, or choose another folder") from None
+        _keep_settings(out / SETTINGS, json.loads(json.dumps(dict(settings))))
+        todo = [job for job in jobs if not up_to_date([job.target], [job.source_file])]
+        if len(todo) < len(jobs):
+            rest = "going on with the rest" if todo else "nothing to do"
+            print(f"{out}: {len(jobs) - len(todo)} of {len(jobs)} files are there already, {rest}", file=sys.stderr)
+        return _do(todo, make_work, nj, desc)
+
+
+def _keep_settings(path: Path, settings: dict[str, Any]) -> None:
+    """Write the settings, or compare them with those that are there."""
+    if not path.exists():
+        write_json(path, settings)
+        return
+    try:
+        before = dict(json.loads(path.read_text(encoding="utf-8")))
+    except (ValueError, TypeError):
+        raise UserError(f"{path}: not readable: choose another folder") from None
+    for key in sorted({*before, *settings}):
+        if before.get(key) != settings.get(key):
+            raise UserError(
+                f"{path.parent}: its files were made with {key} {before.get(key)}, not {settings.get(key)}: "
+                "choose another folder, or remove this one"
+            )
+
+
+def _do(jobs: Sequence[Job], make_work: Callable[[], Work], nj: int, desc: str) -> dict[str, str]:
+    groups = [jobs[start : start + GROUP] for start in range(0, len(jobs), GROUP)]
+    failed: dict[str, str] = {}
+
+    def done():
+        for group, wrong in run_workers(make_work, groups, nj):
+            for name, reason in wrong:
+                failed[name] = reason
+                print(f"failed: {reason}", file=sys.stderr, flush=True)
+            yield from group
+
+    for _ in progress(done(), total=len(jobs), desc=desc, unit="file") if len(jobs) > 1 else done():
+        pass
+    return failed
+
+
+def raise_failed(failed: Mapping[str, str], total: int) -> None:
+    """Raise UserError where something failed: the message itself for one file alone, else how many."""
+    if failed and total == 1:
+        raise UserError(next(iter(failed.values())))
+    if failed:
+        raise UserError(
+            f"{len(failed)} of {total} files failed, named above; the others are done. Repair them or take them out, "
+            "and run the same command again"
+        )
+
+
+def model_options(parser: argparse.ArgumentParser) -> None:
+    """Add the model and the ways of computing that `hasrd encode` and `hasrd decode` have in common."""
+    parser.add_argument("model", help="packed model, or experiment folder of a codec")
+    parser.add_argument("input", type=Path, help="what to read (see above)")
+    parser.add_argument("out", type=Path, help="file to write for a file, else folder")
+    parser.add_argument("--streams", metavar="NAME,...", help="only these streams, such as semantic (default: all)")
+    parser.add_argument("--nj", type=int, default=1, help="processes (default: 1, with all its threads)")
+    parser.add_argument("--device", default="cpu", help="cpu (default), cuda, cuda:1, ...")
+    parser.add_argument("--dtype", default="float32", choices=("float32", "bfloat16"), help="of encoder and decoder")
+    parser.add_argument("--compile", action="store_true", help="translate the model first: worth it for hours of audio")
+    parser.add_argument("--model_file", help="of an experiment: name of the weights (default: the best)")
+    parser.add_argument("--allow_import", action="store_true", help="import classes that a packed model brings along")
+
+
+@functools.lru_cache(maxsize=1)
+def open_model(model: str, device: str, dtype: str, compile: bool, model_file: str | None, allow_import: bool):
+    """`hasrd.load`, once a process."""
+    import hasrd
+
+    return hasrd.load(model, device, dtype, compile, model_file, allow_import)
+
+
+def model_arguments(args: argparse.Namespace) -> tuple[Any, ...]:
+    """The arguments of `open_model`."""
+    return args.model, args.device, args.dtype, args.compile, args.model_file, args.allow_import
+
+
+def chosen_streams(args: argparse.Namespace, stream_names: Sequence[str]) -> list[str] | None:
+    """The streams that the options name, in the model's order.
+
+    Raises:
+        UserError: The model has no such stream.
+    """
+    if args.streams is None:
+        return None
+    wanted = [name.strip() for name in args.streams.split(",")]
+    known = list(dict.fromkeys(stream_names))
+    for name in wanted:
+        if name not in known:
+            raise UserError(f"--streams {args.streams}: this model has {', '.join(known)}")
+    return [name for name in known if name in wanted]

@@ -1,0 +1,30 @@
+# Copyright 2026 The hasrd authors
+# Apache-2.0
+"""Write a trained codec to a folder that can be passed on: config.yaml, model.safetensors and a model card.
+
+The frozen encoder is inside, and the scores that were measured stand on the card. `hasrd encode`, `hasrd decode` and
+`hasrd.load` take the folder; neither ESPnet nor the recipe is needed for that.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+from hasrd.codec.package import pack
+from hasrd.errors import run_main
+
+
+def main() -> None:
+    """Pack on the options of the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("exp_dir", help="experiment folder of the codec (stage 5)")
+    parser.add_argument("out", help="folder to write; it must not be there yet")
+    parser.add_argument("--model_file", help="name of the weights (default: the best, else the latest)")
+    parser.add_argument("--name", help="of the model, for its card (default: the folder's)")
+    parser.add_argument("--licence", help="of the weights, for config.yaml and the card, such as cc-by-4.0")
+    args = parser.parse_args()
+    print(f"{pack(args.exp_dir, args.out, args.model_file, args.name, args.licence)}: packed")
+
+
+if __name__ == "__main__":
+    run_main(main)

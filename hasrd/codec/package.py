@@ -1,0 +1,196 @@
+# Copyright 2026 The hasrd authors
+# Apache-2.0
+"""A trained codec as a folder that can be passed on: `config.yaml`, `model.safetensors` and `README.md`.
+
+The frozen encoder and the centroids are inside, weight norm is folded, and nothing in it has to be unpickled. Loading
+is strict. A configuration can name classes by import path; importing runs code, so that such a folder is refused unless
+the caller allows it.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import Any, Iterator, Mapping
+
+import yaml
+from safetensors.torch import load_file, save_file
+
+import hasrd
+from hasrd import decoder, encoder, frontend, quantizer
+from hasrd.codec.build import PARTS, build_modules
+from hasrd.codec.checkpoint import embed_encoder, load_codec, load_strict, read_experiment, sha256
+from hasrd.codec.codec import Codec
+from hasrd.codec.inference import fold_weight_norm
+from hasrd.errors import UserError
+
+CONFIG, WEIGHTS, CARD = "config.yaml", "model.safetensors", "README.md"
+# Of the folder's layout; a reader refuses a higher number.
+FORMAT = 1
+CHOICES = {
+    "frontend": frontend.CHOICES,
+    "normalize": frontend.NORMALIZE_CHOICES,
+    "encoder": encoder.CHOICES,
+    "quantizer": quantizer.CHOICES,
+    "decoder": decoder.CHOICES,
+}
+
+
+def pack(
+    exp_dir: str | Path,
+    out: str | Path,
+    model_file: str | None = None,
+    name: str | None = None,
+    licence: str | None = None,
+) -> Path:
+    """Write the codec of an experiment to a new folder, which appears when it is complete and can be loaded.
+
+    Args:
+        exp_dir: Directory of the trained codec (stage 5).
+        out: Folder to write; it must not be there yet, or be empty.
+        model_file: Name of the weights, as in `load_codec`.
+        name: What the model card calls it; by default the folder's name.
+        licence: Of the weights, as text; stands in config.yaml and on the card.
+
+    Returns:
+        The folder.
+
+    Raises:
+        UserError: A folder that is not empty, weights that are not finite, a configuration that names a file, or what
+            `load_codec` raises.
+    """
+    from hasrd.report.card import model_card
+
+    out = Path(out)
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise UserError(f"{out}: is there already: choose another name, or remove it")
+    experiment = read_experiment(exp_dir, model_file)
+    codec = fold_weight_norm(embed_encoder(load_codec(exp_dir, model_file)))
+    tensors = {key: value.contiguous() for key, value in codec.state_dict().items()}
+    for key, value in tensors.items():
+        if value.is_floating_point() and not value.isfinite().all():
+            raise UserError(f"{experiment.weights}: '{key}' is not finite: the training diverged, or is not complete")
+    config: dict[str, Any] = {
+        "format": FORMAT,
+        "hasrd": hasrd.__version__,
+        "name": name or out.resolve().name,
+        "licence": licence,
+        **_model_keys(experiment.config),
+        "source": {
+            "weights_sha256": sha256(experiment.weights),
+            "encoder_sha256": experiment.config.get("encoder_sha256"),
+            "train_sets": _sets(experiment.config, "train"),
+            "valid_sets": _sets(experiment.config, "valid"),
+        },
+    }
+    temporary = out.with_name(f".{out.name}.tmp")
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir(parents=True)
+    try:
+        save_file(tensors, temporary / WEIGHTS, metadata={"format": "pt"})
+        config["model_sha256"] = sha256(temporary / WEIGHTS)
+        (temporary / CONFIG).write_text(yaml.safe_dump(config, sort_keys=False, allow_unicode=True), encoding="utf-8")
+        (temporary / CARD).write_text(model_card(config, out.name, Path(exp_dir)), encoding="utf-8")
+        # safetensors lets nobody but the owner read its file.
+        shutil.copymode(temporary / CONFIG, temporary / WEIGHTS)
+        load_packed(temporary, allow_import=True)
+        for path in temporary.iterdir():
+            with open(path, "rb+") as file:
+                os.fsync(file.fileno())
+        os.replace(temporary, out)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return out
+
+
+def load_packed(folder: str | Path, allow_import: bool = False) -> tuple[dict[str, Any], Codec]:
+    """Load what `pack` wrote: (configuration, codec in eval mode, weight norm folded).
+
+    Args:
+        folder: The packed model.
+        allow_import: Import classes that the configuration names by import path.
+
+    Raises:
+        UserError: A missing or damaged file, a newer format, a class outside of hasrd that is not allowed, or a
+            missing, extra or mis-shaped tensor.
+    """
+    folder = Path(folder)
+    config = read_packed_config(folder)
+    if not allow_import:
+        for part, choices in CHOICES.items():
+            if config.get(part) and str(config[part]) not in choices:
+                raise UserError(
+                    f"{folder / CONFIG}: {part} '{config[part]}' is no class of hasrd: importing it would run its "
+                    "code; if you trust it, load with allow_import=True (--allow_import)"
+                )
+    weights = folder / WEIGHTS
+    if not weights.is_file():
+        raise UserError(f"{weights}: no such file: the packed model is not complete: get it again")
+    if sha256(weights) != config.get("model_sha256"):
+        raise UserError(f"{weights}: its SHA-256 is not the one in {CONFIG}: damaged or not complete: get it again")
+    try:
+        codec = fold_weight_norm(Codec(**build_modules(config)))
+    except (TypeError, ValueError, KeyError, RuntimeError, AttributeError) as error:
+        reason = " ".join(str(error).split())
+        raise UserError(f"{folder / CONFIG}: no codec can be built from it: {reason}") from error
+    try:
+        tensors = load_file(weights)
+    except Exception as error:  # safetensors raises its own type for any damage
+        raise UserError(f"{weights}: not a complete safetensors file ({error}): get it again") from error
+    for key, value in codec.state_dict().items():
+        if key in tensors and tensors[key].dtype != value.dtype:
+            raise UserError(f"{weights}: '{key}' is {tensors[key].dtype}, but {value.dtype} is needed")
+    load_strict(codec, tensors, weights)
+    return config, codec.eval().requires_grad_(False)
+
+
+def read_packed_config(folder: str | Path) -> dict[str, Any]:
+    """Read the configuration of a packed model.
+
+    Raises:
+        UserError: No such file, not YAML, or of a newer format.
+    """
+    path = Path(folder) / CONFIG
+    try:
+        config = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file: the packed model is not complete: get it again") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(config, dict) or not isinstance(config.get("format"), int):
+        raise UserError(f"{path}: not the configuration of a packed model (hasrd pack)")
+    if config["format"] > FORMAT:
+        raise UserError(f"{path}: made by hasrd {config.get('hasrd')}, this is {hasrd.__version__}: install that one")
+    return config
+
+
+def _model_keys(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what builds the model, nothing else.
+
+    Raises:
+        UserError: A value in it is a path: the model would be built on this machine alone.
+    """
+    keys = {key: config.get(key) for part in PARTS for key in (part, f"{part}_conf")}
+    for key, value in keys.items():
+        for text in _texts(value):
+            if os.sep in text:
+                raise UserError(f"{key}: '{text}' names a file, which a packed model cannot bring along")
+    return keys
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for item in value.values():
+            yield from _texts(item)
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            yield from _texts(item)
+
+
+def _sets(config: Mapping[str, Any], kind: str) -> list[str]:
+    """Names of the data directories of a training, without their places."""
+    tables = config.get(f"{kind}_data_path_and_name_and_type") or []
+    return list(dict.fromkeys(Path(table[0]).parent.name for table in tables))

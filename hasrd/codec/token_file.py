@@ -1,0 +1,97 @@
+# Copyright 2026 The hasrd authors
+# Apache-2.0
+"""Tokens of one utterance as a file: a NumPy archive (.npz) that any program with NumPy can read.
+
+    codes           (T, M) int16, or int32 where a codebook has more than 32767 entries
+    num_samples     samples of the speech, at the model's rate
+    sample_rate     Hz
+    frame_rate      tokens a second
+    stream_names    (M,) text: the stream of each codebook
+    codebook_sizes  (M,)
+    model           SHA-256 of the weights that made them
+    format          1
+
+Only `codes` has to be there: tokens that another program wrote are then the first codebooks of the model they are
+decoded with.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from hasrd.codec.tokens import Tokens
+from hasrd.data.atomic import atomic_path
+from hasrd.errors import UserError
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class TokenFile:
+    """What a file of tokens says; None, or "" for the model, where it does not."""
+
+    codes: np.ndarray
+    num_samples: int | None = None
+    frame_rate: float | None = None
+    stream_names: tuple[str, ...] | None = None
+    codebook_sizes: tuple[int, ...] | None = None
+    model: str = ""
+
+
+def write_token_file(path: str | Path, tokens: Tokens, sample_rate: int, model: str) -> None:
+    """Write the tokens of one utterance; the file appears when it is complete.
+
+    Raises:
+        UserError: Tokens of several utterances, or a name that does not end in .npz.
+    """
+    if len(tokens) != 1:
+        raise UserError(f"{path}: a file takes the tokens of one utterance, not of {len(tokens)}: use tokens.item(i)")
+    if Path(path).suffix != ".npz":
+        raise UserError(f"{path}: a file of tokens is named .npz")
+    small = max(tokens.codebook_sizes, default=0) <= np.iinfo(np.int16).max
+    codes = tokens.item(0).codes[0].cpu().numpy().astype(np.int16 if small else np.int32)
+    with atomic_path(path) as temporary:
+        np.savez(
+            temporary,
+            codes=codes,
+            num_samples=int(tokens.num_samples[0]),
+            sample_rate=sample_rate,
+            frame_rate=float(tokens.frame_rate),
+            stream_names=np.array(tokens.stream_names, dtype=str),
+            codebook_sizes=np.array(tokens.codebook_sizes, dtype=np.int64),
+            model=model,
+            format=FORMAT,
+        )
+
+
+def read_token_file(path: str | Path) -> TokenFile:
+    """Read what `write_token_file` wrote, or a .npz with no more than `codes`.
+
+    Raises:
+        UserError: No such file, no tokens in it, or of a newer format.
+    """
+    if not Path(path).is_file():
+        raise UserError(f"{path}: no such file of tokens")
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            found = {key: file[key] for key in file.files}
+        codes = found["codes"]
+        if codes.ndim != 2 or codes.dtype.kind not in "iu":
+            raise ValueError(f"codes are {codes.dtype} {codes.shape}, not integers (T, M)")
+        if int(found.get("format", FORMAT)) > FORMAT:
+            raise UserError(f"{path}: written by a newer hasrd: update hasrd")
+        return TokenFile(
+            codes,
+            int(found["num_samples"]) if "num_samples" in found else None,
+            float(found["frame_rate"]) if "frame_rate" in found else None,
+            tuple(map(str, found["stream_names"])) if "stream_names" in found else None,
+            tuple(map(int, found["codebook_sizes"])) if "codebook_sizes" in found else None,
+            str(found.get("model", "")),
+        )
+    except UserError:
+        raise
+    except Exception as error:  # NumPy raises many types for damage
+        raise UserError(f"{path}: not a file of tokens ({error}): encode the speech again") from error

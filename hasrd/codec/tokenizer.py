@@ -1,0 +1,363 @@
+# Copyright 2026 The hasrd authors
+# Apache-2.0
+"""A trained codec for use: speech to tokens and back, with one clear line where the input is not what it should be."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+
+from hasrd.codec.checkpoint import embed_encoder, load_codec, read_experiment, sha256
+from hasrd.codec.codec import Codec
+from hasrd.codec.inference import prepare
+from hasrd.codec.latents import BATCH_SAMPLES
+from hasrd.codec.package import CONFIG, load_packed
+from hasrd.codec.token_file import read_token_file, write_token_file
+from hasrd.codec.tokens import Tokens
+from hasrd.data.features import batches
+from hasrd.errors import UserError
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+# Above it samples are no speech in [-1, 1] that is too loud, but integers that were cast and not scaled.
+LOUDEST = 16.0
+
+
+class Tokenizer:
+    """Speech to tokens and back with a trained codec; `hasrd.load` makes one.
+
+    Args:
+        codec: Ready for use, on its device.
+        model_sha256: Hash of its trained weights: files of tokens carry it.
+    """
+
+    def __init__(self, codec: Codec, model_sha256: str = "") -> None:
+        self.codec = codec
+        self.model_sha256 = model_sha256
+
+    @property
+    def sample_rate(self) -> int:
+        """Hz, of the speech that goes in and comes out."""
+        return self.codec.sample_rate
+
+    @property
+    def frame_shift(self) -> int:
+        """Samples of one token."""
+        return self.codec.frame_shift
+
+    @property
+    def frame_rate(self) -> float:
+        """Tokens a second of each codebook."""
+        return self.codec.frame_rate
+
+    @property
+    def num_codebooks(self) -> int:
+        """M, of all streams together."""
+        return self.codec.num_codebooks
+
+    @property
+    def stream_names(self) -> tuple[str, ...]:
+        """M names; codebooks of one stream have the same."""
+        return tuple(self.codec.quantizer.stream_names)
+
+    @property
+    def codebook_sizes(self) -> tuple[int, ...]:
+        """M sizes."""
+        return tuple(self.codec.quantizer.codebook_sizes)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model is; tokens and waves come out there."""
+        return next(self.codec.parameters()).device
+
+    def __repr__(self) -> str:
+        streams = {name: self.stream_names.count(name) for name in self.stream_names}
+        shown = ", ".join(f"{name} {count}" for name, count in streams.items())
+        return f"Tokenizer({self.sample_rate} Hz, {self.frame_rate:g} tokens/s, codebooks: {shown})"
+
+    def encode(
+        self,
+        wave: Tensor | np.ndarray | Sequence[Tensor | np.ndarray],
+        sample_rate: int,
+        lengths: Tensor | Sequence[int] | None = None,
+        resample: bool = False,
+    ) -> Tokens:
+        """Tokenise one utterance or several; each gets the tokens that it gets alone.
+
+        Args:
+            wave: one utterance (N,) or (1, N); or a list of such, of any lengths; or (B, N) with `lengths`. Samples are
+                floats in [-1, 1] (up to 16 is taken for loud speech), or int16, which is divided by 32768.
+            sample_rate: of `wave`, in Hz.
+            lengths: (B,) samples of each row of a padded batch.
+            resample: bring another rate to the model's (soxr); else it is refused.
+
+        Returns:
+            Tokens, in the order of the waves, on the model's device. A clip shorter than one token is padded to one.
+
+        Raises:
+            UserError: Another rate, several channels, no samples, NaN or infinity, integers other than int16, or
+                samples far outside of [-1, 1].
+        """
+        rows = self._rows(wave, lengths)
+        named = [f"wave {i}: " if len(rows) > 1 else "" for i in range(len(rows))]
+        waves = [self.as_wave(row, sample_rate, resample, name) for row, name in zip(rows, named)]
+        codes: dict[int, Tensor] = {}
+        for batch in batches({i: len(row) for i, row in enumerate(waves)}, BATCH_SAMPLES):
+            samples = torch.tensor([len(waves[i]) for i in batch], device=self.device)
+            tokens = self.codec.encode(pad_sequence([waves[i] for i in batch], batch_first=True), samples)
+            for row, (i, count) in enumerate(zip(batch, tokens.lengths.tolist())):
+                codes[i] = tokens.codes[row, :count]
+        return Tokens(
+            codes=pad_sequence([codes[i] for i in range(len(waves))], batch_first=True),
+            lengths=torch.tensor([len(codes[i]) for i in range(len(waves))], device=self.device),
+            num_samples=torch.tensor([len(row) for row in waves], device=self.device),
+            frame_rate=self.frame_rate,
+            stream_names=self.stream_names,
+            codebook_sizes=self.codebook_sizes,
+        )
+
+    def as_wave(
+        self, wave: Tensor | np.ndarray, sample_rate: int, resample: bool = False, name: str = ""
+    ) -> Tensor:
+        """Return one utterance as the model takes it: (N,) float32 on its device. Args and errors: see `encode`."""
+        if not isinstance(wave, Tensor):
+            wave = np.asarray(wave)
+            if wave.dtype.kind not in "fi" or wave.dtype.itemsize > 8:
+                raise UserError(f"{name}samples of type {wave.dtype}: give floats in [-1, 1], or int16")
+            # A copy: torch takes neither every byte order and stride of numpy, nor read-only arrays.
+            wave = torch.from_numpy(np.array(wave, dtype=wave.dtype.newbyteorder("="), order="C"))
+        if wave.dim() == 2 and len(wave) == 1:
+            wave = wave[0]
+        if wave.dim() != 1:
+            raise UserError(
+                f"{name}a wave of shape {tuple(wave.shape)}: give one channel, (N,) or (1, N); several utterances as a "
+                "list, or as (B, N) with lengths"
+            )
+        if wave.dtype == torch.int16:
+            wave = wave / 32768
+        if not wave.is_floating_point():
+            raise UserError(f"{name}samples of type {wave.dtype}: give floats in [-1, 1], or int16")
+        if not len(wave):
+            raise UserError(f"{name}no samples in it")
+        wave = wave.detach().float()
+        bad = len(wave) - int(wave.isfinite().sum())
+        if bad:
+            raise UserError(f"{name}{bad} samples are NaN or infinite")
+        if float(wave.abs().max()) > LOUDEST:
+            raise UserError(f"{name}samples up to {float(wave.abs().max()):g}: scale them to [-1, 1]")
+        if sample_rate != self.sample_rate:
+            if not resample:
+                raise UserError(
+                    f"{name}{sample_rate} Hz, but this model takes {self.sample_rate} Hz: resample it, or let it be "
+                    "done (resample=True, --resample)"
+                )
+            wave = torch.from_numpy(_resample(wave.cpu().numpy(), sample_rate, self.sample_rate))
+        return wave.to(self.device)
+
+    @staticmethod
+    def _rows(wave: Any, lengths: Any) -> list[Any]:
+        """The utterances of whatever `encode` is given."""
+        if isinstance(wave, (list, tuple)):
+            if not wave or any(np.ndim(row) == 0 for row in wave):
+                raise UserError("a list of waves is needed, each a tensor or an array" if wave else "an empty list")
+            if lengths is not None:
+                raise UserError("lengths are for a padded batch (B, N): the waves of a list have their own")
+            return list(wave)
+        if lengths is None:
+            return [wave]
+        lengths = [int(length) for length in lengths]
+        if np.ndim(wave) != 2 or len(wave) != len(lengths):
+            raise UserError(f"{len(lengths)} lengths for a wave of shape {tuple(np.shape(wave))}: (B, N) is needed")
+        if not lengths or min(lengths) < 0 or max(lengths) > wave.shape[1]:
+            raise UserError(f"lengths {lengths}: each must be at most N, {wave.shape[1]}")
+        return [row[:length] for row, length in zip(wave, lengths)]
+
+    def decode(
+        self,
+        codes: Tokens | Tensor | np.ndarray,
+        streams: Sequence[str] | None = None,
+        num_samples: int | Sequence[int] | Tensor | None = None,
+    ) -> Tensor:
+        """Return the speech of tokens.
+
+        Args:
+            codes: Tokens of this model (all streams, some, or the first codebooks); or integers (B, T, M') or (T, M')
+                of its first M' codebooks.
+            streams: names of the streams to hear; None: all that are there.
+            num_samples: samples of each utterance; None: what the Tokens say, else T * `frame_shift`.
+
+        Returns:
+            (B, max num_samples) float32 on the model's device, zero past an utterance's own samples. Not clipped:
+            single samples may lie outside of [-1, 1].
+
+        Raises:
+            UserError: Codes of another model, a stream that is not there, or a length that does not fit the tokens.
+        """
+        try:
+            tokens = self.as_tokens(codes, num_samples)
+            return self.codec.decode(tokens, streams)
+        except ValueError as error:
+            raise UserError(str(error)) from error
+
+    def as_tokens(
+        self,
+        codes: Tokens | Tensor | np.ndarray,
+        num_samples: int | Sequence[int] | Tensor | None = None,
+        stream_names: Sequence[str] | None = None,
+        codebook_sizes: Sequence[int] | None = None,
+    ) -> Tokens:
+        """Return Tokens on the model's device. Args and errors: see `decode`.
+
+        Args:
+            stream_names, codebook_sizes: of the M' codebooks; None: of the model's first.
+        """
+        if isinstance(codes, Tokens):
+            tokens = codes.to(self.device)
+            codes, lengths, known = tokens.codes, tokens.lengths, tokens.num_samples
+            stream_names, codebook_sizes, frame_rate = tokens.stream_names, tokens.codebook_sizes, tokens.frame_rate
+        else:
+            codes = self._codes(codes)
+            books = codes.shape[2]
+            if stream_names is None and books > self.num_codebooks:
+                raise UserError(f"codes of {books} codebooks: this model has {self.num_codebooks}")
+            lengths = torch.full((len(codes),), codes.shape[1], device=self.device)
+            known = lengths * self.frame_shift
+            stream_names = self.stream_names[:books] if stream_names is None else stream_names
+            codebook_sizes = self.codebook_sizes[:books] if codebook_sizes is None else codebook_sizes
+            frame_rate = self.frame_rate
+        if num_samples is not None:
+            known = torch.as_tensor(num_samples, device=self.device).to(torch.long).reshape(-1)
+            if len(known) not in (1, len(codes)):
+                raise UserError(f"{len(known)} numbers of samples for {len(codes)} utterances")
+            known = known.expand(len(codes))
+        # Encoding leaves less than one token's window at the end without a token of its own.
+        if torch.any(known > lengths * self.frame_shift + self.codec.min_samples):
+            worst = int((known - lengths * self.frame_shift).argmax())
+            raise UserError(
+                f"{int(known[worst])} samples for {int(lengths[worst])} tokens of {self.frame_shift} samples: "
+                "they don't belong together"
+            )
+        try:
+            return Tokens(codes, lengths, known, frame_rate, tuple(stream_names), tuple(codebook_sizes))
+        except ValueError as error:
+            raise UserError(str(error)) from error
+
+    def _codes(self, codes: Tensor | np.ndarray) -> Tensor:
+        """Integers (B, T, M') or (T, M') as (B, T, M') int64."""
+        if not isinstance(codes, Tensor):
+            array = np.asarray(codes)
+            if array.dtype.kind not in "iu":
+                raise UserError(f"codes of type {array.dtype}: integers are needed")
+            codes = torch.from_numpy(array.astype(np.int64))
+        if codes.is_floating_point() or codes.is_complex() or codes.dtype == torch.bool:
+            raise UserError(f"codes of type {codes.dtype}: integers are needed")
+        if codes.dim() not in (2, 3):
+            raise UserError(f"codes of shape {tuple(codes.shape)}: (B, T, M) or (T, M) is needed")
+        codes = codes.to(self.device, torch.long)
+        return codes[None] if codes.dim() == 2 else codes
+
+    def save_tokens(self, path: str | Path, tokens: Tokens) -> None:
+        """Write the tokens of one utterance to a .npz file (see hasrd.codec.token_file).
+
+        Raises:
+            UserError: Tokens of several utterances, or another file name.
+        """
+        write_token_file(path, tokens, self.sample_rate, self.model_sha256)
+
+    def load_tokens(self, path: str | Path) -> Tokens:
+        """Read the tokens of one utterance from a .npz file.
+
+        Raises:
+            UserError: No such file, not a file of tokens, or the tokens of another model; names the file.
+        """
+        file = read_token_file(path)
+        if file.model and self.model_sha256 and file.model != self.model_sha256:
+            raise UserError(
+                f"{path}: tokens of another model (SHA-256 {file.model[:12]}..., this one has "
+                f"{self.model_sha256[:12]}...): decode them with the model that made them"
+            )
+        try:
+            if file.frame_rate not in (None, self.frame_rate):
+                raise UserError(f"{file.frame_rate:g} tokens a second: this model has {self.frame_rate:g}")
+            tokens = self.as_tokens(file.codes, file.num_samples, file.stream_names, file.codebook_sizes)
+            self.check_tokens(tokens)
+        except UserError as error:
+            raise UserError(f"{path}: {error}") from None
+        return tokens
+
+    def check_tokens(self, tokens: Tokens) -> None:
+        """Raise UserError where the streams and codebooks are not this model's."""
+        own = list(zip(self.stream_names, self.codebook_sizes))
+        for book in zip(tokens.stream_names, tokens.codebook_sizes):
+            if book not in own:
+                raise UserError(f"a codebook '{book[0]}' of {book[1]} entries: this model has {own}")
+            own.remove(book)
+
+
+def load(
+    path: str | Path,
+    device: str | torch.device = "cpu",
+    dtype: str | torch.dtype = "float32",
+    compile: bool = False,
+    model_file: str | None = None,
+    allow_import: bool = False,
+) -> Tokenizer:
+    """Load a tokenizer from a packed model or from the experiment folder of a trained codec.
+
+    Args:
+        path: Folder that `hasrd pack` or stage 5 of a recipe wrote.
+        device: "cpu", "cuda", "cuda:1", ...
+        dtype: "float32" or "bfloat16", of the weights of encoder and decoder; waves stay float32.
+        compile: Let torch.compile translate encoder and decoder at their first use.
+        model_file: Of an experiment: name of the weights; by default the best, else the latest.
+        allow_import: Of a packed model: import classes that its configuration names by import path, which runs their
+            code. An experiment's are always imported: it is of your own making.
+
+    Raises:
+        UserError: No such folder, device or type, or what `load_packed` and `load_codec` raise.
+    """
+    folder = Path(path)
+    if not folder.is_dir():
+        raise UserError(f"{path}: no such folder: give a packed model (hasrd pack) or a codec's experiment folder")
+    if not (folder / CONFIG).is_file():
+        raise UserError(f"{path}: no {CONFIG} in it: neither a packed model nor the experiment folder of a codec")
+    dtype = DTYPES.get(dtype, dtype)
+    if dtype not in DTYPES.values():
+        raise UserError(f"dtype {dtype}: choose one of {', '.join(DTYPES)}")
+    device = _device(device)
+    if any(folder.glob("*.pth")):
+        codec = embed_encoder(load_codec(folder, model_file))
+        model_sha256 = sha256(read_experiment(folder, model_file).weights)
+    else:
+        if model_file is not None:
+            raise UserError(f"{path}: a packed model has no weights to choose from: leave out {model_file}")
+        config, codec = load_packed(folder, allow_import)
+        model_sha256 = (config.get("source") or {}).get("weights_sha256") or config["model_sha256"]
+    return Tokenizer(prepare(codec.to(device), dtype, compile), str(model_sha256))
+
+
+def _device(name: str | torch.device) -> torch.device:
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UserError(f"device {name}: not available ({reason})") from error
+    return device
+
+
+def _resample(wave: np.ndarray, rate: int, target: int) -> np.ndarray:
+    """Resample (N,) float32 to another rate, at least to one sample."""
+    try:
+        import soxr
+    except ImportError:
+        raise UserError("resampling needs the package soxr: pip install soxr") from None
+    try:
+        wave = soxr.resample(wave, rate, target)
+    except (ValueError, TypeError) as error:
+        raise UserError(f"a sample rate of {rate} Hz: {error}") from error
+    return np.pad(wave, (0, max(0, 1 - len(wave))))

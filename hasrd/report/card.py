@@ -1,0 +1,125 @@
+# Copyright 2026 The hasrd authors
+# Apache-2.0
+"""The model card: README.md of a packed model."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Mapping
+
+from hasrd.codec.describe import Description, describe
+from hasrd.metrics.bitrate import bitrate
+from hasrd.metrics.scores import MEASURES, Score
+from hasrd.report.collect import collect
+from hasrd.report.tables import PROBE_ROWS, RECONSTRUCTION_ROWS, header, score_cell
+
+# Measures whose rows are no systems of speech or probes: what they are of.
+WHOLE = {"bitrate": "All streams", "codebook": "All streams"}
+
+
+def model_card(config: Mapping[str, Any], folder: str, exp_dir: Path) -> str:
+    """Return the card as Markdown.
+
+    Args:
+        config: config.yaml of the packed model.
+        folder: Its folder's name.
+        exp_dir: The experiment, whose score files are read; what was not scored is not on the card.
+    """
+    name, source = config["name"], config["source"]
+    sets = ", ".join(source["train_sets"]) or "not noted"
+    lines = ["---", "library_name: hasrd", "tags: [audio, speech-tokenizer]"]
+    lines += [f"license: {config['licence']}"] if config["licence"] else []
+    lines += [
+        "---",
+        "",
+        f"# {name}",
+        "",
+        "A speech tokenizer made with hasrd: it turns speech into tokens, and tokens back into speech. "
+        f"Encoder `{config['encoder']}`, quantizer `{config['quantizer']}`, decoder `{config['decoder']}`.",
+        "",
+        "## Use",
+        "",
+        "```python",
+        "import hasrd, soundfile",
+        "",
+        f'model = hasrd.load("{folder}")',
+        'wave, rate = soundfile.read("speech.wav", dtype="float32")',
+        "tokens = model.encode(wave, rate)  # tokens.codes: (1, T, M)",
+        "speech = model.decode(tokens)  # (1, N)",
+        "```",
+        "",
+        "```",
+        f"hasrd encode {folder} speech.wav speech.npz",
+        f"hasrd decode {folder} speech.npz decoded.wav",
+        "```",
+        "",
+        "## What it is",
+        "",
+        "| | |",
+        "|---|---|",
+        *(_row(label, value) for label, value in _facts(describe(config))),
+    ]
+    lines += [
+        _row("trained on", sets),
+        _row("licence of the weights", config["licence"] or "not stated"),
+        _row("made with", f"hasrd {config['hasrd']}"),
+        _row("SHA-256 of the trained weights", f"`{source['weights_sha256']}`"),
+    ]
+    if source["encoder_sha256"]:
+        lines.append(_row("SHA-256 of the frozen encoder", f"`{source['encoder_sha256']}`"))
+    foreign = [config[part] for part in ("frontend", "normalize", "encoder", "quantizer", "decoder")]
+    foreign = [path for path in foreign if path and ":" in path]
+    if foreign:
+        lines += ["", f"It has classes from outside of hasrd ({', '.join(foreign)}): they must be importable where the"]
+        lines += ["model is loaded, and loading takes `allow_import=True`."]
+    return "\n".join([*lines, "", *_scores(exp_dir, source["weights_sha256"])]) + "\n"
+
+
+def _facts(model: Description) -> list[tuple[str, str]]:
+    parts = ("encoder", "quantizer", "decoder")
+    shown = ", ".join(f"{part} {model.parameters[part]:,}" for part in parts)
+    facts = [
+        ("parameters", f"{model.parameters['total']:,} in training ({shown})"),
+        ("sample rate", f"{model.sample_rate} Hz, one channel"),
+        ("frame rate", f"{model.frame_rate:g} Hz ({model.strides['token']} samples a token)"),
+        ("codebooks", str(model.num_codebooks)),
+        ("bitrate", f"{model.bitrate_bps / 1000:.3g} kbps"),
+    ]
+    sizes = iter(model.codebook_sizes)
+    for stream, count in model.streams.items():
+        own = [next(sizes) for _ in range(count)]
+        rate = bitrate(model.frame_rate, own) / 1000
+        facts.append((f"stream `{stream}`", f"{count} x {own[0]} entries, {rate:.3g} kbps"))
+    return facts
+
+
+def _scores(exp_dir: Path, weights_sha256: str) -> list[str]:
+    """A table for each test set that the experiment has scores of; none of other weights than the packed ones."""
+    results = collect([exp_dir])
+    measures = [measure for measure in MEASURES if any(found.score.measure == measure for found in results.scores)]
+    sets = results.test_sets(measures)
+    if not sets:
+        return ["## Scores", "", "None were measured."]
+    lines = ["## Scores", "", "Means, with a 95% bootstrap interval over utterances and their number (n)."]
+    for test_set in sets:
+        lines += ["", f"### {test_set}", ""]
+        facts = exp_dir / "tokens" / test_set / "codes.json"
+        scored = json.loads(facts.read_text(encoding="utf-8")).get("model") if facts.is_file() else None
+        if scored not in (None, weights_sha256):
+            lines.append("Scored with other weights of this experiment than these: left out.")
+            continue
+        lines += ["| measure | of | value |", "|---|---|---|"]
+        for measure in measures:
+            for found in results.find(measure, test_set):
+                lines.append(_row(header(measure), _label(found.score), score_cell(found.score).text))
+    return lines
+
+
+def _label(score: Score) -> str:
+    known = {**RECONSTRUCTION_ROWS, **PROBE_ROWS}
+    return WHOLE.get(score.measure) or known.get(score.system, score.system)
+
+
+def _row(*cells: str) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"

@@ -1,0 +1,216 @@
+# Copyright 2026 The hasrd authors
+# Apache-2.0
+"""Packed models: the same codes, strict loading, a card with what was measured, and nothing that runs foreign code."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import stat
+from pathlib import Path
+
+import pytest
+import soundfile
+import torch
+import yaml
+from safetensors.torch import load_file, save_file
+
+import hasrd
+from hasrd.codec.checkpoint import load_codec, sha256
+from hasrd.codec.package import load_packed, pack
+from hasrd.errors import UserError
+from hasrd.metrics.scores import Score, write_score
+
+RATE = 16000
+
+
+def message(call, *args, **kwargs) -> str:
+    with pytest.raises(UserError) as error:
+        call(*args, **kwargs)
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+@pytest.fixture(scope="module")
+def packed(codec_dir, tmp_path_factory) -> Path:
+    return pack(codec_dir, tmp_path_factory.mktemp("packed") / "small", licence="cc-by-4.0")
+
+
+@pytest.fixture
+def copy(packed, tmp_path) -> Path:
+    return shutil.copytree(packed, tmp_path / "copy")
+
+
+def rewrite(folder: Path, tensors=None, **changes) -> Path:
+    """Change tensors and keys of a packed model as somebody would who keeps its hash right."""
+    if tensors is not None:
+        save_file(tensors, folder / "model.safetensors")
+    config = yaml.safe_load((folder / "config.yaml").read_text())
+    config.update(changes, model_sha256=sha256(folder / "model.safetensors"))
+    (folder / "config.yaml").write_text(yaml.safe_dump(config))
+    return folder
+
+
+def test_what_is_in_it(packed, codec_dir, encoder_file):
+    assert {path.name for path in packed.iterdir()} == {"config.yaml", "model.safetensors", "README.md"}
+    modes = {stat.S_IMODE(path.stat().st_mode) for path in packed.iterdir()}
+    assert len(modes) == 1, "who may read one of them may read all"
+    text = (packed / "config.yaml").read_text()
+    config = yaml.safe_load(text)
+    assert config["source"]["weights_sha256"] == sha256(codec_dir / "latest.pth")
+    assert config["source"]["encoder_sha256"] == sha256(encoder_file)
+    assert config["model_sha256"] == sha256(packed / "model.safetensors")
+    assert config["licence"] == "cc-by-4.0" and config["hasrd"] == hasrd.__version__
+    for place in (codec_dir, encoder_file.parent, Path.home()):
+        assert str(place) not in text
+    tensors = load_file(packed / "model.safetensors")
+    assert not [name for name in tensors if "parametrizations" in name]
+    for part in ("encoder.", "quantizer.centroids", "decoder."):
+        assert [name for name in tensors if name.startswith(part)], f"no tensors of {part}"
+
+
+def test_its_codes_are_the_experiments(packed, codec_dir):
+    codec, model = load_codec(codec_dir), hasrd.load(packed)
+    assert model.model_sha256 == hasrd.load(codec_dir).model_sha256
+    wave = 0.1 * torch.randn(3, 20011, generator=torch.Generator().manual_seed(0))
+    lengths = torch.tensor([20011, 900, 160])
+    expected, tokens = codec.encode(wave, lengths), model.encode(wave, RATE, lengths=lengths)
+    assert torch.equal(tokens.codes, expected.codes) and torch.equal(tokens.lengths, expected.lengths)
+    assert torch.allclose(model.decode(tokens), codec.decode(expected), atol=1e-6)
+
+
+def test_its_codes_are_the_experiments_on_real_speech(packed, codec_dir, librispeech):
+    codec, model = load_codec(codec_dir), hasrd.load(packed)
+    files = sorted(librispeech.rglob("*.flac"))[:8]
+    assert files
+    for path in files:
+        wave, rate = soundfile.read(path, dtype="float32")
+        assert torch.equal(model.encode(wave, rate).codes, codec.encode(torch.from_numpy(wave)[None]).codes)
+
+
+def test_tensors_must_be_those_of_the_configuration(copy):
+    tensors = load_file(copy / "model.safetensors")
+    name = "quantizer.layer_logits"
+    assert tensors[name].shape == (3,)
+    rest = {key: value for key, value in tensors.items() if key != name}
+    for changed, words in [
+        (rest, "Missing key"),
+        ({**tensors, f"{name}.x": torch.zeros(1)}, "Unexpected key"),
+        ({**rest, name: torch.zeros(4)}, "size mismatch"),
+        ({**rest, name: tensors[name].bfloat16()}, "torch.bfloat16, but torch.float32"),
+    ]:
+        text = message(load_packed, rewrite(copy, changed))
+        assert words in text and name in text and "model.safetensors" in text
+
+
+def test_damage(copy):
+    weights = copy / "model.safetensors"
+    content = weights.read_bytes()
+    flipped = bytearray(content)
+    flipped[-1] ^= 1
+    for bad in (b"", content[:-1], bytes(flipped)):
+        weights.write_bytes(bad)
+        assert "SHA-256" in message(hasrd.load, copy)
+    weights.write_bytes(content[:100])
+    assert "not a complete safetensors file" in message(hasrd.load, rewrite(copy))
+    weights.unlink()
+    assert "not complete" in message(hasrd.load, copy)
+    config = copy / "config.yaml"
+    for bad in ("a: [", "text", "encoder: dac", "\x00"):
+        config.write_text(bad)
+        assert "config.yaml" in message(hasrd.load, copy)
+    config.write_bytes(b"\xff\xfe")
+    assert "config.yaml" in message(hasrd.load, copy)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"encoder_conf": {"attention_dim": "wide"}},
+        {"encoder_conf": {"no_such": 1}},
+        {"encoder_conf": [1]},
+        {"decoder_conf": {"dim": -1}},
+        {"quantizer_conf": {"semantic_layer": 99}},
+        {"encoder": None},
+        {"encoder": ["dac"]},
+        {"frontend_conf": {"frame_shift": 100}},
+    ],
+)
+def test_configurations_that_build_nothing(copy, changes):
+    assert message(hasrd.load, rewrite(copy, **changes))
+    assert message(load_packed, copy, allow_import=True)
+
+
+def test_import_paths_are_refused(copy, tmp_path, monkeypatch, capsys):
+    (tmp_path / "foreign.py").write_text(
+        "print('foreign code runs')\nfrom hasrd.decoder.istft import ISTFTDecoder as Decoder\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    rewrite(copy, decoder="foreign:Decoder")
+    text = message(hasrd.load, copy)
+    assert "decoder 'foreign:Decoder'" in text and "allow_import=True" in text
+    for other in ("os.system", "hasrd.decoder.istft:ISTFTDecoder"):
+        assert "allow_import" in message(hasrd.load, rewrite(copy, decoder=other))
+    assert "foreign" not in capsys.readouterr().out
+    rewrite(copy, decoder="foreign:Decoder")
+    assert hasrd.load(copy, allow_import=True).num_codebooks == 3
+    assert "foreign code runs" in capsys.readouterr().out
+
+
+def test_a_newer_format_is_refused(copy):
+    assert "made by hasrd 9.0" in message(hasrd.load, rewrite(copy, format=2, hasrd="9.0"))
+    assert "leave out latest.pth" in message(hasrd.load, copy, model_file="latest.pth")
+
+
+def test_what_cannot_be_packed(codec_dir, packed, tmp_path, monkeypatch):
+    assert "is there already" in message(pack, codec_dir, packed)
+    assert "directory of a trained codec" in message(pack, tmp_path, tmp_path / "out")
+    exp = shutil.copytree(codec_dir, tmp_path / "exp")
+    states = torch.load(exp / "latest.pth", weights_only=True)
+    name = next(name for name in states if name.startswith("codec.decoder"))
+    states[name].view(-1)[0] = torch.nan
+    torch.save(states, exp / "latest.pth")
+    assert f"'{name.removeprefix('codec.')}' is not finite" in message(pack, exp, tmp_path / "out")
+    # A class that is built from a file on this machine.
+    (tmp_path / "filed.py").write_text(
+        "from hasrd.decoder.istft import ISTFTDecoder\n\n\nclass Decoder(ISTFTDecoder):\n"
+        "    def __init__(self, input_size, file, **conf):\n        super().__init__(input_size, **conf)\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    config = yaml.safe_load((codec_dir / "config.yaml").read_text())
+    config.update(decoder="filed:Decoder", decoder_conf={**config["decoder_conf"], "file": "/some/where"})
+    (exp / "config.yaml").write_text(yaml.safe_dump(config))
+    shutil.copy(codec_dir / "latest.pth", exp)
+    assert "decoder_conf: '/some/where' names a file" in message(pack, exp, tmp_path / "out")
+    assert not (tmp_path / "out").exists() and not list(tmp_path.glob(".out*"))
+    (tmp_path / "empty").mkdir()
+    assert pack(codec_dir, tmp_path / "empty").is_dir()
+
+
+def test_the_card_has_the_scores_that_are_there(codec_dir, tmp_path):
+    exp = shutil.copytree(codec_dir, tmp_path / "exp")
+    config = yaml.safe_load((exp / "config.yaml").read_text())
+    config["train_data_path_and_name_and_type"] = [["/secret/place/data/train_960/wav.scp", "audio", "sound"]]
+    (exp / "config.yaml").write_text(yaml.safe_dump(config))
+    for test_set, mean in (("test_clean", 1.234), ("test_other", 5.678)):
+        score = Score("mel", "semantic", test_set, mean, (mean - 0.1, mean + 0.1), 17, "", False)
+        write_score(exp / "scores" / test_set / "semantic", score, ["mel"], {})
+    probe = Score("cer", "tokens_all", "test_clean", 12.34, (11.0, 13.0), 17, "%", False)
+    write_score(exp / "probe_tokens_all_x/scores/test_clean", probe, ["cer"], {})
+    # test_other was scored with other weights.
+    for test_set, digest in (("test_clean", sha256(exp / "latest.pth")), ("test_other", "0" * 64)):
+        (exp / "tokens" / test_set).mkdir(parents=True)
+        (exp / "tokens" / test_set / "codes.json").write_text(json.dumps({"model": digest}))
+    card = (pack(exp, tmp_path / "out", name="My model", licence="mit") / "README.md").read_text()
+    assert "# My model" in card and "license: mit" in card
+    assert "| Mel distance ↓ | Semantic stream only | 1.23 [1.13, 1.33] (n=17) |" in card
+    assert "| CER (%) ↓ | All tokens | 12.3 [11.0, 13.0] (n=17) |" in card
+    assert "5.68" not in card and "left out" in card
+    assert "| trained on | train_960 |" in card and "secret" not in card
+    assert "| frame rate | 31.25 Hz (512 samples a token) |" in card
+    assert "| stream `acoustic` | 2 x 16 entries, 0.25 kbps |" in card
+
+
+def test_a_card_without_scores(packed):
+    card = (packed / "README.md").read_text()
+    assert "None were measured." in card and 'hasrd.load("small")' in card
