@@ -1,11 +1,12 @@
 # Copyright 2026 The hasrd authors
 # Apache-2.0
-"""Compare our Conformer with ESPnet's on one core: python benchmarks/conformer.py [seconds]."""
+"""Compare our Conformer with ESPnet's on one core: python benchmarks/conformer.py [seconds [batch]]."""
 
 from __future__ import annotations
 
-import contextlib
+import copy
 import sys
+from functools import partial
 
 import torch
 from espnet2.asr.encoder.conformer_encoder import ConformerEncoder
@@ -14,15 +15,16 @@ from measure import measure
 from hasrd.encoder.conformer import Conformer
 
 FRAME_RATE = 31.25  # latent frames a second
-SIZE, HEADS, UNITS, BLOCKS = 512, 8, 2048, 12
+SIZE, HEADS, UNITS, BLOCKS = 768, 12, 1024, 12  # HASRD's
 
 
 def main() -> None:
-    """Print the seconds of a forward pass of both, and the ratios, in float32 and bfloat16."""
+    """Print the real-time factors of a forward pass of both, and the ratios, in float32 and bfloat16."""
     torch.set_num_threads(1)
-    seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 15.0
-    x = torch.randn(4, int(seconds * FRAME_RATE), SIZE)
-    lengths = torch.full((4,), x.shape[1])
+    seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 10.0
+    batch = int(sys.argv[2]) if len(sys.argv) > 2 else 1
+    x = torch.randn(batch, int(seconds * FRAME_RATE), SIZE)
+    lengths = torch.full((batch,), x.shape[1])
     ours = Conformer(SIZE, HEADS, UNITS, BLOCKS).eval()
     theirs = ConformerEncoder(
         input_size=SIZE,
@@ -35,18 +37,15 @@ def main() -> None:
         rel_pos_type="latest",
         cnn_module_kernel=31,
     ).eval()
-    contexts = {
-        "float32": contextlib.nullcontext(),
-        "bfloat16": torch.autocast("cpu", torch.bfloat16),
-    }
-    for name, context in contexts.items():
-        with torch.inference_mode(), context:
-            times = measure(
-                {"espnet": lambda: theirs(x, lengths), "hasrd": lambda: ours(x, lengths)}, rounds=7
-            )
-        ratio = times["espnet"] / times["hasrd"]
-        print(f"{name}: " + ", ".join(f"{key} {value:.3f} s" for key, value in times.items()))
-        print(f"ratio: {ratio:.2f}")
+    for dtype in (torch.float32, torch.bfloat16):
+        x = x.to(dtype)
+        models = {"espnet": theirs.to(dtype), "hasrd": ours.to(dtype)}
+        models["hasrd, prepared"] = copy.deepcopy(models["hasrd"]).inference_form(dtype)
+        with torch.inference_mode():
+            times = measure({name: partial(model, x, lengths) for name, model in models.items()}, rounds=7)
+        for name, time in times.items():
+            factor, ratio = time / batch / seconds, times["espnet"] / time
+            print(f"{dtype} {name}: real-time factor {factor:.4f}, {ratio:.2f} times as fast as ESPnet's")
 
 
 if __name__ == "__main__":

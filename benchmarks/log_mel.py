@@ -7,9 +7,9 @@ from __future__ import annotations
 import sys
 
 import torch
-from measure import measure
 from torchaudio.compliance import kaldi
 
+from hasrd.bench.timing import measure
 from hasrd.frontend.log_mel import LogMel
 
 

@@ -3,12 +3,12 @@
 # Apache-2.0
 set -euo pipefail
 
-help_message="Usage: $0 [--extras eval,dev] [--gpu true] [--quiet]
+help_message="Usage: $0 [--extras bench,dev] [--gpu true] [--quiet]
 
 Installs the toolkit into tools/venv, in the versions of tools/requirements/pins.txt. Run again, it completes what was
 interrupted, adds what is new, and does nothing when all is there. The recipes call it by themselves.
 
-    --extras LIST   what to add to the recipes' needs: dev (tests)
+    --extras LIST   what to add to the recipes' needs: bench (the codecs that 'hasrd bench' measures), dev (tests)
     --gpu true      faiss for GPUs, for k-means over much data, in place of faiss for CPUs
     --quiet         say nothing when all is there
 
@@ -47,8 +47,8 @@ fail() {
 
 for extra in ${extras//,/ }; do
     case "${extra}" in
-        dev | eval) ;;
-        *) fail "--extras ${extras}: '${extra}' is neither dev nor eval" ;;
+        bench | dev | eval) ;;
+        *) fail "--extras ${extras}: '${extra}' is none of bench, dev, eval" ;;
     esac
 done
 case "${gpu}" in

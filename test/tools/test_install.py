@@ -229,7 +229,7 @@ def test_the_check_finds_what_is_missing(tmp_path):
 def test_every_requirement_is_pinned():
     lists = ROOT / "tools/requirements"
     pins = re.findall(r"^([a-z0-9-]+)==", (lists / "pins.txt").read_text(), flags=re.MULTILINE)
-    for name in ("base", "train", "cpu", "gpu", "eval", "dev"):
+    for name in ("base", "train", "cpu", "gpu", "eval", "dev", "bench"):
         for line in (lists / f"{name}.txt").read_text().splitlines():
             if not line.startswith("#"):
                 package = re.match(r"[A-Za-z0-9-]+", line)[0].lower()

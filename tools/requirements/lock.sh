@@ -8,7 +8,7 @@ cd "$(dirname "$0")"
 
 {
     echo "# Written by lock.sh from the lists beside it."
-    cat base.txt train.txt cpu.txt gpu.txt eval.txt dev.txt |
+    cat base.txt train.txt cpu.txt gpu.txt eval.txt dev.txt bench.txt |
         uv pip compile --quiet --universal --python-version 3.10 --overrides overrides.txt \
             --no-annotate --no-header --no-strip-markers - |
         grep -v -E '^(cuda|nvidia|triton)'

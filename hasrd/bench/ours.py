@@ -1,0 +1,155 @@
+# Copyright 2026 The hasrd authors
+# Apache-2.0
+"""Our codecs, from the recipes' configurations (random weights) or from experiments (trained ones)."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any, Mapping, Sequence
+
+import torch
+import yaml
+from torch import nn
+
+import hasrd
+from hasrd.bench.subject import MODES, Subject, Unavailable
+from hasrd.codec.build import build_front, build_modules
+from hasrd.codec.codec import Codec
+from hasrd.codec.describe import describe
+from hasrd.codec.inference import prepare
+from hasrd.errors import UserError
+
+RECIPES = Path(hasrd.__file__).resolve().parents[1] / "egs2"
+SIZES = {"full": "librispeech", "small": "mini_librispeech"}
+# The paper's, where the configuration leaves the choice of the layer to stage 4.
+SEMANTIC_LAYER = 8
+
+
+def find_config(name: str, size: str) -> Path:
+    """The configuration of a model.
+
+    Args:
+        name: A path, or the name of one of the recipes' models: "hasrd" for `train_codec_hasrd.yaml`, "ssl_hasrd"
+            for `train_ssl_hasrd.yaml`.
+        size: "full" or "small": whose of the recipes.
+
+    Raises:
+        Unavailable: There is none of that name.
+    """
+    path = Path(name)
+    if path.suffix in (".yaml", ".yml"):
+        if not path.is_file():
+            raise UserError(f"{path}: no such configuration")
+        return path
+    conf = RECIPES / SIZES[size] / "hasrd1/conf"
+    stem = f"train_{name}" if name.startswith("ssl") else f"train_codec_{name}"
+    for path in (conf / "tuning" / f"{stem}.yaml", conf / f"{stem}.yaml"):
+        if path.is_file():
+            return path
+    if not conf.is_dir():
+        raise Unavailable(f"{conf} is not there: the recipes are not part of the package, only of its repository")
+    raise Unavailable(f"no {stem}.yaml in {conf} or its tuning/")
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """Read a configuration.
+
+    Raises:
+        UserError: It cannot be read.
+    """
+    try:
+        config = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise UserError(f"{path}: not a configuration: {str(error).splitlines()[0]}") from error
+    if not isinstance(config, dict):
+        raise UserError(f"{path}: not a configuration: no keys in it")
+    return config
+
+
+def model_name(path: Path) -> str:
+    """What a configuration's model is called in the table."""
+    return path.stem.removeprefix("train_").removeprefix("codec_")
+
+
+def build_codec(config: Mapping[str, Any]) -> Codec:
+    """A codec with random weights; what only training or a k-means sets (NaN until then) is random too."""
+    front = build_front(config)
+    if config["quantizer"] == "hasrd":
+        layer = min(SEMANTIC_LAYER, front["encoder"].num_layers - 1)
+        config = {**config, "quantizer_conf": {"semantic_layer": layer, **(config.get("quantizer_conf") or {})}}
+    codec = Codec(**build_modules(config, front))
+    for buffer in codec.quantizer.buffers():
+        if buffer.is_floating_point() and buffer.isnan().all():
+            buffer.normal_()
+    return codec.eval().requires_grad_(False)
+
+
+def is_trained(name: str) -> bool:
+    """Whether this is the folder of a packed model or of an experiment."""
+    return Path(name, "config.yaml").is_file()
+
+
+def trained_codec(folder: Path) -> tuple[dict[str, Any], Codec]:
+    """Configuration and codec of a packed model or an experiment.
+
+    Raises:
+        UserError: It is neither, or not complete.
+    """
+    from hasrd.codec import checkpoint, package
+
+    if (folder / package.WEIGHTS).is_file():
+        return package.load_packed(folder)
+    config = checkpoint.read_experiment(folder).config
+    return config, checkpoint.embed_encoder(checkpoint.load_codec(folder))
+
+
+def subjects(name: str, size: str, modes: Sequence[str], device: str) -> list[Subject]:
+    """One codec in several modes; all have the same weights.
+
+    Args:
+        name: As for `find_config`, or the folder of a trained codec.
+        size: "full" or "small".
+        modes: Of MODES.
+        device: Where it computes.
+
+    Raises:
+        UserError: There is no such codec, or it can't be built.
+    """
+    if is_trained(name):
+        config, codec = trained_codec(Path(name))
+        name = Path(name).resolve().name
+        parameters = _parameters(config)
+    else:
+        path = find_config(name, size)
+        config, name = read_config(path), model_name(path)
+        parameters = _parameters(config)  # first, because it says what is wrong with a configuration
+        codec = build_codec(config)
+    plain = prepare(codec.to(device))
+    return [_subject(name, mode, parameters, plain) for mode in modes]
+
+
+def _parameters(config: Mapping[str, Any]) -> int:
+    # Without the discriminator, whose parts take ESPnet's long import.
+    return describe({**config, "discriminator": None}).parameters["total"]
+
+
+def _subject(name: str, mode: str, parameters: int, plain: Codec) -> Subject:
+    dtype, compiled = MODES[mode]
+    codec = plain
+    if dtype != torch.float32:
+        codec = copy.deepcopy(plain)
+    elif compiled:
+        codec = _share(plain)
+    if codec is not plain:
+        codec = prepare(codec, dtype, compiled)
+    return Subject(
+        name, mode, codec.sample_rate, parameters, codec, codec.encode, codec.decode,
+        lambda tokens: tokens.codes.unbind(-1),
+    )  # fmt: skip
+
+
+def _share(module: nn.Module) -> nn.Module:
+    """A copy with the same tensors: a mode takes no memory for weights that another has."""
+    tensors = [*module.parameters(), *module.buffers()]
+    return copy.deepcopy(module, {id(tensor): tensor for tensor in tensors})
