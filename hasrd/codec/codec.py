@@ -68,6 +68,8 @@ class Codec(nn.Module):
         self.decoder = decoder
         self.sample_rate: int = frontend.sample_rate
         self.frame_shift: int = frontend.frame_shift * encoder.stride
+        # Of what encoder and decoder take: `inference.prepare` sets them.
+        self.encoder_dtype = self.decoder_dtype = torch.float32
         self.min_samples: int = frontend.window + (encoder.input_window - 1) * frontend.frame_shift
         if self.frame_shift != decoder.hop:
             raise ValueError(
@@ -106,7 +108,7 @@ class Codec(nn.Module):
         feats, feats_lengths = self.frontend(wave, lengths.clamp(min=self.min_samples))
         if self.normalize is not None:
             feats, feats_lengths = self.normalize(feats, feats_lengths)
-        return self.encoder(feats, feats_lengths)
+        return self.encoder(feats.to(self.encoder_dtype), feats_lengths)
 
     def _extend(self, latent: Tensor, lengths: Tensor, num_samples: int) -> Tensor:
         """Repeat each item's last token so that the frames (B, F, D) cover `num_samples`."""
@@ -200,6 +202,6 @@ class Codec(nn.Module):
             index = (frames == number).nonzero().squeeze(1)
             if number:
                 part = self._extend(latent[index], tokens.lengths[index], number * self.frame_shift)
-                part = self.decoder(part)[:, : wave.shape[1]]
+                part = self.decoder(part.to(self.decoder_dtype))[:, : wave.shape[1]]
                 wave[index, : part.shape[1]] = part.to(wave.dtype)
         return wave * length_mask(samples, wave.shape[1])

@@ -10,7 +10,9 @@ import numpy as np
 import torch
 
 from hasrd.codec.checkpoint import load_encoder
+from hasrd.codec.inference import inference_form
 from hasrd.data.waves import wave_batches
+from hasrd.encoder.output import num_tokens
 from hasrd.errors import UserError
 
 # Padded samples a batch: a minute.
@@ -35,6 +37,7 @@ class LatentWork:
         _, front = load_encoder(encoder_file)
         self.device = torch.device("cuda" if ngpu else "cpu")
         self.front = front.to(self.device).requires_grad_(False)
+        self.front["encoder"] = inference_form(self.front["encoder"])
         self.layer = layer
         encoder, frontend = front["encoder"], front["frontend"]
         if not 0 <= layer < encoder.num_layers:
@@ -44,7 +47,7 @@ class LatentWork:
 
     def num_tokens(self, num_samples: int) -> int:
         """Tokens of an utterance of so many samples."""
-        return int(self.front["frontend"].num_frames(num_samples)) // self.front["encoder"].stride
+        return int(num_tokens(self.front["encoder"], self.front["frontend"].num_frames(num_samples)))
 
     def items(self, inputs: Mapping[str, str]) -> Iterator[tuple[str, np.ndarray]]:
         """Yield utterance and latents (T, D) float32, in no fixed order."""

@@ -7,9 +7,13 @@ from __future__ import annotations
 import math
 from typing import Sequence
 
+import torch
 from torch import Tensor, nn
 
+from hasrd.decoder.dac_frames import FramesDecoder
+from hasrd.encoder.frames import CHUNK
 from hasrd.encoder.layers import ResidualUnit, Snake1d, wn_conv1d, wn_conv_transpose1d
+from hasrd.encoder.tiles import in_tiles
 
 
 class DACDecoder(nn.Module):
@@ -59,6 +63,29 @@ class DACDecoder(nn.Module):
         layers += [Snake1d(channels), wn_conv1d(channels, 1, kernel_size=7, padding=3), nn.Tanh()]
         self.layers = nn.Sequential(*layers)
 
+    @property
+    def halo(self) -> int:
+        """Tokens that a sample looks at on either side, at most."""
+        reach = 0
+        for layer in reversed(self.layers):
+            if isinstance(layer, nn.ConvTranspose1d):
+                reach = reach // layer.stride[0] + 2
+            elif isinstance(layer, nn.Conv1d):
+                reach += layer.padding[0]
+            else:
+                reach += getattr(layer, "reach", 0)
+        return reach
+
+    def inference_form(self, dtype: torch.dtype) -> FramesDecoder:
+        """Return a module that gives the same on a CPU, faster and in bounded memory, and cannot be trained."""
+        return FramesDecoder(self, dtype)
+
     def forward(self, latent: Tensor) -> Tensor:
         """Decode latent (B, U, D) to a waveform (B, U * hop), float32 in [-1, 1]."""
-        return self.layers(latent.transpose(1, 2)).squeeze(1).float()
+
+        def chunk(low: int, high: int) -> Tensor:
+            return self.layers(latent[:, low:high].mT).mT.float()
+
+        tokens = latent.shape[1]
+        size = tokens if torch.is_grad_enabled() else CHUNK
+        return in_tiles(chunk, tokens, size, self.halo, up=self.hop).squeeze(2)

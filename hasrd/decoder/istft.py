@@ -10,6 +10,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from hasrd.encoder.depthwise import depthwise_conv
+from hasrd.encoder.tiles import in_tiles
+
+# Tokens after which a signal is cut where no gradients are needed, so that memory is bounded.
+CHUNK = 1024
+
 
 class ISTFT(nn.Module):
     """Inverse STFT with "same" padding: F frames give exactly F * hop_length samples.
@@ -71,7 +77,7 @@ class ConvNeXtBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply the block to x (B, T, dim)."""
-        y = self.depthwise(x.transpose(1, 2)).transpose(1, 2)
+        y = depthwise_conv(x, self.depthwise.weight, self.depthwise.bias)
         y = self.contract(F.gelu(self.expand(self.norm(y))))
         return x + self.scale * y
 
@@ -99,6 +105,9 @@ class ISTFTDecoder(nn.Module):
         ValueError: More token layers than layers, or a transform that cannot be inverted.
     """
 
+    # A phase in bfloat16 is wrong by up to .03 rad.
+    float32_parts = ("norm", "spectrum", "istft")
+
     def __init__(
         self,
         input_size: int,
@@ -114,6 +123,7 @@ class ISTFTDecoder(nn.Module):
         if not 0 <= token_layers <= num_layers:
             raise ValueError(f"token_layers {token_layers} of num_layers {num_layers}")
         self.hop = upsample * hop_length
+        self.num_frames = upsample
         self.n_fft = n_fft
         self.embed = nn.Conv1d(input_size, dim, kernel_size=7, padding=3)
         self.embed_norm = nn.LayerNorm(dim)
@@ -130,14 +140,28 @@ class ISTFTDecoder(nn.Module):
         self.spectrum = nn.Linear(dim, n_fft + 2)
         self.istft = ISTFT(n_fft, hop_length)
 
+    @property
+    def halo(self) -> int:
+        """Tokens that a sample looks at on either side, at most."""
+        reach = 3 * len(self.frame_blocks) + self.n_fft // self.istft.hop_length
+        return -(-reach // self.num_frames) + 3 * len(self.token_blocks) + 3
+
     def forward(self, latent: Tensor) -> Tensor:
         """Decode latent (B, U, D) to a waveform (B, U * hop), float32."""
+
+        def chunk(low: int, high: int) -> Tensor:
+            return self._decode(latent[:, low:high])[..., None]
+
+        tokens = latent.shape[1]
+        size = tokens if torch.is_grad_enabled() else CHUNK
+        return in_tiles(chunk, tokens, size, self.halo, up=self.hop).squeeze(2)
+
+    def _decode(self, latent: Tensor) -> Tensor:
         x = self.embed(latent.transpose(1, 2)).transpose(1, 2)
         x = self.token_blocks(self.embed_norm(x))
         batch, tokens, dim = x.shape
         x = self.upsample(x).view(batch, -1, dim)
         x = self.frame_blocks(self.frame_norm(x))
-        # A phase in bfloat16 is wrong by up to .03 rad, so the end is in float32.
         with torch.autocast(x.device.type, enabled=False):
             log_magnitude, phase = self.spectrum(self.norm(x.float())).chunk(2, dim=-1)
             # Samples in [-1, 1] cannot have more than the sum of the window.

@@ -7,10 +7,14 @@ from __future__ import annotations
 import math
 from typing import Sequence
 
+import torch
 from torch import Tensor, nn
 
+from hasrd.encoder.cnn_frames import FramesEncoder
+from hasrd.encoder.frames import CHUNK
 from hasrd.encoder.layers import ResidualUnit, Snake1d, length_mask, wn_conv1d
 from hasrd.encoder.output import EncoderOutput
+from hasrd.encoder.tiles import in_tiles
 
 DILATIONS = (1, 3, 9)  # of a block's residual units: DAC, and HASRD section 2.1
 
@@ -57,8 +61,32 @@ class ConvEncoder(nn.Module):
         self.snake = Snake1d(channels[-1])
         self.last = wn_conv1d(channels[-1], output_size, 3, padding=1)
 
+    @property
+    def halo(self) -> int:
+        """Input frames that a token looks at on either side, at most."""
+        reach = self.last.padding[0]
+        for block, stride in zip(reversed(self.blocks), reversed(self.strides)):
+            reach = (reach + 1) * stride + sum(unit.reach for unit in block.units)
+        return reach + self.first.padding[0]
+
+    def inference_form(self, dtype: torch.dtype) -> FramesEncoder:
+        """Return a module that gives the same on a CPU, faster and in bounded memory, and cannot be trained."""
+        return FramesEncoder(self, dtype)
+
     def forward(self, feats: Tensor, lengths: Tensor) -> EncoderOutput:
         """Encode feats (B, T, F) into one layer (B, T // stride, D)."""
+        if torch.is_grad_enabled():
+            return EncoderOutput((self._encode(feats, lengths),), lengths // self.stride)
+
+        def chunk(low: int, high: int) -> Tensor:
+            return self._encode(feats[:, low:high], (lengths - low).clamp(0, high - low))
+
+        size = CHUNK * self.stride
+        x = in_tiles(chunk, feats.shape[1], size, self.halo, down=self.stride)
+        return EncoderOutput((x,), lengths // self.stride)
+
+    def _encode(self, feats: Tensor, lengths: Tensor) -> Tensor:
+        """Encode feats (B, T, F) into (B, T // stride, D)."""
         num_frames = feats.shape[1]
         # A batch without a single latent frame is padded so that the kernels fit, and cut again.
         x = nn.functional.pad(feats, (0, 0, 0, max(0, self.stride - num_frames))).mT
@@ -70,7 +98,7 @@ class ConvEncoder(nn.Module):
             x = block(x, mask, next_mask)
             mask = next_mask
         x = self.last(self.snake(x)) * mask
-        return EncoderOutput((x[..., : num_frames // self.stride].mT,), lengths)
+        return x[..., : num_frames // self.stride].mT
 
 
 class DownBlock(nn.Module):

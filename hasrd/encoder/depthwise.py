@@ -32,6 +32,26 @@ def depthwise_conv(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     return functional.conv1d(x.mT, weight, bias, padding="same", groups=len(weight)).mT
 
 
+def depthwise_valid(x: Tensor, weight: Tensor, dilation: int = 1) -> Tensor:
+    """Convolve every channel of one signal where the kernel fits; for inference.
+
+    With padding of its own, oneDNN's dilated kernel is 15 times slower (one core, K = 7, 8192 x 96 and 2048 x 384).
+
+    Args:
+        x: (T, C).
+        weight: (C, 1, K).
+        dilation: frames from tap to tap.
+
+    Returns:
+        (T - (K - 1) * dilation, C).
+    """
+    dtype = x.dtype
+    if x.device.type == "cpu" and len(weight) % 32:  # see depthwise_conv
+        x, weight = x.float(), weight.float()
+    row = functional.conv2d(x.t()[None, :, None], weight[:, :, None], dilation=(1, dilation), groups=len(weight))
+    return row[0, :, 0].t().to(dtype)
+
+
 class _FramesLast(torch.autograd.Function):
     """The convolution and its gradients as images in channels-last layout, without a copy.
 

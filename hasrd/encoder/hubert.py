@@ -53,6 +53,9 @@ class HuBERT(nn.Module):
         ValueError: a size does not fit.
     """
 
+    # Samples, whatever the type of the weights: the group norm's statistics should not see rounded ones.
+    input_dtype = torch.float32
+
     def __init__(
         self,
         input_size: int = 1,

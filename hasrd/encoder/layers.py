@@ -124,6 +124,7 @@ class ResidualUnit(nn.Module):
             ]
         else:
             wide = [wn_conv1d(channels, channels, **size)]
+        self.reach = size["padding"]  # frames that an output looks at on either side
         self.block = nn.Sequential(
             Snake1d(channels), *wide, Snake1d(channels), wn_conv1d(channels, channels, 1)
         )

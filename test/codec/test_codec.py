@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from hasrd.codec.codec import Codec
 from hasrd.encoder.frozen import Frozen
+from hasrd.encoder.output import num_tokens
 
 SMALL = {
     "frontend": "log_mel",
@@ -53,6 +54,23 @@ RAW = {
     "encoder_conf": {"channels": 4, "output_size": 16},
 }
 
+# Tokens of 320 samples that see 400 each, as HuBERT's.
+WINDOWS = {
+    **RAW,
+    "encoder": "hubert",
+    "encoder_conf": {
+        "conv_layers": [[8, 10, 5], *[[8, 3, 2]] * 4, *[[8, 2, 2]] * 2],
+        "attention_dim": 16,
+        "attention_heads": 2,
+        "linear_units": 32,
+        "num_blocks": 1,
+        "position_kernel": 16,
+        "position_groups": 2,
+    },
+    "decoder": "dac",
+    "decoder_conf": {"channels": 16, "strides": [8, 5, 4, 2]},
+}
+
 
 def make(config):
     torch.manual_seed(0)
@@ -87,6 +105,30 @@ def test_output_is_as_long_as_the_input(codec, lengths):
     for wave_hat, length in zip(decoded, samples):
         assert wave_hat[length:].eq(0).all()
         assert not length or wave_hat[:length].ne(0).any()
+
+
+@given(lengths=st.lists(st.integers(0, 3000), min_size=1, max_size=3))
+@settings(deadline=None, max_examples=10)
+def test_tokens_that_overlap(lengths):
+    codec = make(WINDOWS)
+    assert codec.frame_shift == 320 and codec.min_samples == 400
+    wave, samples = waves([*lengths, 1])
+    tokens = codec.encode(wave, samples)
+    padded = samples.clamp(min=400)
+    assert torch.equal(tokens.lengths, (padded - 400) // 320 + 1)
+    assert torch.equal(tokens.lengths, num_tokens(codec.encoder, codec.frontend.num_frames(padded)))
+    decoded = codec.decode(tokens)
+    assert decoded.shape == wave.shape
+    for wave_hat, length in zip(decoded, samples):
+        assert wave_hat[length:].eq(0).all()
+        assert not length or wave_hat[:length].ne(0).any()
+
+
+def test_number_of_tokens(codec):
+    wave, samples = waves([5000, 784])
+    expected = num_tokens(codec.encoder, codec.frontend.num_frames(samples))
+    assert torch.equal(codec.encode(wave, samples).lengths, expected)
+    assert num_tokens(codec.encoder, 999) == 999 // codec.encoder.stride
 
 
 def test_rates(codec):
