@@ -7,6 +7,10 @@ An encoder is built as `Encoder(input_size, **conf)` and has the attributes `out
 (input frames that the first latent frame needs).
 `forward(feats (B, T, F), lengths (B,)) -> EncoderOutput`: padding never changes an utterance's
 output, and outputs past its length are zero.
+
+It may also have `num_tokens(frames)`, where latent frames are not frames // stride, and what
+`hasrd.codec.inference` asks for (decoders too): `inference_form(dtype)`, `float32_parts`,
+`input_dtype` and `fuse()`.
 """
 
 from __future__ import annotations
@@ -14,5 +18,8 @@ from __future__ import annotations
 CHOICES = {
     "log_mel_cnn": "hasrd.encoder.cnn:LogMelCNN",
     "cnn_conformer": "hasrd.encoder.cnn_conformer:CNNConformer",
+    "conv2d_conformer": "hasrd.encoder.cnn_conformer:Conv2dConformer",
     "dac": "hasrd.encoder.dac:DACEncoder",
+    "hubert": "hasrd.encoder.hubert:HuBERT",
+    "seanet": "hasrd.encoder.seanet:SEANetEncoder",
 }

@@ -5,6 +5,10 @@
 Macaron feed-forward layers, pre-norm, Swish, and the attention of Transformer-XL (Dai et al. 2019,
 section 3.3). As in SpeechBrain, which HASRD builds on, the convolution module has a layer norm: an
 utterance's output then depends neither on padding nor on its batch. ESPnet's has a batch norm.
+
+Attention is computed in blocks of queries and heads. Each block sees all keys, so that the result is
+exact; it needs the scores of the distances between its queries and the keys alone, and its scores fit
+into a cache. The memory of an inference thus grows with the length and not with its square.
 """
 
 from __future__ import annotations
@@ -81,14 +85,34 @@ class Conformer(nn.Module):
         mask = length_mask(lengths, x.shape[1])
         # Something has to be attended to, also in an utterance without frames.
         keys = length_mask(lengths.clamp(min=1), x.shape[1])
-        key_bias = torch.zeros_like(keys, dtype=x.dtype).masked_fill(~keys, -math.inf)
+        key_bias = torch.zeros_like(keys, dtype=x.dtype).masked_fill(~keys, -math.inf)[:, None, None]
+        if keys.device.type == "cpu" and not torch.compiler.is_compiling() and keys.all():
+            key_bias = None  # a pass over all scores less; a GPU would have to wait for the answer
         positions = self.dropout(relative_positions(x.shape[1], self.size, x.device).to(x.dtype))
         x = self.dropout(x)
         outputs = []
         for block in self.blocks:
-            x = block(x, positions, key_bias[:, None, None], mask[..., None])
+            x = block(x, positions, key_bias, mask[..., None])
             outputs.append(x)
         return tuple(outputs)
+
+    def inference_form(self, dtype: torch.dtype) -> Conformer:
+        """Cast the weights, in place, and keep the positions; see hasrd.codec.inference."""
+        self.to(dtype).keep_positions()
+        return self
+
+    @torch.no_grad()
+    def keep_positions(self, num_frames: int = 512) -> None:
+        """Project the relative positions once for all inputs of up to num_frames frames.
+
+        An inference (eval mode, no gradients) then leaves out this projection, an eighth of the work
+        for one utterance. Call it when the weights, their type and their device are final: they are
+        not looked at again. It costs 2 num_frames D values a block, which are not part of the state.
+        """
+        weight = self.blocks[0].attention.position.weight
+        positions = relative_positions(num_frames, self.size, weight.device).to(weight.dtype)
+        for block in self.blocks:
+            block.attention.kept_positions = block.attention.position(positions)
 
 
 class ConformerBlock(nn.Module):
@@ -115,13 +139,13 @@ class ConformerBlock(nn.Module):
         self.norm_final = nn.LayerNorm(size)
         self.dropout = Dropout(dropout_rate)
 
-    def forward(self, x: Tensor, positions: Tensor, key_bias: Tensor, mask: Tensor) -> Tensor:
+    def forward(self, x: Tensor, positions: Tensor, key_bias: Tensor | None, mask: Tensor) -> Tensor:
         """Apply the block.
 
         Args:
             x: (B, T, D).
             positions: (2 T - 1, D), as relative_positions gives them.
-            key_bias: (B, 1, 1, T), 0 on frames that may be attended to, else minus infinity.
+            key_bias: (B, 1, 1, T), 0 on frames that may be attended to, else minus infinity; None if all may.
             mask: (B, T, 1) bool, true on valid frames.
 
         Returns:
@@ -157,21 +181,38 @@ class RelativeAttention(nn.Module):
         self.position_bias = nn.Parameter(torch.empty(heads, 1, size // heads))  # v
         for bias in (self.content_bias, self.position_bias):
             nn.init.xavier_uniform_(bias.data[:, 0])
+        self.register_buffer("kept_positions", None, persistent=False)
 
-    def forward(self, x: Tensor, positions: Tensor, key_bias: Tensor) -> Tensor:
+    def forward(self, x: Tensor, positions: Tensor, key_bias: Tensor | None) -> Tensor:
         """Attend within x (B, T, D); see ConformerBlock for the other shapes."""
         q, k, v = self.qkv(x).unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
-        p = self.position(positions).unflatten(1, (self.heads, -1)).permute(1, 2, 0)
-        scale = q.shape[-1] ** -0.5
-        by_position = ((q + self.position_bias.to(q.dtype)) * scale) @ p
-        y = attend(
-            q + self.content_bias.to(q.dtype),
-            k,
-            v,
-            align_positions(by_position) + key_bias.to(q.dtype),
-            self.dropout_rate if self.training else 0.0,
-        )
+        p = self.project(positions).unflatten(1, (self.heads, -1)).permute(1, 2, 0)
+        batch, heads, num_frames, head_size = q.shape
+        by_content = q + self.content_bias.to(q.dtype)
+        by_position = (q + self.position_bias.to(q.dtype)) * head_size**-0.5
+        key_bias = None if key_bias is None else key_bias.to(q.dtype)
+        dropout_rate = self.dropout_rate if self.training else 0.0
+        rows, group = block_sizes(batch, heads, num_frames, q.device.type)
+        # Blocks are written to one tensor: kept one by one, they would leave holes of their scores' size in memory.
+        y = torch.empty_like(q, memory_format=torch.contiguous_format)
+        for first in range(0, heads, group):
+            some = slice(first, first + group)
+            for start in range(0, num_frames, rows):
+                end = min(start + rows, num_frames)
+                # Queries start .. end - 1 and all keys: the distances end - 1, ..., start + 1 - T.
+                distances = p[some, :, num_frames - end : 2 * num_frames - 1 - start]
+                bias = align_positions(by_position[:, some, start:end] @ distances)
+                bias = bias if key_bias is None else bias + key_bias
+                queries = by_content[:, some, start:end]
+                y[:, some, start:end] = attend(queries, k[:, some], v[:, some], bias, dropout_rate)
         return self.out(y.transpose(1, 2).flatten(2))
+
+    def project(self, positions: Tensor) -> Tensor:
+        """Project positions (2 T - 1, D), or take what Conformer.keep_positions has kept of them."""
+        kept, length = self.kept_positions, len(positions)
+        if kept is None or len(kept) < length or self.training or torch.is_grad_enabled():
+            return self.position(positions)
+        return kept.narrow(0, (len(kept) - length) // 2, length)
 
 
 class ConvolutionModule(nn.Module):
@@ -196,14 +237,40 @@ class ConvolutionModule(nn.Module):
         return self.project(functional.silu(self.norm(x)))
 
 
+def block_sizes(batch: int, heads: int, num_frames: int, device_type: str) -> tuple[int, int]:
+    """Return how many queries and how many heads attention takes at a time.
+
+    On a CPU a block's scores, at most 4 million, stay in its caches: with 1875 frames attention takes
+    half the time that it takes in one piece. On a GPU only its memory counts.
+    """
+    rows, scores = (256, 2**22) if device_type == "cpu" else (num_frames, 2**28)
+    rows = min(rows, num_frames, max(32, scores // (batch * num_frames)))
+    rows = math.ceil(num_frames / math.ceil(num_frames / rows))  # of about equal size
+    return rows, min(heads, max(1, scores // (batch * rows * num_frames)))
+
+
 def attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor, dropout_rate: float) -> Tensor:
-    """Return the attention of q on k and v, all (B, H, T, D / H), with bias (B, H, T, T)."""
+    """Return the attention of q (B, H, R, D / H) on k and v (B, H, T, D / H), with bias (B, H, R, T)."""
     if q.device.type == "cpu" and q.dtype == torch.bfloat16:
         # torch computes this in float32 when there are gradients, and its fused kernel is slow:
         # written out it takes half the time in bfloat16.
         weights = ((q * q.shape[-1] ** -0.5) @ k.mT + bias).softmax(-1)
         return functional.dropout(weights, dropout_rate) @ v
-    return functional.scaled_dot_product_attention(q, k, v, bias, dropout_rate)
+    return fused_attention(q, k, v, bias, dropout_rate, multiple=8 if q.is_cuda else 1)
+
+
+def fused_attention(
+    q: Tensor, k: Tensor, v: Tensor, bias: Tensor, dropout_rate: float, multiple: int
+) -> Tensor:
+    """As attend, with the heads filled up with zeros to a multiple of that size.
+
+    On GPUs torch fuses attention with a bias for multiples of 8 alone; HASRD's heads have size 43.
+    """
+    size = q.shape[-1]
+    if size % multiple:
+        q, k, v = (functional.pad(part, (0, -size % multiple)) for part in (q, k, v))
+    y = functional.scaled_dot_product_attention(q, k, v, bias, dropout_rate, scale=size**-0.5)
+    return y[..., :size]
 
 
 def feed_forward(size: int, hidden: int, dropout_rate: float) -> nn.Sequential:
@@ -225,14 +292,14 @@ def relative_positions(num_frames: int, size: int, device: torch.device) -> Tens
 
 
 def align_positions(scores: Tensor) -> Tensor:
-    """Turn scores by distance (..., T, 2 T - 1) into scores by key (..., T, T), without a copy.
+    """Turn scores by distance (..., R, T + R - 1) into scores by key (..., R, T), without a copy.
 
-    Query i meets key j at the distance i - j, which is column T - 1 - i + j. In the flattened
-    matrix these are rows of T values that start 2 T - 2 values apart.
+    The columns of R queries that follow each other are the distances from the last query to key 0
+    down to the first query to key T - 1. Query i of them meets key j in column R - 1 - i + j. In the
+    flattened matrix these are rows of T values that start T + R - 2 values apart.
     """
-    num_frames = scores.shape[-2]
-    if num_frames == 1:
+    rows, width = scores.shape[-2:]
+    if rows == 1:
         return scores
-    row = 2 * num_frames - 2
-    rows = scores.flatten(-2).narrow(-1, num_frames - 1, num_frames * row)
-    return rows.unflatten(-1, (num_frames, row))[..., :num_frames]
+    aligned = scores.flatten(-2).narrow(-1, rows - 1, rows * (width - 1))
+    return aligned.unflatten(-1, (rows, width - 1))[..., : width + 1 - rows]

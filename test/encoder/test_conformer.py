@@ -4,11 +4,18 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from unittest import mock
+
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import nn
 
-from hasrd.encoder.conformer import Conformer, align_positions, relative_positions
+from hasrd.encoder import conformer
+from hasrd.encoder.conformer import Conformer, align_positions, block_sizes, fused_attention, relative_positions
 
 
 class ChannelNorm(nn.Module):
@@ -91,13 +98,109 @@ def test_blocks_equal_espnets(size, heads):
         torch.testing.assert_close(ours_layer, theirs_layer, atol=1e-4, rtol=0)
 
 
-@pytest.mark.parametrize("num_frames", [1, 2, 3, 8])
-def test_align_positions_picks_the_distance(num_frames):
-    distance = torch.arange(num_frames - 1, -num_frames, -1.0)
-    aligned = align_positions(distance.expand(2, 3, num_frames, -1).contiguous())
-    frame = torch.arange(num_frames)
-    expected = (frame[:, None] - frame).float()
+@pytest.mark.parametrize("start, end", [(0, 8), (0, 1), (3, 4), (2, 7), (7, 8)])
+def test_align_positions_picks_the_distance(start, end):
+    distance = torch.arange(end - 1, start - 8, -1.0)
+    aligned = align_positions(distance.expand(2, 3, end - start, -1).contiguous())
+    expected = (torch.arange(start, end)[:, None] - torch.arange(8)).float()
     assert torch.equal(aligned, expected.expand(2, 3, -1, -1))
+
+
+def in_blocks_of(rows, group):
+    return mock.patch.object(conformer, "block_sizes", lambda *_: (rows, group))
+
+
+@pytest.mark.parametrize("dtype, atol", [(torch.float32, 1e-5), (torch.bfloat16, 0.1)])
+@settings(max_examples=25, deadline=None)
+@given(
+    lengths=st.lists(st.integers(0, 70), min_size=1, max_size=3),
+    rows=st.integers(1, 80),
+    group=st.integers(1, 4),
+    seed=st.integers(0, 99),
+)
+def test_blocks_are_exact(dtype, atol, lengths, rows, group, seed):
+    torch.manual_seed(seed)
+    model = Conformer(24, 4, 32, 2).eval().to(dtype)
+    x, lengths = torch.randn(len(lengths), max(lengths), 24, dtype=dtype), torch.tensor(lengths)
+    with torch.no_grad():
+        with in_blocks_of(max(1, max(lengths)), 4):
+            whole = model(x, lengths)
+        with in_blocks_of(rows, group):
+            blocked = model(x, lengths)
+    for expected, actual in zip(whole, blocked, strict=True):
+        torch.testing.assert_close(actual, expected, atol=atol, rtol=0)
+
+
+def test_blocks_have_the_same_gradients():
+    torch.manual_seed(0)
+    model = Conformer(24, 4, 32, 2).eval()
+    x, lengths = torch.randn(2, 23, 24), torch.tensor([23, 14])
+    gradients = []
+    for sizes in ((23, 4), (5, 3)):
+        model.zero_grad()
+        with in_blocks_of(*sizes):
+            model(x, lengths)[-1].square().sum().backward()
+        gradients.append([parameter.grad.clone() for parameter in model.parameters()])
+    torch.testing.assert_close(gradients[0], gradients[1], atol=1e-3, rtol=1e-4)
+
+
+@pytest.mark.parametrize("device, most", [("cpu", 2**22), ("cuda", 2**28)])
+@given(batch=st.integers(1, 64), heads=st.integers(1, 16), num_frames=st.integers(1, 20000))
+def test_scores_of_a_block_are_bounded(device, most, batch, heads, num_frames):
+    rows, group = block_sizes(batch, heads, num_frames, device)
+    assert 1 <= rows <= num_frames and 1 <= group <= heads
+    # A block has 32 queries of one head at least.
+    assert batch * group * rows * num_frames <= max(most, 32 * batch * num_frames)
+    if batch * heads * num_frames**2 <= most and device == "cuda":
+        assert (rows, group) == (num_frames, heads)
+
+
+def test_long_input_needs_little_memory():
+    # 2 heads of 4000 x 4000 float32 scores would be 128 MB, those by distance twice that. In a process of its own,
+    # whose memory nobody else has used before.
+    code = """
+import resource, torch
+from hasrd.encoder.conformer import Conformer
+torch.set_num_threads(1)
+model = Conformer(16, 2, 16, 1).eval()
+with torch.inference_mode():
+    model(torch.randn(1, 300, 16), torch.tensor([300]))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    y = model(torch.randn(1, 4000, 16), torch.tensor([4000]))[-1]
+assert y.isfinite().all()
+print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
+"""
+    used = float(subprocess.run([sys.executable, "-c", code], check=True, timeout=120, capture_output=True).stdout)
+    assert used < 100, f"{used} MB"
+
+
+def test_kept_positions_change_nothing():
+    torch.manual_seed(0)
+    model = Conformer(24, 4, 32, 2).eval()
+    names = set(model.state_dict())
+    inputs = [(torch.randn(2, length, 24), torch.tensor([length, 1])) for length in (1, 2, 9, 10, 11)]
+    with torch.no_grad():
+        expected = [model(*pair)[-1] for pair in inputs]
+        model.keep_positions(10)
+        actual = [model(*pair)[-1] for pair in inputs]
+        model.blocks[0].attention.kept_positions.normal_()  # they are used, up to the length that they are kept for
+        assert not torch.allclose(model(*inputs[3])[-1], expected[3], atol=1e-3)
+        torch.testing.assert_close(model(*inputs[4])[-1], expected[4])
+    torch.testing.assert_close(actual, expected, atol=1e-6, rtol=1e-5)
+    assert set(model.state_dict()) == names
+    model(*inputs[2])[-1].sum().backward()  # with gradients they are not used
+    assert model.blocks[0].attention.position.weight.grad.any()
+
+
+@pytest.mark.parametrize("size", [8, 5])
+def test_filled_up_heads_change_nothing(size):
+    torch.manual_seed(0)
+    q, k, v = torch.randn(3, 2, 3, 6, size)
+    bias = torch.randn(2, 3, 6, 6)
+    plain = fused_attention(q, k, v, bias, 0.0, multiple=1)
+    filled = fused_attention(q, k, v, bias, 0.0, multiple=8)
+    assert filled.shape == plain.shape
+    torch.testing.assert_close(filled, plain)
 
 
 def test_order_of_frames_matters_only_through_distances():
