@@ -10,8 +10,8 @@ from functools import partial
 
 import torch
 from espnet2.asr.encoder.conformer_encoder import ConformerEncoder
-from measure import measure
 
+from hasrd.bench.timing import measure
 from hasrd.encoder.conformer import Conformer
 
 FRAME_RATE = 31.25  # latent frames a second
