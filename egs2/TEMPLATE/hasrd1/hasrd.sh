@@ -383,7 +383,9 @@ probe_shape() { # $1: probe, $2: set
     if [ "$1" = log_mel ]; then echo "${dumpdir}/fbank/$2/speech_shape"; else echo "$(probe_scp "$1" "$2")_shape"; fi
 }
 
-if runs 7; then
+if runs 7 && [ -z "${probes}" ]; then
+    log "Stage 7: skipped, --probes names none"
+elif runs 7; then
     log "Stage 7: CTC probes on ${probes}"
     make_token_list
     for set in $(printf '%s\n' ${probe_train_set} ${valid_set} ${test_sets} | awk '!seen[$0]++'); do
