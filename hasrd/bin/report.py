@@ -55,6 +55,9 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--single_speaker", type=str2bool, default=False, help="say that the corpus has one voice"
     )
+    parser.add_argument(
+        "--only_codecs", type=str2bool, default=False, help="leave out what is about encoders and probes"
+    )
     parser.add_argument("--command", default="./run.sh", help="command that is shown")
     parser.add_argument("--num_examples", type=int, default=4, help="utterances to listen to")
     parser.add_argument("--out_md", type=Path, help="RESULTS.md")
@@ -80,12 +83,12 @@ def main(argv: Sequence[str] | None = None) -> None:
         )
     title = f"Speech tokenizer on {args.corpus}"
     facts = _facts(args, results)
-    judged = claims(results, test_sets)
+    judged = claims(results, test_sets, args.only_codecs)
     tables = [
         *codec_tables(results, test_sets),
         *reconstruction_tables(results, test_sets),
-        *probe_tables(results, test_sets),
-        *masked_tables(results, test_sets),
+        *([] if args.only_codecs else probe_tables(results, test_sets)),
+        *([] if args.only_codecs else masked_tables(results, test_sets)),
         *codebook_tables(results, test_sets),
     ]
     if args.out_md:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Sequence
 
 from hasrd.report.collect import Results
-from hasrd.report.tables import RECONSTRUCTION, RECONSTRUCTION_ROWS, one
+from hasrd.report.tables import RECONSTRUCTION, decoded_from, one
 
 # Masked accuracy against always answering the most frequent target.
 TIMES_MOST_FREQUENT = 1.5
@@ -33,16 +33,18 @@ class Claim:
         return {True: "holds", False: "does not hold", None: "missing"}[self.holds]
 
 
-def claims(results: Results, test_sets: Sequence[str]) -> list[Claim]:
-    """Judge the claims on every set that was scored."""
+def claims(results: Results, test_sets: Sequence[str], only_codecs: bool = False) -> list[Claim]:
+    """Judge the claims on every set that was scored; `only_codecs`: those of reconstruction."""
     found = []
-    for test_set in results.test_sets(["masked_accuracy"]) or test_sets[:1]:
-        found.append(_masked(results, test_set))
+    if not only_codecs:
+        for test_set in results.test_sets(["masked_accuracy"]) or test_sets[:1]:
+            found.append(_masked(results, test_set))
     for test_set in results.test_sets(RECONSTRUCTION) or test_sets:
         for experiment in results.experiments(RECONSTRUCTION[:3]) or [""]:
             found.append(_reconstruction(results, test_set, experiment))
-    for test_set in results.test_sets(["ctc_loss"]) or test_sets:
-        found.append(_probe(results, test_set))
+    if not only_codecs:
+        for test_set in results.test_sets(["ctc_loss"]) or test_sets:
+            found.append(_probe(results, test_set))
     return found
 
 
@@ -63,19 +65,19 @@ def _masked(results: Results, test_set: str) -> Claim:
 
 def _reconstruction(results: Results, test_set: str, experiment: str) -> Claim:
     text = "All streams together come closer to the original than any control (mel distance)"
-    scores = {
-        system: one(results.find("mel", test_set, system, experiment))
-        for system in RECONSTRUCTION_ROWS
-    }
+    if len(results.experiments(RECONSTRUCTION[:3])) > 1:
+        text = f"{experiment}: {text[0].lower()}{text[1:]}"
+    rows = decoded_from(results, test_set, experiment)
+    scores = {system: one(results.find("mel", test_set, system, experiment)) for system in rows}
     scores["mean_spectrum"] = one(results.find("mean_spectrum", test_set))
     if any(score is None for score in scores.values()):
         missing = [
-            RECONSTRUCTION_ROWS[system].lower() for system, score in scores.items() if score is None
+            rows[system].lower() for system, score in scores.items() if score is None
         ]
         return Claim(text, test_set, f"no score of: {'; '.join(missing)}", None)
     combined = scores.pop("combined")
     nearest = min(scores, key=lambda system: scores[system].mean)
-    name = RECONSTRUCTION_ROWS[nearest].lower()
+    name = rows[nearest].lower()
     evidence = f"{combined.mean:.2f}; nearest control {scores[nearest].mean:.2f} ({name})"
     return Claim(text, test_set, evidence, combined.mean < scores[nearest].mean)
 

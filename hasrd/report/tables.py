@@ -102,6 +102,14 @@ def one(found: Sequence[Found]) -> Score | None:
     return found[0].score if found else None
 
 
+def decoded_from(results: Results, test_set: str, experiment: str) -> dict[str, str]:
+    """Return the rows of a codec: one of a single stream has no other than the combined one."""
+    rate = one(results.find("bitrate", test_set, experiment=experiment))
+    if rate is None or len(rate.details["streams"]) > 1:
+        return RECONSTRUCTION_ROWS
+    return {system: label for system, label in RECONSTRUCTION_ROWS.items() if system not in SPLIT}
+
+
 def codec_tables(results: Results, test_sets: Sequence[str]) -> list[Table]:
     """Make a table of all codecs for each test set, where there are several to compare."""
     tables = []
@@ -135,9 +143,8 @@ def reconstruction_tables(results: Results, test_sets: Sequence[str]) -> list[Ta
                 experiment=experiment,
             )
             rate = one(results.find("bitrate", test_set, experiment=experiment))
-            for system, label in _rows(RECONSTRUCTION_ROWS, results, RECONSTRUCTION, test_set, experiment):
-                if system in SPLIT and rate is not None and len(rate.details["streams"]) < 2:
-                    continue  # a codec of one stream, which is its combined one
+            known = decoded_from(results, test_set, experiment)
+            for system, label in _rows(known, results, RECONSTRUCTION, test_set, experiment):
                 if system == "mean_spectrum":
                     score = one(results.find("mean_spectrum", test_set))
                     cells = [score_cell(score) if score else MISSING] + [NOT_APPLICABLE] * 3

@@ -1,5 +1,6 @@
 # Copyright 2026 The hasrd authors
 # Apache-2.0
+from hasrd.bin.report import main
 from hasrd.metrics.scores import read_score
 from hasrd.report.claims import claims
 from hasrd.report.collect import Results, collect
@@ -55,6 +56,16 @@ def test_several_codecs_are_compared(exp):
     rows = {t.experiment: [label for label, _ in t.rows] for t in reconstruction_tables(results, ["test"])}
     assert len(rows["codec_small"]) == 5
     assert rows["codec_plain"] == ["Combined: all streams", "Constant mean spectrum"]
+    judged = {claim.text.partition(":")[0]: claim for claim in claims(results, ["test"], only_codecs=True)}
+    assert set(judged) == {"codec_small", "codec_plain"}
+    assert judged["codec_plain"].holds and "constant mean spectrum" in judged["codec_plain"].evidence
+    main(
+        ["--expdir", str(exp / "exp"), "--datadir", str(exp / "data"), "--corpus", "tones", "--only_codecs", "true"]
+        + ["--out_md", str(exp / "codecs.md"), "--out_html", str(exp / "codecs.html")]
+    )
+    text = (exp / "codecs.md").read_text()
+    assert "## Codecs: test" in text and "CTC probes" not in text
+    assert "side by side" in (exp / "codecs.html").read_text()
 
 
 def test_probe_rows(scored):

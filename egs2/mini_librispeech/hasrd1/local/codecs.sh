@@ -19,5 +19,5 @@ done
 . ./path.sh
 # shellcheck disable=SC2086
 ${HASRD_PYTHON:-python} -m hasrd.bin.report --expdir "${experiments[@]}" --test_sets ${test_parts} \
-    --corpus "LibriSpeech, a part (${train_part})" --command "local/codecs.sh" \
+    --corpus "LibriSpeech, a part (${train_part})" --command "local/codecs.sh" --only_codecs true \
     --out_md RESULTS_codecs.md --out_html report/codecs.html
