@@ -60,14 +60,14 @@ def examples(
         test_sets: Only these sets.
     """
     for test_set in test_sets:
-        found = _versions(folders, test_set)
+        found = _decoded(folders, test_set)
         original = data / test_set / "wav.scp"
         if not found or not original.exists():
             continue
         wavs = read_table(original)
         texts = read_table(data / test_set / "text") if (data / test_set / "text").exists() else {}
-        tables = {version: read_table(path) for version, path in found.items()}
-        chosen = _choose(wavs, number)
+        tables = {label: read_table(path) if path else {} for label, path in found.items()}
+        chosen = _choose(wavs, number, 1 + len(tables))
         return [
             _example(utt, seconds, test_set, wavs, texts, tables, results)
             for utt, seconds in chosen
@@ -75,17 +75,23 @@ def examples(
     return []
 
 
-def _versions(folders: Sequence[Path], test_set: str) -> dict[str, Path]:
-    found: dict[str, Path] = {}
+def _decoded(folders: Sequence[Path], test_set: str) -> dict[str, Path | None]:
+    """Return label to wav.scp, or None where it is missing: the versions of one codec, or several codecs' combined."""
+    codecs: dict[str, dict[str, Path]] = {}
     for folder in folders:
         for path in sorted(folder.rglob("wav.scp")):
             version, name = path.parent.name, path.parent.parent.name
             if version in VERSIONS and name == test_set:
-                found.setdefault(version, path)
-    return found
+                codecs.setdefault(path.parents[3].name, {}).setdefault(version, path)
+    if len(codecs) > 1:
+        return {codec: paths.get("combined") for codec, paths in codecs.items()}
+    for paths in codecs.values():
+        # A codec of one stream has the combined version alone.
+        return {VERSIONS[v]: paths.get(v) for v in (VERSIONS if set(paths) != {"combined"} else paths)}
+    return {}
 
 
-def _choose(wavs: dict[str, str], number: int) -> list[tuple[str, float]]:
+def _choose(wavs: dict[str, str], number: int, versions: int) -> list[tuple[str, float]]:
     import soundfile
 
     lengths = {utt: soundfile.info(path).duration for utt, path in sorted(wavs.items())}
@@ -96,7 +102,7 @@ def _choose(wavs: dict[str, str], number: int) -> list[tuple[str, float]]:
     chosen = [fit[int(index * step)] for index in range(min(number, len(fit)))]
     spent, kept = 0.0, []
     for utterance in chosen:
-        spent += lengths[utterance] * (1 + len(VERSIONS))
+        spent += lengths[utterance] * versions
         if spent <= BUDGET:
             kept.append((utterance, lengths[utterance]))
     return kept
@@ -105,8 +111,8 @@ def _choose(wavs: dict[str, str], number: int) -> list[tuple[str, float]]:
 def _example(utterance, seconds, test_set, wavs, texts, tables, results: Results) -> Example:
     example = Example(utterance, test_set, texts.get(utterance, ""), seconds)
     example.clips.append(_clip("Original", wavs[utterance]))
-    for version, label in VERSIONS.items():
-        path = tables.get(version, {}).get(utterance)
+    for label, table in tables.items():
+        path = table.get(utterance)
         example.clips.append(_clip(label, path) if path else Clip(label))
     for system, label in PROBE_ROWS.items():
         for found in (

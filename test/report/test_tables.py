@@ -65,7 +65,10 @@ def test_several_codecs_are_compared(exp):
     )
     text = (exp / "codecs.md").read_text()
     assert "## Codecs: test" in text and "CTC probes" not in text
-    assert "side by side" in (exp / "codecs.html").read_text()
+    page = (exp / "codecs.html").read_text()
+    assert "side by side" in page
+    # To hear, the codecs beside each other: no stream of the one beside the other's.
+    assert "<h4>codec_plain</h4>" in page and "<h4>codec_small</h4>" in page and "<h4>Semantic only</h4>" not in page
 
 
 def test_probe_rows(scored):
