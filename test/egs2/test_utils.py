@@ -28,6 +28,11 @@ def bash(*words, cwd, **env):
     )  # fmt: skip
 
 
+def interruptible(words, cwd):
+    # A shell that starts the tests in the background lets them ignore SIGINT, and so all that they start.
+    return subprocess.Popen(words, cwd=cwd, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
+
+
 def script(folder, name, text):
     path = folder / name
     path.write_text("#!/usr/bin/env bash\n" + text)
@@ -184,7 +189,7 @@ JOB_WITH_WORKER = "sleep 300 & echo $! > worker.JOB; echo $$ > job.JOB; wait"
 @pytest.mark.parametrize("number, status", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_run_takes_its_jobs_along_when_interrupted(tmp_path, number, status):
     words = [RUN, "JOB=1:2", "a.JOB.log", "bash", "-c", JOB_WITH_WORKER]
-    with subprocess.Popen(words, cwd=tmp_path, restore_signals=True) as process:
+    with interruptible(words, tmp_path) as process:
         files = [tmp_path / f"{name}.{i}" for name in ("job", "worker") for i in (1, 2)]
         wait_for(lambda: all(file.exists() and file.read_text().strip() for file in files))
         process.send_signal(number)
@@ -194,7 +199,7 @@ def test_run_takes_its_jobs_along_when_interrupted(tmp_path, number, status):
 
 def test_an_interrupted_job_may_say_so(tmp_path):
     code = "import time\ntry:\n print('up', flush=True); time.sleep(60)\nexcept KeyboardInterrupt:\n print('saved')"
-    with subprocess.Popen([RUN, "a.log", sys.executable, "-c", code], cwd=tmp_path) as process:
+    with interruptible([RUN, "a.log", sys.executable, "-c", code], tmp_path) as process:
         wait_for(lambda: (tmp_path / "a.log").exists() and "\nup" in (tmp_path / "a.log").read_text())
         process.send_signal(signal.SIGINT)
         assert process.wait(15) == 130
