@@ -188,7 +188,7 @@ def model_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--nj", type=int, default=1, help="processes (default: 1, with all its threads)")
     parser.add_argument("--device", default="cpu", help="cpu (default), cuda, cuda:1, ...")
     parser.add_argument("--dtype", default="float32", choices=("float32", "bfloat16"), help="of encoder and decoder")
-    parser.add_argument("--compile", action="store_true", help="translate the model first: worth it for hours of audio")
+    parser.add_argument("--compile", action="store_true", help="translate first: worth it for hours of audio on a CPU")
     parser.add_argument("--model_file", help="of an experiment: name of the weights (default: the best)")
     parser.add_argument("--allow_import", action="store_true", help="import classes that a packed model brings along")
 

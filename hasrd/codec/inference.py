@@ -23,7 +23,8 @@ def prepare(codec: Codec, dtype: torch.dtype = torch.float32, compile: bool = Fa
     Args:
         codec: Trained; a frozen encoder in it is prepared too. One that is prepared in float32 can be prepared again.
         dtype: Of the weights and activations of encoder and decoder.
-        compile: Let torch.compile join what is done element by element, at the first use (for all lengths at once).
+        compile: Let torch.compile join what is done element by element, at the first use (for all lengths at once);
+            in the CPU forms alone.
 
     Returns:
         The same codec, in eval mode and without gradients.

@@ -312,7 +312,7 @@ def load(
         path: Folder that `hasrd pack` or stage 5 of a recipe wrote.
         device: "cpu", "cuda", "cuda:1", ...
         dtype: "float32" or "bfloat16", of the weights of encoder and decoder; waves stay float32.
-        compile: Let torch.compile translate encoder and decoder at their first use.
+        compile: Let torch.compile join what the convolutions do element by element, at their first use; on CPUs alone.
         model_file: Of an experiment: name of the weights; by default the best, else the latest.
         allow_import: Of a packed model: import classes that its configuration names by import path, which runs their
             code. An experiment's are always imported: it is of your own making.

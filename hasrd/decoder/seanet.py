@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from hasrd.encoder.layers import wn_conv_transpose1d
-from hasrd.encoder.seanet_layers import ReflectConv1d, ResidualLSTM, SEANetUnit, in_tiles
+from hasrd.encoder.seanet_layers import ReflectConv1d, ResidualLSTM, SEANetUnit, tokens_in_tiles
 
 
 class SEANetDecoder(nn.Module):
@@ -65,7 +65,7 @@ class SEANetDecoder(nn.Module):
         tokens = latent.shape[1]
         lengths = torch.full((len(latent),), tokens, device=latent.device)
         x = self.lstm(self.first(latent.mT, lengths).mT, lengths).mT
-        return in_tiles(self._upsample, x, lengths, tokens, self.context).squeeze(1).float()
+        return tokens_in_tiles(self._upsample, x, lengths, tokens, self.context, up=self.hop).squeeze(1).float()
 
 
 class UpBlock(nn.Module):

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from hasrd.encoder.layers import length_mask
 from hasrd.encoder.output import EncoderOutput
-from hasrd.encoder.seanet_layers import ReflectConv1d, ResidualLSTM, SEANetUnit, in_tiles
+from hasrd.encoder.seanet_layers import ReflectConv1d, ResidualLSTM, SEANetUnit, tokens_in_tiles
 
 
 class SEANetEncoder(nn.Module):
@@ -76,7 +76,7 @@ class SEANetEncoder(nn.Module):
         samples = lengths * self.stride
         # What comes out past an item's length is finite if what goes in is.
         x = x.masked_fill(~length_mask(samples, x.shape[1])[..., None], 0.0).mT
-        x = in_tiles(self._convolve, x, samples, tokens, self.context)
+        x = tokens_in_tiles(self._convolve, x, samples, tokens, self.context)
         x = self.last(self.lstm(x.mT, lengths).mT, lengths)
         x = x.masked_fill(~length_mask(lengths, tokens)[:, None], 0.0)
         return EncoderOutput((x[..., :num_tokens].mT,), lengths)

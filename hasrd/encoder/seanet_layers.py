@@ -15,6 +15,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
 
+from hasrd.encoder.tiles import in_tiles
+
 # Tokens that go through the convolutions at once where no gradients are needed. At SpeechTokenizer's size 10 s are 42
 # MB a tensor of the widest layer; 10 minutes in one piece would be 2.5 GB.
 TILE = 512
@@ -142,12 +144,10 @@ class ResidualLSTM(nn.Module):
         return y + torch.cat([x] * self.directions, dim=2)
 
 
-def in_tiles(
-    layers: Callable[[Tensor, Tensor], Tensor], x: Tensor, lengths: Tensor, tokens: int, context: int
+def tokens_in_tiles(
+    layers: Callable[[Tensor, Tensor], Tensor], x: Tensor, lengths: Tensor, tokens: int, context: int, up: int = 1
 ) -> Tensor:
     """Return layers(x, lengths), of `TILE` tokens at a time where no gradients are needed.
-
-    The result is the same: each tile has `context` tokens more on both sides, of which nothing is used.
 
     Args:
         layers: x (B, C, T) and lengths (B,) to (B, C', T'), with convolutions alone.
@@ -155,16 +155,14 @@ def in_tiles(
         lengths: (B,) frames of x.
         tokens: T and T' are multiples of it.
         context: tokens that a token's output depends on, on each side.
+        up: frames T' of a token.
     """
-    if torch.is_grad_enabled() or tokens <= TILE:
+    if torch.is_grad_enabled():
         return layers(x, lengths)
     frames = x.shape[2] // tokens
-    parts = []
-    for start in range(0, tokens, TILE):
-        stop = min(start + TILE, tokens)
-        low, high = max(0, start - context), min(stop + context, tokens)
+
+    def step(low: int, high: int) -> Tensor:
         part = x[..., low * frames : high * frames]
-        part = layers(part, (lengths - low * frames).clamp(0, part.shape[2]))
-        frames_out = part.shape[2] // (high - low)
-        parts.append(part[..., (start - low) * frames_out : (stop - low) * frames_out])
-    return torch.cat(parts, dim=2)
+        return layers(part, (lengths - low * frames).clamp(0, part.shape[2])).mT
+
+    return in_tiles(step, tokens, TILE, context, up=up).mT
