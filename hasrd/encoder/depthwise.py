@@ -28,6 +28,9 @@ def depthwise_conv(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
             dtype = torch.promote_types(x.dtype, torch.float32)
             return _FramesLast.apply(x.to(dtype), weight.to(dtype), bias.to(dtype)).to(x.dtype)
     if x.device.type == "cpu":
+        if torch.is_autocast_enabled("cpu"):
+            # As conv1d would: cast inside, the gradient would come back in another type than what was saved for it.
+            x = x.to(torch.get_autocast_dtype("cpu"))
         return _FramesLast.apply(x, weight.to(x.dtype), bias.to(x.dtype))
     return functional.conv1d(x.mT, weight, bias, padding="same", groups=len(weight)).mT
 

@@ -45,6 +45,18 @@ def test_type_is_the_inputs():
     assert y.dtype == torch.bfloat16 and weight.grad.dtype == torch.float32
 
 
+@pytest.mark.parametrize("channels", [4, 32])
+def test_a_float32_input_trains_under_autocast(channels):
+    torch.manual_seed(0)
+    x = torch.randn(2, 40, channels, requires_grad=True)
+    weight, bias = torch.randn(channels, 1, 7, requires_grad=True), torch.zeros(channels, requires_grad=True)
+    expected = torch.autograd.grad(depthwise_conv(x, weight, bias).square().sum(), (x, weight, bias))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        y = depthwise_conv(x, weight, bias)
+    for grad, near in zip(torch.autograd.grad(y.float().square().sum(), (x, weight, bias)), expected):
+        assert grad.dtype == torch.float32 and (grad - near).norm() < 0.02 * near.norm()
+
+
 def test_bf16_with_few_channels_ends():
     # In a process of its own: where oneDNN does not come back, nothing else ends it.
     code = """
