@@ -10,6 +10,7 @@ from typing import Callable, Sequence
 
 import numpy as np
 import pytest
+from small_models import CODEC, ENCODER
 
 MakeDataDir = Callable[..., Path]
 
@@ -49,26 +50,6 @@ def librispeech() -> Path:
     return Path(root)
 
 
-ENCODER_CONFIG = {
-    "frontend": "log_mel",
-    "normalize": "utterance",
-    "encoder": "cnn_conformer",
-    "encoder_conf": {
-        "cnn_channels": [8, 8, 16],
-        "attention_dim": 16,
-        "attention_heads": 2,
-        "linear_units": 32,
-        "num_blocks": 2,
-    },
-}
-CODEC_CONFIG = {
-    "quantizer": "hasrd",
-    "quantizer_conf": {"num_codebooks": 2, "codebook_size": 16, "codebook_dim": 4},
-    "decoder": "istft",
-    "decoder_conf": {"dim": 16, "num_layers": 1, "intermediate": 32, "token_layers": 1},
-}
-
-
 @pytest.fixture(scope="session")
 def encoder_file(tmp_path_factory) -> Path:
     """encoder.safetensors as stage 3 writes it, of a tiny random encoder with layers 0 to 2."""
@@ -78,7 +59,7 @@ def encoder_file(tmp_path_factory) -> Path:
 
     path = tmp_path_factory.mktemp("encoder") / "encoder.safetensors"
     torch.manual_seed(0)
-    save_encoder(path, ENCODER_CONFIG, build_front(ENCODER_CONFIG))
+    save_encoder(path, ENCODER, build_front(ENCODER))
     return path
 
 
@@ -108,8 +89,8 @@ def codec_dir(tmp_path_factory, encoder_file: Path, kmeans_file: Path) -> Path:
     folder = tmp_path_factory.mktemp("codec")
     front_config, front = frozen_front(encoder_file)
     centroids, facts = load_kmeans(kmeans_file)
-    config = {**front_config, **CODEC_CONFIG, "encoder_file": str(encoder_file), "encoder_sha256": sha256(encoder_file)}
-    config["quantizer_conf"] = {**CODEC_CONFIG["quantizer_conf"], "semantic_layer": facts["layer"], "num_clusters": 8}
+    config = {**CODEC, **front_config, "encoder_file": str(encoder_file), "encoder_sha256": sha256(encoder_file)}
+    config["quantizer_conf"] = {**CODEC["quantizer_conf"], "semantic_layer": facts["layer"], "num_clusters": 8}
     torch.manual_seed(1)
     codec = Codec(**build_modules(config, front))
     codec.quantizer.set_centroids(centroids)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import functools
+import importlib.util
 from pathlib import Path
 from typing import Any, Sequence
 
@@ -120,10 +121,8 @@ def main() -> None:
 def _check_kaldi(kind: str) -> None:
     if kind != "table":
         raise UserError("--kaldi: the names of the utterances come from a wav.scp: give one as input")
-    try:
-        import kaldiio  # noqa: F401
-    except ImportError:
-        raise UserError("--kaldi: needs the package kaldiio: pip install kaldiio") from None
+    if importlib.util.find_spec("kaldiio") is None:
+        raise UserError("--kaldi: needs the package kaldiio: pip install kaldiio")
 
 
 if __name__ == "__main__":

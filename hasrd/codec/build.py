@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import inspect
+from pathlib import Path
 from typing import Any, Mapping
 
 from torch import Tensor, nn
@@ -29,6 +30,24 @@ CHOICES = {
     "quantizer": quantizer.CHOICES,
     "decoder": decoder.CHOICES,
 }
+
+
+def refuse_imports(config: Mapping[str, Any], where: str | Path) -> None:
+    """Refuse a model of others that names a class by import path: building it would import that.
+
+    Args:
+        config: Of a packed model.
+        where: What it was read from, for the message.
+
+    Raises:
+        UserError: It names such a class.
+    """
+    for part, choices in CHOICES.items():
+        if config.get(part) and str(config[part]) not in choices:
+            raise UserError(
+                f"{where}: {part} '{config[part]}' is no class of hasrd: importing it would run its code; if you trust "
+                "it, load with allow_import=True (--allow_import)"
+            )
 
 
 def construct(

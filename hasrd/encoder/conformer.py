@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from hasrd.encoder.attention import attend
 from hasrd.encoder.depthwise import depthwise_conv
 from hasrd.encoder.layers import Dropout, length_mask
 
@@ -247,30 +248,6 @@ def block_sizes(batch: int, heads: int, num_frames: int, device_type: str) -> tu
     rows = min(rows, num_frames, max(32, scores // (batch * num_frames)))
     rows = math.ceil(num_frames / math.ceil(num_frames / rows))  # of about equal size
     return rows, min(heads, max(1, scores // (batch * rows * num_frames)))
-
-
-def attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor, dropout_rate: float) -> Tensor:
-    """Return the attention of q (B, H, R, D / H) on k and v (B, H, T, D / H), with bias (B, H, R, T)."""
-    if q.device.type == "cpu" and q.dtype == torch.bfloat16:
-        # torch computes this in float32 when there are gradients, and its fused kernel is slow:
-        # written out it takes half the time in bfloat16.
-        weights = ((q * q.shape[-1] ** -0.5) @ k.mT + bias).softmax(-1)
-        return functional.dropout(weights, dropout_rate) @ v
-    return fused_attention(q, k, v, bias, dropout_rate, multiple=8 if q.is_cuda else 1)
-
-
-def fused_attention(
-    q: Tensor, k: Tensor, v: Tensor, bias: Tensor, dropout_rate: float, multiple: int
-) -> Tensor:
-    """As attend, with the heads filled up with zeros to a multiple of that size.
-
-    On GPUs torch fuses attention with a bias for multiples of 8 alone; HASRD's heads have size 43.
-    """
-    size = q.shape[-1]
-    if size % multiple:
-        q, k, v = (functional.pad(part, (0, -size % multiple)) for part in (q, k, v))
-    y = functional.scaled_dot_product_attention(q, k, v, bias, dropout_rate, scale=size**-0.5)
-    return y[..., :size]
 
 
 def feed_forward(size: int, hidden: int, dropout_rate: float) -> nn.Sequential:

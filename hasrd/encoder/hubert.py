@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.parametrizations import weight_norm
 
+from hasrd.encoder.attention import attend
 from hasrd.encoder.layers import length_mask
 from hasrd.encoder.output import EncoderOutput
 
@@ -259,12 +260,3 @@ class Block(nn.Module):
 
     def _feed_forward(self, x: Tensor) -> Tensor:
         return self.contract(functional.gelu(self.expand(x)))
-
-
-def attend(q: Tensor, k: Tensor, v: Tensor, keys: Tensor) -> Tensor:
-    """Return the attention of q (B, H, T', D / H) on k and v (B, H, T, D / H), with keys (B, 1, 1, T) bool."""
-    if q.device.type == "cpu" and q.dtype == torch.bfloat16:
-        # torch 2.11's fused kernel takes 1.4 times as long as this.
-        scores = (q * q.shape[-1] ** -0.5) @ k.mT
-        return scores.masked_fill_(~keys, -math.inf).softmax(-1) @ v
-    return functional.scaled_dot_product_attention(q, k, v, keys)

@@ -7,10 +7,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-pytest.importorskip("espnet2")
-
-from hasrd.bench import steps, table  # noqa: E402
-from hasrd.errors import UserError  # noqa: E402
+from hasrd.bench import steps, table
+from hasrd.errors import UserError
 
 JUDGE = {
     "discriminator": "mpmb",

@@ -11,31 +11,13 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from small_models import CODEC, ENCODER
 
 from hasrd.codec.build import build_modules
 from hasrd.codec.codec import Codec
 from hasrd.codec.describe import describe
 from hasrd.errors import UserError
 
-ENCODER = {
-    "frontend": "log_mel",
-    "normalize": "utterance",
-    "encoder": "cnn_conformer",
-    "encoder_conf": {
-        "cnn_channels": [8, 8, 16],
-        "attention_dim": 16,
-        "attention_heads": 2,
-        "linear_units": 32,
-        "num_blocks": 2,
-    },
-}
-HASRD = {
-    **ENCODER,
-    "quantizer": "hasrd",
-    "quantizer_conf": {"num_codebooks": 2, "codebook_size": 16, "codebook_dim": 4},
-    "decoder": "istft",
-    "decoder_conf": {"dim": 16, "num_layers": 1, "intermediate": 32, "token_layers": 1},
-}
 DAC = {
     "frontend": "raw",
     "encoder": "dac",
@@ -52,14 +34,14 @@ def count(module):
     return sum(parameter.numel() for parameter in module.parameters())
 
 
-@pytest.mark.parametrize("config", [DAC, HASRD], ids=["dac", "hasrd"])
+@pytest.mark.parametrize("config", [DAC, CODEC], ids=["dac", "hasrd"])
 def test_it_is_what_is_built(config):
     found = describe(config)
     conf = dict(config["quantizer_conf"])
-    if config is HASRD:
+    if config is CODEC:
         conf["semantic_layer"] = 1
     codec = Codec(**build_modules({**config, "quantizer_conf": conf}))
-    centroids = codec.quantizer.centroids.numel() if config is HASRD else 0
+    centroids = codec.quantizer.centroids.numel() if config is CODEC else 0
     wanted = {"encoder": count(codec.encoder), "decoder": count(codec.decoder), "discriminator": None}
     wanted["quantizer"] = count(codec.quantizer) + centroids
     wanted["total"] = count(codec) + centroids
@@ -75,7 +57,7 @@ def test_it_is_what_is_built(config):
 
 
 def test_memory_of_training():
-    found = describe({**HASRD, "frozen_encoder": True, "discriminator": "torch.nn:Bilinear", "optim": "adamw",
+    found = describe({**CODEC, "frozen_encoder": True, "discriminator": "torch.nn:Bilinear", "optim": "adamw",
                       "discriminator_conf": {"in1_features": 2, "in2_features": 3, "out_features": 4}})  # fmt: skip
     judge = 2 * 3 * 4 + 4
     assert found.parameters["discriminator"] == judge and found.frozen_encoder
@@ -87,8 +69,8 @@ def test_memory_of_training():
         "gradients": 4 * trained,
         "optimizer": 8 * trained,
     }
-    assert describe({**HASRD, "optim": "sgd"}).memory_bytes["training"]["optimizer"] is None
-    assert describe(HASRD).memory_bytes["training"]["gradients"] > training["gradients"] + 4 * sizes["encoder"] - 999
+    assert describe({**CODEC, "optim": "sgd"}).memory_bytes["training"]["optimizer"] is None
+    assert describe(CODEC).memory_bytes["training"]["gradients"] > training["gradients"] + 4 * sizes["encoder"] - 999
 
 
 def test_pre_training_and_encoder_alone():
@@ -116,7 +98,7 @@ def test_receptive_field_in_samples():
     extent = describe(mel).receptive_field["encoder"]
     assert extent["samples"] == 400 + (252 - 1) * 128 and "utterance" in extent["note"]
     assert describe({**mel, "normalize": None}).receptive_field["encoder"]["note"] is None
-    assert describe(HASRD).receptive_field["encoder"]["samples"] is None
+    assert describe(CODEC).receptive_field["encoder"]["samples"] is None
 
 
 class NeedsValues(torch.nn.Linear):

@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 
 import pytest
+from chunk_works import copy_work, make_copy_work, make_counting_work, make_dying_work, make_failing
 
 from hasrd.data import chunks
 from hasrd.data.chunks import fingerprint, parse_shard, run_in_chunks
@@ -22,17 +23,6 @@ from hasrd.data.workers import run_workers
 from hasrd.errors import UserError
 
 HERE = Path(__file__).resolve().parent
-# For worker processes too, which get this process's path.
-sys.path.insert(0, str(HERE))
-
-from chunk_works import (  # noqa: E402
-    copy_work,
-    make_copy_work,
-    make_counting_work,
-    make_dying_work,
-    make_failing,
-)
-
 ENVIRONMENT = os.environ | {"PYTHONPATH": os.pathsep.join([str(HERE.parents[1]), str(HERE)])}
 
 

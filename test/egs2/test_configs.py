@@ -23,7 +23,7 @@ from hasrd.tasks.ssl import SSLTask
 
 EGS2 = Path(__file__).resolve().parents[2] / "egs2"
 # A recipe's conf may be a link to another's.
-CONFIGS = sorted({path.resolve() for path in EGS2.glob("*/hasrd1/conf/**/*.yaml")})
+CONFIGS = sorted({path.resolve() for path in EGS2.glob("*/hasrd1/conf/**/*.yaml") if path.parent.name != "upstream"})
 PAPER = EGS2 / "librispeech" / "hasrd1" / "conf"
 SEMANTIC_LAYER, CLUSTERS = 2, 1024
 

@@ -4,13 +4,8 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))
-from recipe import Recipe  # noqa: E402
+from recipe import Recipe
 
 
 @pytest.fixture

@@ -14,9 +14,7 @@ from pathlib import Path
 
 import pytest
 import torch
-
-sys.path.insert(0, str(Path(__file__).parent))
-from recipe import ROOT, Recipe  # noqa: E402
+from recipe import ROOT, Recipe
 
 # One process runs these, one after the other, beside the process with all other tests.
 pytestmark = [pytest.mark.xdist_group("recipe"), pytest.mark.timeout(600)]

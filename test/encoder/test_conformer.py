@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from torch import nn
 
 from hasrd.encoder import conformer
-from hasrd.encoder.conformer import Conformer, align_positions, block_sizes, fused_attention, relative_positions
+from hasrd.encoder.attention import fused_attention
+from hasrd.encoder.conformer import Conformer, align_positions, block_sizes, relative_positions
 
 
 class ChannelNorm(nn.Module):

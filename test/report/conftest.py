@@ -1,12 +1,8 @@
 # Copyright 2026 The hasrd authors
 # Apache-2.0
 import shutil
-import sys
-from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))
 
 
 @pytest.fixture(scope="session")
@@ -28,3 +24,17 @@ def exp(scored, tmp_path):
     """A copy of the scored folder that a test may damage."""
     shutil.copytree(scored, tmp_path / "root")
     return tmp_path / "root"
+
+
+@pytest.fixture(scope="session")
+def papers(tmp_path_factory):
+    """A folder of experiments with score files of most of the paper's rows; not to be changed."""
+    from exp_tree import paper_tree
+
+    return paper_tree(tmp_path_factory.mktemp("papers"))
+
+
+@pytest.fixture
+def paper_exp(papers, tmp_path):
+    """A copy of it that a test may change."""
+    return shutil.copytree(papers, tmp_path / "exp")

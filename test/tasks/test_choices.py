@@ -6,20 +6,17 @@ from __future__ import annotations
 
 import io
 import re
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import yaml
+from children import codec_options, error_of, finish, ssl_options, start, weights, write_corpus
 
 from hasrd.bin.choose_layer import LOGITS, layer_weights
 from hasrd.data.features import dump_features
 from hasrd.frontend.normalize import GlobalNorm
 from hasrd.train.entry import load_task
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "train"))
-from children import codec_options, error_of, finish, ssl_options, start, weights, write_corpus  # noqa: E402
 
 TASKS = {"ssl": "hasrd.tasks.ssl:SSLTask", "codec": "hasrd.tasks.codec:CodecTask", "asr": "hasrd.tasks.asr:ASRTask"}
 CNN = "{channels: [8, 8, 16], output_size: 16}"

@@ -2,13 +2,10 @@
 # Apache-2.0
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))
-from children import codec_options, ssl_options, write_corpus  # noqa: E402
+from children import codec_options, ssl_options, write_corpus
 
 
 @pytest.fixture(scope="session")

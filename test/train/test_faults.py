@@ -4,15 +4,12 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
-
-sys.path.insert(0, str(Path(__file__).parent))
-from children import error_of, finish, same, start, weights, write_corpus  # noqa: E402
+from children import error_of, finish, same, start, weights, write_corpus
 
 
 @pytest.fixture(scope="module")

@@ -5,14 +5,11 @@
 from __future__ import annotations
 
 import shutil
-import sys
 from pathlib import Path
 
 import torch
 import yaml
-
-sys.path.insert(0, str(Path(__file__).parent))
-from children import codec_options, error_of, finish, start, weights  # noqa: E402
+from children import codec_options, error_of, finish, start, weights
 
 from hasrd.codec.build import build_front
 from hasrd.codec.checkpoint import load_codec, load_encoder, save_encoder, sha256

@@ -5,13 +5,9 @@
 from __future__ import annotations
 
 import copy
-import sys
-from pathlib import Path
 
 import torch
-
-sys.path.insert(0, str(Path(__file__).parent))
-from waits import adamw, batches, codec_model, train  # noqa: E402
+from waits import adamw, batches, codec_model, train
 
 from hasrd.train.gan_trainer import GANTrainer
 

@@ -5,14 +5,11 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
 import pytest
 import torch
-
-sys.path.insert(0, str(Path(__file__).parent))
-from children import finish, start, weights  # noqa: E402
+from children import finish, start, weights
 
 from hasrd.train import precision
 

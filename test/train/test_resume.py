@@ -6,14 +6,10 @@ from __future__ import annotations
 
 import json
 import socket
-import sys
-from pathlib import Path
 
 import pytest
 import torch
-
-sys.path.insert(0, str(Path(__file__).parent))
-from children import die_in_save, error_of, finish, note_weights, same, start, weights  # noqa: E402
+from children import die_in_save, error_of, finish, note_weights, same, start, weights
 
 
 @pytest.mark.parametrize("kind", ["ssl", "codec"])

@@ -6,14 +6,11 @@ from __future__ import annotations
 
 import json
 import socket
-import sys
 from pathlib import Path
 
 import pytest
 import torch
-
-sys.path.insert(0, str(Path(__file__).parent))
-from children import codec_options, finish, note_weights, same, start, weights  # noqa: E402
+from children import codec_options, finish, note_weights, same, start, weights
 
 
 def options(corpus: Path, out: Path, max_epoch: int) -> list[str]:

@@ -6,14 +6,10 @@ from __future__ import annotations
 
 import copy
 import math
-import sys
-from pathlib import Path
 
 import pytest
 import torch
-
-sys.path.insert(0, str(Path(__file__).parent))
-from waits import adamw, batches, codec_model, ssl_model, train, waits_of  # noqa: E402
+from waits import adamw, batches, codec_model, ssl_model, train, waits_of
 
 from hasrd.errors import UserError
 from hasrd.train.gan_trainer import GANTrainer

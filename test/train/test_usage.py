@@ -5,16 +5,12 @@
 from __future__ import annotations
 
 import json
-import sys
-from pathlib import Path
 
 import pytest
 import torch
+from children import finish, start
 from espnet2.train.reporter import Reporter
-
-sys.path.insert(0, str(Path(__file__).parent))
-from children import finish, start  # noqa: E402
-from waits import batches, codec_model, ssl_model  # noqa: E402
+from waits import batches, codec_model, ssl_model
 
 from hasrd.quantizer.usage import CodebookUsage
 from hasrd.train.usage import UsageReport

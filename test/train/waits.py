@@ -12,6 +12,7 @@ from typing import Callable, Iterator, Sequence
 
 import torch
 from espnet2.train.reporter import Reporter
+from small_models import CODEC, ENCODER
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -24,40 +25,24 @@ from hasrd.espnet.codec_model import CodecModel
 from hasrd.espnet.ssl_model import SSLModel
 from hasrd.loss.best_rq import BestRQLoss
 
-FRONT = {
-    "normalize": "utterance",
-    "frontend": "log_mel",
-    "encoder": "cnn_conformer",
-    "encoder_conf": {
-        "cnn_channels": [8, 8, 16],
-        "attention_dim": 16,
-        "attention_heads": 2,
-        "linear_units": 32,
-        "num_blocks": 2,
-    },
-}
-BOOKS = {"num_codebooks": 2, "codebook_size": 16, "codebook_dim": 4}
-DECODERS = {
-    "istft": {"dim": 16, "num_layers": 1, "intermediate": 32, "token_layers": 1},
-    "dac": {"channels": 32, "separable": True},
-}
+DECODERS = {"istft": CODEC["decoder_conf"], "dac": {"channels": 32, "separable": True}}
 SECONDS = (1.0, 0.4, 0.7)
 
 
 def ssl_model() -> SSLModel:
     """A model of 0.03 M parameters."""
     torch.manual_seed(0)
-    return SSLModel(**build_front(FRONT), loss=BestRQLoss(80, 16, codebook_size=32, codebook_dim=4))
+    return SSLModel(**build_front(ENCODER), loss=BestRQLoss(80, 16, codebook_size=32, codebook_dim=4))
 
 
 def codec_model(quantizer: str = "hasrd", decoder: str = "istft") -> CodecModel:
     """A codec with a small discriminator; with "hasrd" on a frozen encoder."""
     torch.manual_seed(0)
-    config = {**FRONT, "quantizer": quantizer, "quantizer_conf": BOOKS}
+    config = {**ENCODER, "quantizer": quantizer, "quantizer_conf": CODEC["quantizer_conf"]}
     config.update(decoder=decoder, decoder_conf=DECODERS[decoder])
     front = None
     if quantizer == "hasrd":
-        config["quantizer_conf"] = {**BOOKS, "semantic_layer": 1, "num_clusters": 8}
+        config["quantizer_conf"] = {**CODEC["quantizer_conf"], "semantic_layer": 1, "num_clusters": 8}
         front = build_front(config)
         front["encoder"] = Frozen(front["encoder"])
     codec = Codec(**build_modules(config, front))

@@ -1,0 +1,25 @@
+# Copyright 2026 The hasrd authors
+# Apache-2.0
+"""Configuration of the small encoder and codec that most tests build."""
+
+from __future__ import annotations
+
+ENCODER = {
+    "frontend": "log_mel",
+    "normalize": "utterance",
+    "encoder": "cnn_conformer",
+    "encoder_conf": {
+        "cnn_channels": [8, 8, 16],
+        "attention_dim": 16,
+        "attention_heads": 2,
+        "linear_units": 32,
+        "num_blocks": 2,
+    },
+}
+CODEC = {
+    **ENCODER,
+    "quantizer": "hasrd",
+    "quantizer_conf": {"num_codebooks": 2, "codebook_size": 16, "codebook_dim": 4},
+    "decoder": "istft",
+    "decoder_conf": {"dim": 16, "num_layers": 1, "intermediate": 32, "token_layers": 1},
+}
