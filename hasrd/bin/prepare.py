@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import Sequence
 
 from hasrd.errors import run_main
@@ -56,6 +57,12 @@ def get_parser() -> argparse.ArgumentParser:
         metavar="SHARE",
         help="cut about this share of the training minutes off as --valid_set, by whole speakers",
     )
+    librispeech.add_argument(
+        "--alignments",
+        default="",
+        help="file or folder with word and phone alignments (TextGrid, CTM, LibriSpeech-alignments); "
+        "<root>/alignments if empty and there",
+    )
     librispeech.add_argument("--nj", type=int, default=1, help="processes that read the audio's headers")
     return parser
 
@@ -63,13 +70,14 @@ def get_parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> None:
     """Prepare on the options of the command line, or on `argv`."""
     args = get_parser().parse_args(argv)
+    alignments = None
     if args.corpus == "asterisk":
         from hasrd.data.corpora.asterisk import prepare
 
         languages = [language for group in args.langs for language in group.split()]
         corpus = prepare(languages, args.download_dir, args.min_samples, args.root)
     else:
-        from hasrd.data.corpora.librispeech import prepare, root_or_download
+        from hasrd.data.corpora.librispeech import SAMPLE_RATE, find_alignments, prepare, root_or_download
 
         parts = [*args.train, *args.valid, *args.test]
         root = root_or_download(args.root, parts, args.download_dir, args.download_from)
@@ -84,8 +92,21 @@ def main(argv: Sequence[str] | None = None) -> None:
             min_samples=args.min_samples,
             nj=args.nj,
         )
+        alignments = args.alignments or find_alignments(root)
+    # Read before anything is written: what is wrong with them stops the preparation.
+    found = None
+    if alignments:
+        from hasrd.data.alignments.importing import read_alignments, write_alignments
+
+        samples = {utt: clip.num_samples for clips in corpus.sets.values() for utt, clip in clips.items()}
+        found = read_alignments(alignments, samples, SAMPLE_RATE, nj=args.nj)
     corpus.write(args.out)
     print(corpus.table())
+    if found is not None:
+        for name, clips in corpus.sets.items():
+            print("\n".join(write_alignments(Path(args.out) / name, clips, found)))
+        if found.unknown:
+            print(found.unknown_line(alignments))
     if corpus.left_out:
         print(f"what was left out, one a line: {args.out}/left_out")
 

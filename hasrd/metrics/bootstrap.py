@@ -2,14 +2,14 @@
 # Apache-2.0
 """Bootstrap intervals over utterances.
 
-Source: Efron and Tibshirani, An Introduction to the Bootstrap (1993), chapter 13 (percentile) and
-Davison and Hinkley, Bootstrap Methods and their Application (1997), section 5.2 (basic). Utterances
-are drawn with replacement, because they, not frames or words, are independent of each other.
+Source: Efron and Tibshirani, An Introduction to the Bootstrap (1993), chapter 13 (percentile).
+Utterances are drawn with replacement, because they, not frames or words, are independent of each
+other. For means and ratios of sums; hasrd.metrics.influence has those of entropies and the like.
 """
 
 from __future__ import annotations
 
-from typing import Callable, Iterator
+from typing import Iterator
 
 import numpy as np
 
@@ -17,9 +17,6 @@ RESAMPLES = 2000
 SEED = 0
 LEVEL = 0.95
 METHOD = f"percentile bootstrap over utterances, {RESAMPLES} resamples, seed {SEED}"
-# A statistic that is not a mean costs more a resample.
-BASIC_RESAMPLES = 200
-BASIC_METHOD = f"basic bootstrap over utterances, {BASIC_RESAMPLES} resamples, seed {SEED}"
 # Indices held at a time: bounds the memory, whatever the size of the test set.
 _BLOCK = 2_000_000
 
@@ -64,30 +61,3 @@ def ratio_interval(numerators: np.ndarray, denominators: np.ndarray) -> tuple[fl
         # A draw of nothing but empty references says nothing about the rate.
         ratios.append(numerators[index].sum(1)[below > 0] / below[below > 0])
     return percentiles(np.concatenate(ratios))
-
-
-def basic_interval(
-    count: int,
-    estimate: float,
-    statistic: Callable[[np.ndarray], float],
-    number: int = BASIC_RESAMPLES,
-) -> tuple[float, float]:
-    """Return the basic 95% interval of a biased statistic such as an entropy.
-
-    A resample repeats utterances, hence has a lower entropy than the set itself; the percentile
-    interval would lie below the estimate. The basic interval (2 estimate - percentile) corrects for
-    that.
-
-    Args:
-        count: Number of utterances.
-        estimate: The statistic of the set itself.
-        statistic: Weights (count,), how often each utterance was drawn, to the statistic.
-        number: Resamples.
-    """
-    drawn = [
-        statistic(np.bincount(row, minlength=count))
-        for block in resamples(count, number)
-        for row in block
-    ]
-    low, high = percentiles(np.asarray(drawn))
-    return 2 * estimate - high, 2 * estimate - low

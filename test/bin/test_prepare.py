@@ -40,6 +40,25 @@ def test_librispeech(root: Path, tmp_path: Path, capsys):
     assert ["train", "18", "0.3", "18"] in table and ["valid", "2", "0.0", "2"] in table
 
 
+def test_alignments_beside_the_corpus_are_taken(root: Path, tmp_path: Path, capsys):
+    folder = root / "LibriSpeech" / "alignments"
+    folder.mkdir()
+    (folder / "words.ctm").write_text("te00-1-0000 1 0.2 0.5 HELLO(2)\nxx-1 1 0 1 A\n")
+    options = ["librispeech", "--root", root, "--train", "train", "--test", "test-clean", "--out"]
+    run(*options, tmp_path / "data")
+    printed = capsys.readouterr().out
+    assert f"{tmp_path}/data/test-clean/words.ctm: 1 of 1 utterances aligned" in printed
+    assert f"{tmp_path}/data/train/words.ctm: no utterance aligned" in printed
+    assert f"{folder}: left out 1 utterances" in printed
+    assert (tmp_path / "data/test-clean/words.ctm").read_text() == "te00-1-0000 1 0.2000 0.5000 hello\n"
+    assert not (tmp_path / "data/train/words.ctm").exists()
+    other = tmp_path / "te00-1.alignment.txt"
+    other.write_text('te00-1-0000 ",HELLO" "0.5,2.0"\n')
+    with pytest.raises(SystemExit, match="end at 2 s, but its audio at 1 s"):
+        run(*options, tmp_path / "bad", "--alignments", other)
+    assert not (tmp_path / "bad").exists()
+
+
 def test_a_missing_part_is_one_line_and_writes_nothing(root: Path, tmp_path: Path):
     with pytest.raises(SystemExit, match="error: .*train-other-500: no such part"):
         run("librispeech", "--root", root, "--train", "train-other-500", "--out", tmp_path / "data")

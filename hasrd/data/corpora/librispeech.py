@@ -4,6 +4,7 @@
 
     <root>/<part>/<speaker>/<chapter>/<speaker>-<chapter>.trans.txt   (utterance TRANSCRIPT lines)
     <root>/<part>/<speaker>/<chapter>/<utterance>.flac
+    <root>/alignments/{words,phones}.ctm   (not of the corpus itself; used where it is)
 
 The FLAC files are read where they are. Test parts keep their own names as sets.
 """
@@ -14,6 +15,7 @@ import hashlib
 from pathlib import Path
 from typing import Mapping, Sequence
 
+from hasrd.data.alignments.labels import KINDS
 from hasrd.data.corpora.common import Clip, Corpus
 from hasrd.data.download import Download, download_all, published_md5
 from hasrd.data.kaldi import read_table
@@ -74,6 +76,12 @@ def root_or_download(root: str, parts: Sequence[str], download_dir: str | Path, 
         for part, archive in zip(missing, archives):
             unpack_tar(archive, target / part, f"LibriSpeech/{part}")
     return target
+
+
+def find_alignments(root: str | Path) -> Path | None:
+    """The folder with alignments in the corpus's folder, if there is one."""
+    folder = Path(root) / "alignments"
+    return folder if any((folder / f"{kind}.ctm").is_file() for kind in KINDS) else None
 
 
 def prepare(

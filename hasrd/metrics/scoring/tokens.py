@@ -5,14 +5,21 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Sequence
+from typing import Iterator, Mapping, Sequence
 
 import numpy as np
 
 from hasrd.data.archive import read_archives
+from hasrd.data.kaldi import read_table
 from hasrd.errors import UserError
 from hasrd.metrics import bitrate, codebook, masked_accuracy
-from hasrd.metrics.bootstrap import BASIC_METHOD, basic_interval, ratio_interval
+from hasrd.metrics.bootstrap import ratio_interval
+from hasrd.metrics.influence import (
+    JACKKNIFE,
+    entropies_left_out,
+    interval,
+    jackknife_influences,
+)
 from hasrd.metrics.scoring.job import Job
 
 
@@ -34,26 +41,13 @@ def score_codes(
     Raises:
         UserError: Not one name a codebook, no utterance, or codes that are not (T, M) inside their codebooks.
     """
-    if len(stream_names) != len(sizes):
-        raise UserError(
-            f"--stream_names has {len(stream_names)} names for {len(sizes)} --codebook_sizes: "
-            "give one name a codebook"
-        )
-    codes = _read(codes_scp, len(sizes))
-    counts = {
-        utt: [
-            _count(codes_scp, utt, array[:, index], index, size) for index, size in enumerate(sizes)
-        ]
-        for utt, array in codes.items()
-    }
-    facts = {
-        "codebook_sizes": list(sizes),
-        "frame_rate": frame_rate,
-        "stream_names": list(stream_names),
-    }
+    facts = token_facts(sizes, frame_rate, stream_names)
+    codes = read_codes(codes_scp, len(sizes))
+    for utterance, array in codes.items():
+        check_range(codes_scp, utterance, array, sizes)
     content = {utt: codes[utt].tolist() for utt in codes}
     for job in jobs:
-        print_ = job.fingerprint(**facts, codes=content)
+        print_ = job.fingerprint(**facts, interval=JACKKNIFE, codes=content)
         if job.current(print_):
             continue
         rows = {utt: (len(array),) for utt, array in codes.items()}
@@ -78,24 +72,26 @@ def score_codes(
                 **facts,
             )
         else:
-            _write_codebooks(job, counts, rows, print_, **facts)
+            _write_codebooks(job, codes, rows, print_, **facts)
 
 
 def _write_codebooks(
-    job: Job, counts: dict[str, list[np.ndarray]], rows: dict, print_: str, **facts
+    job: Job, codes: dict[str, np.ndarray], rows: dict, print_: str, **facts
 ) -> None:
-    utterances = sorted(counts)
+    arrays = [codes[utt] for utt in sorted(codes)]
+    count = len(arrays)
+    tokens = np.concatenate(arrays)
+    owner = np.repeat(np.arange(count), [len(array) for array in arrays])
     frame_rate, names = facts["frame_rate"], facts["stream_names"]
-    books, tables = [], []
+    books = []
+    influences = np.zeros(count)
     for index, (size, name) in enumerate(zip(facts["codebook_sizes"], names)):
-        table = np.stack([counts[utt][index] for utt in utterances])
-        tables.append(table)
-        total = table.sum(0)
+        own = tokens[:, index].astype(np.int64)
+        total = codebook.count_codes(own, size)
         bits = codebook.entropy(total)
-        low, high = basic_interval(
-            len(utterances), bits, lambda weights, table=table: codebook.entropy(weights @ table)
-        )
-        low, high = max(low, 0.0), min(high, float(np.log2(size)))
+        added = jackknife_influences(entropies_left_out(own, owner, count, size))
+        influences += added
+        low, high = interval(bits, added, 0.0, float(np.log2(size)))
         books.append(
             {
                 "codebook": index,
@@ -112,23 +108,19 @@ def _write_codebooks(
             }
         )
     all_bits = sum(book["entropy"] for book in books)
-    low, high = basic_interval(
-        len(utterances),
-        all_bits,
-        lambda weights: sum(codebook.entropy(weights @ table) for table in tables),
+    low, high = interval(
+        all_bits, influences, 0.0, bitrate.bitrate(1.0, facts["codebook_sizes"])
     )
-    ceiling = bitrate.bitrate(1.0, facts["codebook_sizes"])
     scale = frame_rate / 1000
-    ci95 = (scale * max(low, 0.0), scale * min(high, ceiling))
     job.write(
         scale * all_bits,
-        ci95,
+        (scale * low, scale * high),
         ("tokens",),
         rows,
         print_,
         source=codebook.SOURCE,
         codebooks=books,
-        interval=BASIC_METHOD,
+        interval=JACKKNIFE,
         **facts,
     )
 
@@ -140,7 +132,7 @@ def score_masked(job: Job, masked_scp: Path) -> None:
     Raises:
         UserError: No utterance, no masked token, or an array of another shape.
     """
-    pairs = _read(masked_scp, 2)
+    pairs = _shaped(masked_scp, dict(read_archives(masked_scp)), 2)
     print_ = job.fingerprint(pairs={utt: array.tolist() for utt, array in pairs.items()})
     if job.current(print_):
         return
@@ -180,27 +172,77 @@ def score_masked(job: Job, masked_scp: Path) -> None:
     )
 
 
-def _read(scp: Path, columns: int) -> dict[str, np.ndarray]:
-    arrays = dict(read_archives(scp))
+def token_facts(sizes: Sequence[int], frame_rate: float, stream_names: Sequence[str]) -> dict:
+    """What a score of tokens says of them; UserError unless there is one name a codebook."""
+    if len(stream_names) != len(sizes):
+        raise UserError(
+            f"--stream_names has {len(stream_names)} names for {len(sizes)} --codebook_sizes: "
+            "give one name a codebook"
+        )
+    return {
+        "codebook_sizes": list(sizes),
+        "frame_rate": frame_rate,
+        "stream_names": list(stream_names),
+    }
+
+
+def read_codes(path: Path, columns: int, fewer: bool = False) -> dict[str, np.ndarray]:
+    """Read tokens: utterance to integers (T, M).
+
+    Args:
+        path: scp file of archives, or text with lines `utt c0 c1 ...` (one codebook).
+        columns: Codebooks that are expected.
+        fewer: Whether the first of them alone will do.
+
+    Raises:
+        UserError: No utterance, or another number of codebooks; names file and utterance.
+    """
+    table = read_table(path)
+    first = next(iter(table.values()), "").split()
+    if first and all(map(str.isdecimal, first)):
+        return _shaped(path, dict(_text_codes(path, table)), columns, fewer)
+    return _shaped(path, dict(read_archives(table)), columns, fewer)
+
+
+def check_range(path: Path, utterance: str, codes: np.ndarray, sizes: Sequence[int]) -> None:
+    """Raise UserError unless each of `codes` (T, M) is in its codebook."""
+    for index, size in enumerate(sizes[: codes.shape[1]]):
+        try:
+            codebook.count_codes(codes[:, index], size)
+        except ValueError as error:
+            raise UserError(
+                f"{path}: utterance '{utterance}', codebook {index}: {error}: check --codebook_sizes"
+            ) from None
+
+
+def _text_codes(
+    path: Path, table: Mapping[str, str]
+) -> Iterator[tuple[str, np.ndarray]]:
+    for number, (utterance, line) in enumerate(table.items(), start=1):
+        codes = line.split()
+        wrong = next((code for code in codes if not code.isdecimal()), None)
+        if wrong is not None:
+            raise UserError(f"{path}:{number}: '{wrong}' is no token: write 'utt 12 7 ...' lines")
+        yield utterance, np.array(codes, dtype=np.int64)[:, None]
+
+
+def _shaped(
+    path: Path, arrays: dict[str, np.ndarray], columns: int, fewer: bool = False
+) -> dict[str, np.ndarray]:
     if not arrays:
-        raise UserError(f"{scp}: no utterance in it")
+        raise UserError(f"{path}: no utterance in it")
+    first = next(iter(arrays.values()))
+    allowed = range(1, columns + 1) if fewer else (columns,)
+    if fewer and first.ndim == 2 and first.shape[1] in allowed:
+        allowed = (first.shape[1],)
     for utterance, array in arrays.items():
         if (
             array.ndim != 2
-            or array.shape[1] != columns
+            or array.shape[1] not in allowed
             or not np.issubdtype(array.dtype, np.integer)
         ):
             raise UserError(
-                f"{scp}: utterance '{utterance}' is {array.dtype} {array.shape}, "
-                f"but integers (T, {columns}) are needed"
+                f"{path}: utterance '{utterance}' is {array.dtype} {array.shape}, "
+                f"but integers (T, {allowed[-1]}) are needed"
             )
     return arrays
-
-
-def _count(scp: Path, utterance: str, codes: np.ndarray, index: int, size: int) -> np.ndarray:
-    try:
-        return codebook.count_codes(codes, size)
-    except ValueError as error:
-        raise UserError(
-            f"{scp}: utterance '{utterance}', codebook {index}: {error}: check --codebook_sizes"
-        ) from None

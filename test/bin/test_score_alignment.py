@@ -1,0 +1,153 @@
+# Copyright 2026 The hasrd authors
+# Apache-2.0
+"""`hasrd score` of phones and words: from codes and alignments to score files."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hasrd.bin.score import main
+from hasrd.data.alignments.tracks import Track, write_ctm
+from hasrd.data.archive import write_archive
+from hasrd.data.kaldi import write_table
+from hasrd.errors import UserError
+from hasrd.metrics.scores import read_score
+
+RATE = 31.25
+SAID = ("<sil>", "yes", "no")
+
+
+def make_set(folder: Path, name: str, count: int = 12, words: int = 8, seed: int = 0) -> None:
+    """Write codes.scp (perfect, random), words.ctm, phones.ctm: every segment lasts ten frames."""
+    generator = np.random.default_rng(seed)
+    codes, tracks = {}, {}
+    for index in range(count):
+        said = generator.integers(len(SAID), size=words)
+        ends = np.round(np.arange(1, words + 1) * 10 / RATE, 6)
+        starts = np.concatenate([[0.0], ends[:-1]])
+        tracks[f"{name}-{index}"] = Track(starts, ends, tuple(SAID[word] for word in said))
+        # Two frames more than the alignment has.
+        perfect = np.append(np.repeat(said, 10), [5, 5])
+        # Not at a word's edge, where the window reaches the next word.
+        perfect[(np.arange(len(perfect)) % 10 < 2) | (np.arange(len(perfect)) % 10 > 7)] = 7
+        codes[f"{name}-{index}"] = np.stack([perfect, generator.integers(8, size=len(perfect))], 1)
+    folder.mkdir(parents=True)
+    write_table(folder / "codes.scp", write_archive(folder / "c.ark", folder / "c.ark", codes.items()))
+    write_table(folder / "text", {utt: " ".join(map(str, array[:, 0])) for utt, array in codes.items()})
+    write_ctm(folder / "words.ctm", tracks)
+    phones = {
+        utt: Track(track.starts, track.ends, tuple({"<sil>": "SIL", "yes": "Y", "no": "N"}[w] for w in track.labels))
+        for utt, track in tracks.items()
+    }
+    write_ctm(folder / "phones.ctm", phones)
+
+
+@pytest.fixture
+def sets(tmp_path: Path) -> Path:
+    make_set(tmp_path / "train", "train", seed=1)
+    make_set(tmp_path / "test", "test", seed=2)
+    facts = {"codebook_sizes": [8, 8], "stream_names": ["semantic", "acoustic"], "frame_rate": RATE}
+    (tmp_path / "codes.json").write_text(json.dumps(facts))
+    return tmp_path
+
+
+def call(sets: Path, measures: str, *options: str) -> Path:
+    kind = "words" if "word" in measures else "phones"
+    main([
+        measures, "--test_set", "test", "--system", "combined", "--codes", str(sets / "test/codes.scp"),
+        "--tokens_info", str(sets / "codes.json"), "--out", str(sets / "out"), f"--{kind}",
+        str(sets / f"test/{kind}.ctm"), *options,
+    ])  # fmt: skip
+    return sets / "out"
+
+
+def call_words(sets: Path, codes: str = "codes.scp") -> Path:
+    train = ("--train_codes", str(sets / "train" / codes), "--train_words", str(sets / "train/words.ctm"))
+    return call(sets, "word_f1", *train)
+
+
+def test_phones(sets: Path, capsys):
+    out = call(sets, "pnmi,phone_purity,cluster_purity")
+    for measure in ("pnmi", "phone_purity", "cluster_purity"):
+        score = read_score(out / f"{measure}.json")
+        first, second = score.details["codebooks"]
+        assert (first["stream"], second["stream"], first["size"]) == ("semantic", "acoustic", 8)
+        assert score.mean == first["value"] and list(score.ci95) == first["ci95"] and score.count == 12
+        # The alignment ends two frames before the codes.
+        assert score.details["frames"] == 12 * 80
+        for book in (first, second):
+            assert book["ci95"][0] <= book["value"] <= book["ci95"][1]
+            assert book["without_silence"]["shuffled"] < 0.9
+    pnmi = read_score(out / "pnmi.json").details["codebooks"]
+    # Perfect but for the four frames in ten that share one code.
+    assert 0.5 < pnmi[0]["value"] < 0.7 and pnmi[0]["shuffled"] < 0.03
+    assert pnmi[1]["value"] < 0.05
+    table = (out / "pnmi.tsv").read_text().splitlines()
+    assert table[0] == "utt\ttokens\tframes" and table[1] == "test-0\t82\t80"
+    capsys.readouterr()
+    call(sets, "pnmi,phone_purity,cluster_purity")
+    assert capsys.readouterr().out.count("up to date, skipped") == 3
+
+
+def test_utterances_without_alignment_are_counted(sets: Path):
+    lines = (sets / "test/phones.ctm").read_text().splitlines(keepends=True)
+    (sets / "test/phones.ctm").write_text("".join(line for line in lines if not line.startswith("test-0 ")))
+    score = read_score(call(sets, "pnmi") / "pnmi.json")
+    assert score.count == 11 and score.details["without_alignment"] == 1
+
+
+def test_words(sets: Path):
+    score = read_score(call_words(sets) / "word_f1.json")
+    first, second = score.details["codebooks"]
+    assert first["value"] == score.mean == 1.0 and first["good_words"] == 2 == first["words"]
+    assert {(row["word"], row["code"]) for row in first["best_words"]} == {("yes", 1), ("no", 2)}
+    assert first["shuffled"] < 0.7 and second["value"] < 0.7
+    assert score.details["eligible_words"] == 2 and score.details["words_not_in_training"] == 0
+    segments = sum(row["occurrences"] for row in first["best_words"])
+    assert segments == score.details["segments"]
+
+
+def test_training_codes_of_the_first_codebook_alone(sets: Path, capsys):
+    score = read_score(call_words(sets, "text") / "word_f1.json")
+    assert [book["codebook"] for book in score.details["codebooks"]] == [0] and score.mean == 1.0
+    assert "1 of 2 codebooks left out" in capsys.readouterr().out
+
+
+def test_words_that_training_never_heard(sets: Path):
+    lines = (sets / "train/words.ctm").read_text()
+    (sets / "train/words.ctm").write_text(lines.replace(" yes\n", " perhaps\n"))
+    score = read_score(call_words(sets) / "word_f1.json")
+    assert score.mean == 0.5 and score.details["words_not_in_training"] == 1
+
+
+def test_what_does_not_fit(sets: Path):
+    with pytest.raises(UserError, match="--train_codes is needed"):
+        call(sets, "word_f1")
+    with pytest.raises(UserError, match="utterance 'test-0' is in .*, too"):
+        call(sets, "word_f1", "--train_codes", str(sets / "test/text"), "--train_words", str(sets / "test/words.ctm"))
+    with pytest.raises(UserError, match="none of its 12 utterances is among the 12 of"):
+        call(sets, "pnmi", "--phones", str(sets / "train/phones.ctm"))
+    with pytest.raises(UserError, match="utterance 'test-0', codebook 0: code 7 is not in a codebook of 4"):
+        facts = {"codebook_sizes": [4, 8], "stream_names": ["semantic", "acoustic"], "frame_rate": RATE}
+        (sets / "codes.json").write_text(json.dumps(facts))
+        call(sets, "pnmi")
+
+
+def test_too_little_to_tell(sets: Path):
+    write_ctm(sets / "test/words.ctm", {"test-0": Track(np.array([0.0]), np.array([1.0]), ("yes",))})
+    with pytest.raises(UserError, match="no word occurs 5 times"):
+        call_words(sets)
+    write_ctm(sets / "test/phones.ctm", {"test-0": Track(np.array([0.0]), np.array([1.0]), ("Y",))})
+    with pytest.raises(UserError, match="fewer than two different phones"):
+        call(sets, "pnmi")
+
+
+def test_text_that_is_no_tokens(sets: Path):
+    text = (sets / "train/text").read_text().splitlines()
+    (sets / "train/text").write_text("\n".join([text[0], text[1] + " x"]) + "\n")
+    with pytest.raises(UserError, match="train/text:2: 'x' is no token"):
+        call_words(sets, "text")
