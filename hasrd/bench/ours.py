@@ -101,6 +101,8 @@ def trained_codec(folder: Path) -> tuple[dict[str, Any], Codec]:
     if (folder / package.WEIGHTS).is_file():
         return package.load_packed(folder)
     config = checkpoint.read_experiment(folder).config
+    if "peer" in config:
+        raise UserError(f"{folder}: a codec of others: bench has rows of its own for these")
     return config, checkpoint.embed_encoder(checkpoint.load_codec(folder))
 
 

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import importlib
 from types import ModuleType
 from typing import Any, Callable, Mapping
 
@@ -12,6 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from hasrd.bench.subject import MODES, Subject, Unavailable
+from hasrd.peers.dac import DAC as DACPeer
+from hasrd.peers.hugging_face import DEFAULT_CODEBOOKS, HuggingFace
+from hasrd.peers.peer import MissingPackage, Peer, package
+from hasrd.peers.snac import SNAC as SNACPeer
+from hasrd.peers.speechtokenizer import SpeechTokenizer as SpeechTokenizerPeer
 
 # The paper's baseline (HASRD section 3): a token is 512 samples, 76,651,890 parameters.
 DAC: Mapping[str, Any] = {
@@ -49,97 +53,47 @@ SPEECHTOKENIZER: Mapping[str, Any] = {
     "n_q": 8,
     "sample_rate": 16000,
 }
-ENCODEC_KBPS = 6.0  # of 1.5 to 24, the published model's default
-MIMI_CODEBOOKS = 8  # of 32, as its authors use it for speech
 
 
 def official_dac(mode: str = "float32", device: str = "cpu", **sizes: Any) -> Subject:
     """DAC (Kumar et al. 2023) of the package descript-audio-codec; in bf16 all but its quantizer."""
-    model = _place(_package("dac", "descript-audio-codec").DAC(**{**DAC, **sizes}), device)
-    parameters = _count(model)
+    peer = DACPeer(_package("dac", "descript-audio-codec").DAC(**{**DAC, **sizes}).to(device))
+    model, parameters = peer.model, _count(peer.model)
     dtype, compiled = MODES[mode]
     for name in ("encoder", "decoder"):
         part = getattr(model, name)
         if dtype != torch.float32:
             part = _Cast(part, dtype)
         setattr(model, name, torch.compile(part) if compiled else part)
-
-    def encode(wave: Tensor) -> Tensor:
-        return model.encode(model.preprocess(wave[:, None], model.sample_rate))[1]
-
-    def decode(codes: Tensor) -> Tensor:
-        return model.decode(model.quantizer.from_codes(codes)[0])[:, 0]
-
-    return Subject(
-        "official-dac", mode, model.sample_rate, parameters, model, encode, decode, lambda codes: codes.unbind(1)
-    )
+    return _subject("official-dac", peer, mode, parameters)
 
 
 def encodec(device: str = "cpu", **sizes: Any) -> Subject:
     """EnCodec (Défossez et al. 2022) of 24 kHz and 6 kbps, of the package transformers."""
-    package = _package("transformers")
-    model = _place(package.EncodecModel(package.EncodecConfig(**sizes)), device)
+    transformers = _package("transformers")
+    model = transformers.EncodecModel(transformers.EncodecConfig(**sizes)).to(device)
     _draw_codebooks(model, "embed")
-
-    def encode(wave: Tensor) -> Any:
-        return model.encode(wave[:, None], bandwidth=ENCODEC_KBPS)
-
-    def decode(output: Any) -> Tensor:
-        return model.decode(output.audio_codes, output.audio_scales).audio_values[:, 0]
-
-    def books(output: Any) -> list[Tensor]:
-        return list(output.audio_codes[0].unbind(1))
-
-    return Subject(
-        "encodec", "float32", model.config.sampling_rate, _count(model), model, encode, decode, books
-    )
+    return _subject("encodec", HuggingFace(model).keep(DEFAULT_CODEBOOKS["encodec"]))
 
 
 def mimi(device: str = "cpu", **sizes: Any) -> Subject:
     """Mimi (Défossez et al. 2024) with 8 codebooks, 1.1 kbps, of the package transformers."""
-    package = _package("transformers")
-    model = _place(package.MimiModel(package.MimiConfig(**sizes)), device)
+    transformers = _package("transformers")
+    model = transformers.MimiModel(transformers.MimiConfig(**sizes)).to(device)
     _draw_codebooks(model, "embed_sum")
-
-    def encode(wave: Tensor) -> Tensor:
-        return model.encode(wave[:, None], num_quantizers=MIMI_CODEBOOKS).audio_codes
-
-    def decode(codes: Tensor) -> Tensor:
-        return model.decode(codes).audio_values[:, 0]
-
-    rate = model.config.sampling_rate
-    return Subject("mimi", "float32", rate, _count(model), model, encode, decode, lambda codes: codes.unbind(1))
+    return _subject("mimi", HuggingFace(model).keep(DEFAULT_CODEBOOKS["mimi"]))
 
 
 def official_speechtokenizer(device: str = "cpu", **sizes: Any) -> Subject:
     """SpeechTokenizer (Zhang et al. 2024) of the package speechtokenizer."""
-    package = _package("speechtokenizer")
-    model = _place(package.SpeechTokenizer({**SPEECHTOKENIZER, **sizes}), device)
+    model = _package("speechtokenizer").SpeechTokenizer({**SPEECHTOKENIZER, **sizes}).to(device)
     _draw_codebooks(model, "embed")
-
-    def encode(wave: Tensor) -> Tensor:
-        return model.encode(wave[:, None])
-
-    def decode(codes: Tensor) -> Tensor:
-        return model.decode(codes)[:, 0]
-
-    return Subject(
-        "official-speechtokenizer", "float32", model.sample_rate, _count(model), model, encode, decode,
-        lambda codes: codes.unbind(0),
-    )  # fmt: skip
+    return _subject("official-speechtokenizer", SpeechTokenizerPeer(model))
 
 
 def snac(device: str = "cpu", **sizes: Any) -> Subject:
     """SNAC (Siuzdak et al. 2024) of 24 kHz, of the package snac."""
-    model = _place(_package("snac").SNAC(**{**SNAC, **sizes}), device)
-
-    def encode(wave: Tensor) -> list[Tensor]:
-        return model.encode(wave[:, None])
-
-    def decode(codes: list[Tensor]) -> Tensor:
-        return model.decode(codes)[:, 0]
-
-    return Subject("snac", "float32", model.sampling_rate, _count(model), model, encode, decode, lambda codes: codes)
+    return _subject("snac", SNACPeer(_package("snac").SNAC(**{**SNAC, **sizes}).to(device)))
 
 
 # The first is the baseline, and the only one that is measured in other modes than the one it is shipped in.
@@ -164,21 +118,23 @@ class _Cast(nn.Module):
         return self.module(x.to(self.dtype)).float()
 
 
-def _package(name: str, package: str | None = None) -> ModuleType:
+def _package(name: str, distribution: str | None = None) -> ModuleType:
     """Import a package.
 
     Raises:
         Unavailable: It, or what it needs, is not installed.
     """
     try:
-        return importlib.import_module(name)
-    except ImportError as error:
-        reason = f"no module named '{error.name}'" if isinstance(error, ModuleNotFoundError) else str(error)
-        raise Unavailable(f"{package or name} is not installed ({reason}): tools/install.sh --extras bench") from error
+        return package(name, distribution)
+    except MissingPackage as error:
+        raise Unavailable(str(error)) from error
 
 
-def _place(model: nn.Module, device: str) -> nn.Module:
-    return model.eval().requires_grad_(False).to(device)
+def _subject(name: str, peer: Peer, mode: str = "float32", parameters: int | None = None) -> Subject:
+    return Subject(
+        name, mode, peer.sample_rate, _count(peer.model) if parameters is None else parameters, peer.model,
+        lambda wave: peer.encode(wave)[0], peer.decode, lambda books: books,
+    )  # fmt: skip
 
 
 def _count(model: nn.Module) -> int:

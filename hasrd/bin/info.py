@@ -2,8 +2,8 @@
 # Apache-2.0
 """Show what a configuration builds or a model is: parameters, rates, receptive field, strides, memory.
 
-Takes a YAML file of a codec or of a pre-training, the folder of an experiment or of a packed model, or a file
-encoder.safetensors. No weights are read.
+Takes a YAML file of a codec or of a pre-training, the folder of an experiment (also of another package's codec) or of
+a packed model, or a file encoder.safetensors. No weights are read.
 """
 
 from __future__ import annotations
@@ -11,11 +11,13 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any, Sequence
 
 from hasrd.bin.exp_name import join_values, load_config, merge, parse_args_string
-from hasrd.codec.build import CHOICES, FRONT, check_front
+from hasrd.codec.build import FRONT, check_front, refuse_imports
+from hasrd.codec.checkpoint import PEER_FILE
 from hasrd.codec.describe import Description, describe
 from hasrd.errors import UserError, run_main
 
@@ -114,6 +116,23 @@ def table(found: Description) -> str:
     return "\n".join(f"{name:<{width}}  {value}" for name, value in rows)
 
 
+def peer_table(facts: dict[str, Any]) -> str:
+    """Return what is known of a codec that others trained (peer.json) as text."""
+    books = ", ".join(f"{number} {name}" for name, number in Counter(facts["stream_names"]).items())
+    sizes = "/".join(str(size) for size in dict.fromkeys(facts["codebook_sizes"]))
+    rows = [
+        ("made by", f"{facts['package']} ({facts['asked']['kind']})"),
+        ("total parameters", f"{facts['parameters']:>13,}  {facts['parameters'] / 1e6:6.1f} M"),
+        ("sample rate", f"{facts['sample_rate']} Hz of the data, {facts['peer_sample_rate']} Hz inside"),
+        ("frame rate", f"{facts['frame_rate']:g} Hz"),
+        ("bitrate", f"{facts['bitrate_bps'] / 1000:.2f} kbps"),
+        ("tokens of a frame", f"{len(facts['stream_names'])} ({books}) of {sizes} entries"),
+        *((f"SHA-256 of {name}", digest) for name, digest in facts["asked"]["sha256"].items()),
+    ]
+    width = max(len(name) for name, _ in rows)
+    return "\n".join(f"{name:<{width}}  {value}" for name, value in rows)
+
+
 def _mib(size: int) -> str:
     return f"{size / 2**20:.0f} MiB"
 
@@ -136,13 +155,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     argv = join_values(sys.argv[1:] if argv is None else argv, ["--args", "--encoder_args"])
     args = parser.parse_args(argv)
     config = read(args.model, args.args)
+    if "peer" in config:
+        from hasrd.peers.files import read_json
+
+        facts = read_json((Path(args.model) if Path(args.model).is_dir() else Path(args.model).parent) / PEER_FILE)
+        print(json.dumps({"model": str(args.model), **facts}, indent=1) if args.json else peer_table(facts))
+        return
     if "model_sha256" in config and not args.allow_import:
-        for part, choices in CHOICES.items():
-            if config.get(part) and config[part] not in choices:
-                raise UserError(
-                    f"{args.model}: {part} '{config[part]}' is no class of hasrd: importing it would run its code; if "
-                    "you trust it, give --allow_import"
-                )
+        refuse_imports(config, args.model)
     encoder = None if args.encoder is None else read(args.encoder, args.encoder_args)
     try:
         found = describe(complete(config, encoder, args.encoder or ""))

@@ -30,6 +30,8 @@ from hasrd.errors import UserError
 FRONT_KEYS = tuple(key for part in FRONT for key in (part, f"{part}_conf"))
 # What is used where no weights are named: the recipe's own choice, else those of the last epoch.
 DEFAULT_WEIGHTS = ("valid.mel_distance.best.pth", "latest.pth")
+# In their place, of a codec that another package made (hasrd.peers).
+PEER_FILE = "peer.json"
 
 
 def sha256(path: str | Path) -> str:
@@ -130,8 +132,12 @@ def read_experiment(exp_dir: str | Path, model_file: str | None = None) -> Exper
         config = yaml.safe_load(config_file.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UserError(f"{config_file}: not YAML: {' '.join(str(error).split())}") from error
-    if not isinstance(config, dict) or "decoder" not in config:
+    if not isinstance(config, dict) or not config.keys() & {"decoder", "peer"}:
         raise UserError(f"{config_file}: not the configuration of a codec: give the folder of one (stage 5)")
+    if "peer" in config:
+        if model_file not in (None, PEER_FILE) or not (exp_dir / PEER_FILE).is_file():
+            raise UserError(f"{exp_dir / (model_file or PEER_FILE)}: no such file: a codec of others has {PEER_FILE}")
+        return Experiment(config, exp_dir / PEER_FILE, None)
     names = (model_file,) if model_file else DEFAULT_WEIGHTS
     weights = next((exp_dir / name for name in names if (exp_dir / name).is_file()), None)
     if weights is None:
@@ -146,8 +152,7 @@ def _find_encoder(exp_dir: Path, config: dict[str, Any]) -> Path:
     folder that has moved as a whole holds the encoder as the experiment's neighbour. The hash decides between them.
     """
     named = Path(config["encoder_file"])
-    above = exp_dir.resolve().parents
-    places = [named, *(folder / named for folder in above), above[0] / named.parent.name / named.name]
+    places = [*_places(exp_dir, named), exp_dir.resolve().parent / named.parent.name / named.name]
     found = [path for path in dict.fromkeys(places) if path.is_file()]
     if not found:
         raise UserError(
@@ -159,11 +164,22 @@ def _find_encoder(exp_dir: Path, config: dict[str, Any]) -> Path:
     return found[0]
 
 
+def _places(exp_dir: Path, named: Path) -> list[Path]:
+    """Where a name in an experiment's configuration may lie: a relative one counts from any folder above."""
+    return [named, *(folder / named for folder in exp_dir.resolve().parents)]
+
+
+def near(exp_dir: Path, named: Path) -> Path | None:
+    """Find the file or folder that an experiment's configuration names; None: it is not there."""
+    return next((path for path in _places(exp_dir, named) if path.exists()), None)
+
+
 def load_codec(exp_dir: str | Path, model_file: str | None = None) -> Codec:
     """Load a trained codec from its experiment directory, for use (eval mode, no gradients).
 
     Args:
-        exp_dir: Directory with `config.yaml` and weights, as the codec training writes it.
+        exp_dir: Directory with `config.yaml` and weights, as the codec training writes it; or with `peer.json`, as
+            `hasrd import-peer` does, of a codec that another package made.
         model_file: Name of the weights inside it; by default the best by the validation's mel distance, else the
             latest.
 
@@ -171,6 +187,10 @@ def load_codec(exp_dir: str | Path, model_file: str | None = None) -> Codec:
         UserError: A missing file, another encoder than the one trained with, or weights that don't fit.
     """
     experiment = read_experiment(exp_dir, model_file)
+    if "peer" in experiment.config:
+        from hasrd.peers.experiment import load_peer
+
+        return load_peer(exp_dir, experiment.config)
     front = None
     if experiment.encoder is not None:
         _, front = frozen_front(experiment.encoder, experiment.config["encoder_sha256"])

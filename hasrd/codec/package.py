@@ -18,8 +18,7 @@ import yaml
 from safetensors.torch import load_file, save_file
 
 import hasrd
-from hasrd import decoder, encoder, frontend, quantizer
-from hasrd.codec.build import PARTS, build_modules
+from hasrd.codec.build import PARTS, build_modules, refuse_imports
 from hasrd.codec.checkpoint import embed_encoder, load_codec, load_strict, read_experiment, sha256
 from hasrd.codec.codec import Codec
 from hasrd.codec.inference import fold_weight_norm
@@ -28,13 +27,6 @@ from hasrd.errors import UserError
 CONFIG, WEIGHTS, CARD = "config.yaml", "model.safetensors", "README.md"
 # Of the folder's layout; a reader refuses a higher number.
 FORMAT = 1
-CHOICES = {
-    "frontend": frontend.CHOICES,
-    "normalize": frontend.NORMALIZE_CHOICES,
-    "encoder": encoder.CHOICES,
-    "quantizer": quantizer.CHOICES,
-    "decoder": decoder.CHOICES,
-}
 
 
 def pack(
@@ -66,6 +58,8 @@ def pack(
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UserError(f"{out}: is there already: choose another name, or remove it")
     experiment = read_experiment(exp_dir, model_file)
+    if "peer" in experiment.config:
+        raise UserError(f"{exp_dir}: a codec of others: pass on what its authors publish")
     codec = fold_weight_norm(embed_encoder(load_codec(exp_dir, model_file)))
     tensors = {key: value.contiguous() for key, value in codec.state_dict().items()}
     for key, value in tensors.items():
@@ -118,12 +112,7 @@ def load_packed(folder: str | Path, allow_import: bool = False) -> tuple[dict[st
     folder = Path(folder)
     config = read_packed_config(folder)
     if not allow_import:
-        for part, choices in CHOICES.items():
-            if config.get(part) and str(config[part]) not in choices:
-                raise UserError(
-                    f"{folder / CONFIG}: {part} '{config[part]}' is no class of hasrd: importing it would run its "
-                    "code; if you trust it, load with allow_import=True (--allow_import)"
-                )
+        refuse_imports(config, folder / CONFIG)
     weights = folder / WEIGHTS
     if not weights.is_file():
         raise UserError(f"{weights}: no such file: the packed model is not complete: get it again")

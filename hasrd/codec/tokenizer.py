@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from hasrd.codec.checkpoint import embed_encoder, load_codec, read_experiment, sha256
+from hasrd.codec.checkpoint import PEER_FILE, embed_encoder, load_codec, read_experiment, sha256
 from hasrd.codec.codec import Codec
 from hasrd.codec.inference import prepare
 from hasrd.codec.latents import BATCH_SAMPLES
@@ -20,6 +20,7 @@ from hasrd.codec.package import CONFIG, load_packed
 from hasrd.codec.token_file import read_token_file, write_token_file
 from hasrd.codec.tokens import Tokens
 from hasrd.data.features import batches
+from hasrd.data.resample import resample as resample_wave
 from hasrd.errors import UserError
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
@@ -155,7 +156,7 @@ class Tokenizer:
                     f"{name}{sample_rate} Hz, but this model takes {self.sample_rate} Hz: resample it, or let it be "
                     "done (resample=True, --resample)"
                 )
-            wave = torch.from_numpy(_resample(wave.cpu().numpy(), sample_rate, self.sample_rate))
+            wave = torch.from_numpy(resample_wave(wave.cpu().numpy(), sample_rate, self.sample_rate))
         return wave.to(self.device)
 
     @staticmethod
@@ -329,7 +330,9 @@ def load(
     if dtype not in DTYPES.values():
         raise UserError(f"dtype {dtype}: choose one of {', '.join(DTYPES)}")
     device = _device(device)
-    if any(folder.glob("*.pth")):
+    if (folder / PEER_FILE).is_file() and dtype != torch.float32:
+        raise UserError(f"{path}: a codec of another package computes in float32")
+    if (folder / PEER_FILE).is_file() or any(folder.glob("*.pth")):
         codec = embed_encoder(load_codec(folder, model_file))
         model_sha256 = sha256(read_experiment(folder, model_file).weights)
     else:
@@ -348,16 +351,3 @@ def _device(name: str | torch.device) -> torch.device:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise UserError(f"device {name}: not available ({reason})") from error
     return device
-
-
-def _resample(wave: np.ndarray, rate: int, target: int) -> np.ndarray:
-    """Resample (N,) float32 to another rate, at least to one sample."""
-    try:
-        import soxr
-    except ImportError:
-        raise UserError("resampling needs the package soxr: pip install soxr") from None
-    try:
-        wave = soxr.resample(wave, rate, target)
-    except (ValueError, TypeError) as error:
-        raise UserError(f"a sample rate of {rate} Hz: {error}") from error
-    return np.pad(wave, (0, max(0, 1 - len(wave))))
