@@ -6,16 +6,19 @@ from __future__ import annotations
 
 import argparse
 import functools
+import json
+import os
 from pathlib import Path
-from typing import Any, Iterator, Mapping, Sequence
+from typing import Any, Callable, Iterator, Mapping, Sequence
 
+import soundfile
 import torch
 
 from hasrd.codec.checkpoint import load_codec, sha256
 from hasrd.codec.inference import prepare
 from hasrd.codec.latents import BATCH_SAMPLES
-from hasrd.data.chunks import fingerprint, parse_shard, run_in_chunks
-from hasrd.data.kaldi import DataDir
+from hasrd.data.chunks import ChunkWork, fingerprint, parse_shard, run_in_chunks
+from hasrd.data.kaldi import DataDir, read_table
 from hasrd.data.waves import wave_batches
 
 
@@ -34,9 +37,9 @@ class CodecWork:
             yield utterances, waves.to(self.device), lengths.to(self.device)
 
 
-def options(parser: argparse.ArgumentParser) -> argparse.Namespace:
+def options(parser: argparse.ArgumentParser, codec_needed: bool = True) -> argparse.Namespace:
     """Add the options of such a stage to `parser` and read the command line."""
-    parser.add_argument("--exp_dir", required=True, help="directory of the trained codec")
+    parser.add_argument("--exp_dir", required=codec_needed, help="directory of the trained codec")
     parser.add_argument("--model_file", default="latest.pth", help="weights inside it")
     parser.add_argument("--data", required=True, help="data directory")
     parser.add_argument("--out", required=True, type=Path, help="folder to write")
@@ -51,22 +54,47 @@ def weights_sha256(args: argparse.Namespace) -> str:
     return sha256(Path(args.exp_dir) / args.model_file)
 
 
+def write_speech(path: Path, wave: torch.Tensor, sample_rate: int) -> None:
+    """Write samples (N,) as 16-bit FLAC; what is outside of [-1, 1] is clipped."""
+    path.parent.mkdir(exist_ok=True)
+    soundfile.write(path, wave.float().clamp(-1, 1).cpu().numpy(), sample_rate, subtype="PCM_16")
+
+
+def codes_are_current(args: argparse.Namespace, folder: Path) -> bool:
+    """Say whether stage 6 has left in `folder` the codes that the weights give for the data set.
+
+    They are older than none of its audio, and of the same utterances.
+    """
+    data, scp = DataDir.load(args.data), folder / "codes.scp"
+    try:
+        if json.loads((folder / "codes.json").read_text(encoding="utf-8")).get("model") != weights_sha256(args):
+            return False
+        made = os.stat(scp).st_mtime_ns
+        inputs = [data.path / "wav.scp", *data.wavs.values()]
+        return all(os.stat(path).st_mtime_ns <= made for path in inputs) and set(read_table(scp)) == set(data.wavs)
+    except (OSError, ValueError):
+        return False
+
+
 def run(
     args: argparse.Namespace,
-    work: type[CodecWork],
+    work: Callable[..., ChunkWork],
     what: str,
     made_from: Sequence[Path],
     chunk_size: int = 100,
+    inputs: Mapping[str, str] | None = None,
     **facts: Any,
 ) -> list[Path] | None:
     """Run `work` over the data set in chunks; args and result as those of `run_in_chunks`.
 
     Args:
+        work: Takes the experiment's folder, the name of the weights and the number of GPUs.
         what: What is made, for the progress.
-        facts: What shapes the result beside the weights and the data.
+        inputs: Utterance to what is worked on; None: its audio.
+        facts: What shapes the result beside the weights and the inputs.
     """
     return run_in_chunks(
-        DataDir.load(args.data).wavs,
+        DataDir.load(args.data).wavs if inputs is None else inputs,
         args.out / "chunks",
         functools.partial(work, args.exp_dir, args.model_file, args.ngpu),
         fingerprint=fingerprint(weights=weights_sha256(args), **facts),

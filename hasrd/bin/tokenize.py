@@ -3,96 +3,221 @@
 """Tokens of a data set, and the speech decoded from all of them and from each stream alone (stage 6).
 
 Besides, where there are semantic and acoustic tokens, the control "shuffled": the same tokens with the acoustic ones
-permuted in time.
+permuted in time; and, for curves of quality over rate, "books_<n>": speech of the first n codebooks alone.
 """
 
 from __future__ import annotations
 
 import argparse
+import functools
+import math
 import zlib
+from dataclasses import replace
 from pathlib import Path
+from typing import Sequence
 
 import numpy as np
-import soundfile
 import torch
 
-from hasrd.bin.codec_work import CodecWork, options, run, weights_sha256
+from hasrd.bin.codec_work import CodecWork, codes_are_current, options, run, weights_sha256, write_speech
+from hasrd.bin.exp_name import load_config
+from hasrd.bin.options import str2bool
 from hasrd.codec.checkpoint import load_codec
 from hasrd.codec.codec import Codec
+from hasrd.codec.receptive import looks_back
 from hasrd.codec.tokens import Tokens
 from hasrd.data.archive import write_archive
 from hasrd.data.atomic import write_json
 from hasrd.data.features import merge_tables
 from hasrd.data.kaldi import write_table
-from hasrd.errors import run_main
+from hasrd.encoder.frozen import Frozen
+from hasrd.errors import UserError, run_main
 
 
 def versions_of(codec: Codec) -> list[str]:
-    """Names of the versions of speech that this codec can decode."""
+    """Names of the versions of speech that this codec can decode from whole streams."""
     streams = list(dict.fromkeys(codec.quantizer.stream_names))
     if len(streams) < 2:
         return ["combined"]
     return ["combined", *streams] + (["shuffled"] if {"semantic", "acoustic"} <= set(streams) else [])
 
 
+def choose_versions(codec: Codec, versions: str = "auto", num_books: str = "") -> list[str]:
+    """Names of the versions of speech to decode.
+
+    Args:
+        versions: Some of `versions_of`, or "auto" for all.
+        num_books: Numbers of codebooks of which versions `books_<n>` are decoded; those that are not below the codec's
+            own number are left out ("combined" is that one). "auto": 1, 2, 4, 8, ...
+
+    Raises:
+        UserError: A version that this codec does not have, or what is no number of codebooks.
+    """
+    known, total = versions_of(codec), codec.num_codebooks
+    chosen = known if versions == "auto" else versions.split()
+    unknown = [version for version in chosen if version not in known]
+    if unknown:
+        raise UserError(f"--versions: '{unknown[0]}': this codec has {', '.join(known)}")
+    numbers = [str(1 << i) for i in range(total.bit_length())] if num_books == "auto" else num_books.split()
+    for number in numbers:
+        if not number.isdecimal() or int(number) < 1:
+            raise UserError(f"--num_books: '{number}' is no number of codebooks: write for example \"1 2 4\"")
+    below = sorted({int(number) for number in numbers if int(number) < total})
+    return [*dict.fromkeys(chosen), *(f"books_{number}" for number in below)]
+
+
+def crop_samples(exp_dir: str, crop_seconds: str, sample_rate: int) -> int:
+    """Samples of the crops that `--crop_seconds` asks for; 0 for none, as of a codec that was not trained here.
+
+    Raises:
+        UserError: It is no length.
+    """
+    config = load_config(Path(exp_dir) / "config.yaml")
+    if not crop_seconds or "peer" in config:
+        return 0
+    if crop_seconds == "auto":
+        return int(config.get("segment") or 0)
+    try:
+        return max(0, round(float(crop_seconds) * sample_rate))
+    except (ValueError, OverflowError):
+        raise UserError(f"--crop_seconds {crop_seconds}: give seconds, for example 5, or auto") from None
+
+
 def shuffle_acoustic(tokens: Tokens, utterance: str) -> Tokens:
     """Permute the acoustic codes of one utterance in time, all codebooks alike; the same for the same utterance."""
-    order = np.random.default_rng(zlib.crc32(utterance.encode())).permutation(tokens.codes.shape[1])
+    order = generator_of(utterance).permutation(tokens.codes.shape[1])
     acoustic = [m for m, name in enumerate(tokens.stream_names) if name == "acoustic"]
     codes = tokens.codes.clone()
     codes[..., acoustic] = tokens.codes[:, torch.from_numpy(order)][..., acoustic]
-    return Tokens(
-        codes, tokens.lengths, tokens.num_samples, tokens.frame_rate, tokens.stream_names, tokens.codebook_sizes
-    )
+    return replace(tokens, codes=codes)
 
 
 class TokenizeWork(CodecWork):
-    """Codes and speech of one chunk of utterances."""
+    """Codes and speech of one chunk of utterances.
+
+    Args:
+        versions: What to decode, see `choose_versions`.
+        crop: Samples of the crop of each utterance that is encoded besides, alone; 0 for none.
+    """
+
+    def __init__(
+        self, exp_dir: str, model_file: str, ngpu: int, versions: Sequence[str] = (), crop: int = 0
+    ) -> None:
+        super().__init__(exp_dir, model_file, ngpu)
+        self.versions = versions
+        self.crop = crop
 
     def __call__(self, inputs: dict[str, str], folder: Path, final_folder: Path) -> None:
         codes: dict[str, np.ndarray] = {}
-        versions = versions_of(self.codec)
-        audio: dict[str, dict[str, str]] = {version: {} for version in versions}
+        crops: dict[str, np.ndarray] = {}
+        audio: dict[str, dict[str, str]] = {version: {} for version in self.versions}
         with torch.inference_mode():
             for utterances, waves, lengths in self.batches(inputs):
                 batch = self.codec.encode(waves, lengths)
                 for row, utterance in enumerate(utterances):
                     tokens = batch.item(row)
                     codes[utterance] = tokens.codes[0].to(torch.int32).cpu().numpy()
-                    for version in versions:
+                    for version in self.versions:
                         name = Path(version) / f"{utterance}.flac"
-                        self._write(folder / name, self._decode(version, tokens, utterance))
+                        wave = decode(self.codec, version, tokens, utterance)
+                        write_speech(folder / name, wave, self.codec.sample_rate)
                         audio[version][utterance] = str(final_folder / name)
-        order = sorted(codes)
-        entries = write_archive(folder / "codes.ark", final_folder / "codes.ark", ((u, codes[u]) for u in order))
-        write_table(folder / "codes.scp", entries)
-        write_table(folder / "text", {u: " ".join(map(str, codes[u][:, 0].tolist())) for u in order})
+                if self.crop:
+                    crops.update(self._crops(utterances, waves, lengths, codes))
+        tables = {"codes": codes, "crops": crops} if self.crop else {"codes": codes}
+        for name, arrays in tables.items():
+            archive = f"{name}.ark"
+            entries = write_archive(folder / archive, final_folder / archive, sorted(arrays.items()))
+            write_table(folder / f"{name}.scp", entries)
+        write_table(folder / "text", {u: " ".join(map(str, array[:, 0].tolist())) for u, array in codes.items()})
         for version, table in audio.items():
             write_table(folder / f"{version}.scp", table)
 
-    def _decode(self, version: str, tokens: Tokens, utterance: str) -> np.ndarray:
-        if version == "shuffled":
-            wave = self.codec.decode(shuffle_acoustic(tokens, utterance))
-        else:
-            wave = self.codec.decode(tokens, streams=None if version == "combined" else [version])
-        return wave[0].float().clamp(-1, 1).cpu().numpy()
+    def _crops(
+        self, utterances: list[str], waves: torch.Tensor, lengths: torch.Tensor, codes: dict[str, np.ndarray]
+    ) -> dict[str, np.ndarray]:
+        """Encode one random crop of each utterance that is longer than a crop, cut where a token begins.
 
-    def _write(self, path: Path, wave: np.ndarray) -> None:
-        path.parent.mkdir(exist_ok=True)
-        soundfile.write(path, wave, self.codec.sample_rate, subtype="PCM_16")
+        Returns:
+            Utterance to (T', 1 + M) int32: the place of each of the crop's tokens in the utterance, and its codes.
+        """
+        shift = self.codec.frame_shift
+        starts = {
+            row: int(generator_of(utterance).integers((int(length) - self.crop) // shift + 1))
+            for row, (utterance, length) in enumerate(zip(utterances, lengths.tolist()))
+            if length > self.crop
+        }
+        if not starts:
+            return {}
+        cut = torch.stack([waves[row, start * shift :][: self.crop] for row, start in starts.items()])
+        batch = self.codec.encode(cut)
+        crops = {}
+        for index, (row, start) in enumerate(starts.items()):
+            array = batch.item(index).codes[0].to(torch.int32).cpu().numpy()
+            places = np.arange(start, start + len(array), dtype=np.int32)
+            inside = places < len(codes[utterances[row]])
+            crops[utterances[row]] = np.concatenate([places[:, None], array], axis=1)[inside]
+        return crops
+
+
+def generator_of(utterance: str) -> np.random.Generator:
+    """Return a random generator that is the same for the same utterance."""
+    return np.random.default_rng(zlib.crc32(utterance.encode()))
+
+
+def decode(codec: Codec, version: str, tokens: Tokens, utterance: str) -> torch.Tensor:
+    """Return a version of the speech (N,) of one utterance's tokens."""
+    if version == "shuffled":
+        wave = codec.decode(shuffle_acoustic(tokens, utterance))
+    elif version.startswith("books_"):
+        wave = codec.decode(tokens.first(int(version.removeprefix("books_"))))
+    else:
+        wave = codec.decode(tokens, streams=None if version == "combined" else [version])
+    return wave[0]
+
+
+def margin_of(codec: Codec) -> int | None:
+    """Tokens at the ends of a crop that the crop's surroundings would change; None where all are."""
+    encoder = codec.encoder.module if isinstance(codec.encoder, Frozen) else codec.encoder
+    size = looks_back(encoder).size
+    return None if size is None else math.ceil(size / (2 * encoder.stride))
 
 
 def main() -> None:
     """Tokenise on the options of the command line."""
-    args = options(
-        argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    parser.add_argument("--speech", type=str2bool, default=True, help="false: tokens alone")
+    parser.add_argument(
+        "--versions", default="auto", help='what to decode, such as "combined semantic"; auto: all that there is'
     )
+    parser.add_argument(
+        "--num_books", default="", help='decode the first n codebooks, too, for each n of "1 2 4"; auto: 1, 2, 4, 8...'
+    )
+    parser.add_argument(
+        "--crop_seconds",
+        default="",
+        help="encode a random crop of this length of each utterance as well, for the measure crop_agreement; auto: as "
+        "long as the crops of the codec's training",
+    )
+    args = options(parser)
     codec = load_codec(args.exp_dir, args.model_file)
-    versions = versions_of(codec)
+    versions = choose_versions(codec, args.versions, args.num_books) if args.speech else []
+    crop = crop_samples(args.exp_dir, args.crop_seconds, codec.sample_rate)
+    if not versions and not crop and codes_are_current(args, args.out):
+        print(f"{args.out}: the codes are up to date, nothing to compute")
+        return
     tables = {"codes.scp": args.out / "codes.scp", "text": args.out / "text"}
+    if crop:
+        tables["crops.scp"] = args.out / "crops.scp"
     tables.update({f"{version}.scp": args.out / version / "wav.scp" for version in versions})
     folders = run(
-        args, TokenizeWork, "tokens and speech", list(tables.values()), chunk_size=20, versions=versions
+        args,
+        functools.partial(TokenizeWork, versions=versions, crop=crop),
+        "tokens and speech" if versions else "tokens",
+        list(tables.values()),
+        chunk_size=20,
+        versions=versions,
+        **({"crop": crop} if crop else {}),
     )
     weights_of_layers = getattr(codec.quantizer, "layer_weights", None)
     if weights_of_layers is not None:
@@ -107,9 +232,14 @@ def main() -> None:
                 "stream_names": codec.quantizer.stream_names,
                 "frame_rate": codec.frame_rate,
                 "model": weights_sha256(args),
+                # What else is to be known of another's codec.
+                **getattr(codec, "facts", {}),
             },
         )
-        print(f"{args.out}: codes of {codec.num_codebooks} codebooks, speech: {', '.join(versions)}")
+        if crop:
+            write_json(args.out / "crops.json", {"samples": crop, "margin": margin_of(codec)})
+        made = f"speech: {', '.join(versions)}" if versions else "no speech"
+        print(f"{args.out}: codes of {codec.num_codebooks} codebooks, {made}")
 
 
 if __name__ == "__main__":

@@ -85,10 +85,22 @@ class Tokens:
             ValueError: A stream that is not here.
         """
         names = select_streams(self.stream_names, streams)
-        index = [m for m, name in enumerate(self.stream_names) if name in names]
+        return self._books([m for m, name in enumerate(self.stream_names) if name in names])
+
+    def first(self, number: int) -> Tokens:
+        """Return only the first `number` codebooks; a semantic stream comes before the others.
+
+        Raises:
+            ValueError: There are not so many, or fewer than one is asked for.
+        """
+        if not 1 <= number <= len(self.codebook_sizes):
+            raise ValueError(f"the first {number} codebooks: there are {len(self.codebook_sizes)}")
+        return self._books(range(number))
+
+    def _books(self, index: Sequence[int]) -> Tokens:
         return replace(
             self,
-            codes=self.codes[..., index],
+            codes=self.codes[..., list(index)],
             stream_names=tuple(self.stream_names[m] for m in index),
             codebook_sizes=tuple(self.codebook_sizes[m] for m in index),
         )

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 
@@ -16,15 +17,17 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hasrd.bin import extract, masked_prediction, semantic_tokens, tokenize
+from hasrd.bin import extract, masked_prediction, score, semantic_tokens, tokenize
 from hasrd.bin.asr_decode import collapse, to_text
 from hasrd.bin.choose_layer import layer_weights
 from hasrd.bin.export_encoder import export
 from hasrd.bin.token_list import token_list
 from hasrd.codec.checkpoint import load_codec, load_encoder
+from hasrd.codec.inference import prepare
 from hasrd.codec.tokens import Tokens
 from hasrd.data.kaldi import read_table
 from hasrd.errors import UserError
+from hasrd.metrics.scores import read_score
 
 LENGTHS = (4000, 16000, 784)
 
@@ -62,6 +65,68 @@ def test_shards_give_the_whole(monkeypatch, codec_dir, make_data_dir, tmp_path):
         run(monkeypatch, tokenize, *words, "--out", tmp_path / "parts")
     assert (tmp_path / "whole/text").read_bytes() == (tmp_path / "parts/text").read_bytes()
     assert len(read_table(tmp_path / "parts/shuffled/wav.scp")) == 25
+
+
+def test_fewer_codebooks_and_chosen_versions(monkeypatch, codec_dir, make_data_dir, tmp_path):
+    data, out = make_data_dir("test", LENGTHS), tmp_path / "out"
+    words = ("--exp_dir", codec_dir, "--data", data, "--out", out)
+    run(monkeypatch, tokenize, *words, "--versions", "combined", "--num_books", "auto")
+    assert {path.parent.name for path in out.glob("*/wav.scp")} == {"combined", "books_1", "books_2"}
+    codec = prepare(load_codec(codec_dir))
+    for number in (1, 2):
+        for utterance, path in read_table(out / f"books_{number}/wav.scp").items():
+            wave, _ = soundfile.read(read_table(data / "wav.scp")[utterance], dtype="float32")
+            encoded = codec.features(torch.from_numpy(wave)[None], torch.tensor([len(wave)]))
+            latent = codec.quantizer(encoded.layers, encoded.lengths, n_codebooks=number).latent
+            frames = -(-len(wave) // codec.frame_shift)
+            wanted = codec.decoder(codec._extend(latent, encoded.lengths, frames * codec.frame_shift))[0, : len(wave)]
+            found, _ = soundfile.read(path, dtype="float32")
+            assert np.abs(found - wanted.clamp(-1, 1).numpy()).max() < 1e-4, "as the quantizer with so many codebooks"
+    # Tokens alone touch no speech that is there, and make what is not.
+    before = {path: path.stat().st_mtime_ns for path in out.rglob("*") if path.is_file()}
+    run(monkeypatch, tokenize, *words, "--speech", "false")
+    assert {path: path.stat().st_mtime_ns for path in out.rglob("*") if path.is_file()} == before
+    run(monkeypatch, tokenize, *words[:4], "--out", tmp_path / "codes", "--speech", "false")
+    assert not list((tmp_path / "codes").rglob("*.flac"))
+    assert (tmp_path / "codes/text").read_bytes() == (out / "text").read_bytes()
+
+
+def test_choosing_versions(codec_dir):
+    codec = load_codec(codec_dir)
+    choose = tokenize.choose_versions
+    assert choose(codec) == ["combined", "semantic", "acoustic", "shuffled"]
+    assert choose(codec, "semantic", "9 2 3 1 2") == ["semantic", "books_1", "books_2"], "three are all"
+    with pytest.raises(UserError, match="'lexical': this codec has combined, semantic"):
+        choose(codec, "combined lexical")
+    for wrong in ("0", "two", "1,2"):
+        with pytest.raises(UserError, match="no number of codebooks"):
+            choose(codec, "auto", wrong)
+
+
+def test_crops(monkeypatch, codec_dir, make_data_dir, tmp_path):
+    data, out = make_data_dir("test", (4000, 16000, 784, 16300)), tmp_path / "out"
+    words = ("--exp_dir", codec_dir, "--data", data, "--speech", "false", "--out", out)
+    run(monkeypatch, tokenize, *words, "--crop_seconds", "0.5")
+    codec = load_codec(codec_dir)
+    crops = kaldiio.load_scp(str(out / "crops.scp"))
+    assert list(crops) == ["test-0001", "test-0003"], "the others are shorter than a crop"
+    for utterance in crops:
+        places, codes = crops[utterance][:, 0], crops[utterance][:, 1:]
+        wave, _ = soundfile.read(read_table(data / "wav.scp")[utterance], dtype="float32")
+        cut = torch.from_numpy(wave[places[0] * 512 :][:8000])[None]
+        assert np.array_equal(codes, codec.encode(cut).codes[0].numpy())
+        assert np.array_equal(places, np.arange(places[0], places[0] + len(codes)))
+    assert len({int(crops[utterance][0, 0]) for utterance in crops}) > 1, "drawn at random"
+    assert json.loads((out / "crops.json").read_text()) == {"samples": 8000, "margin": None}
+    scores = tmp_path / "scores"
+    score.main(
+        ["crop_agreement", "--test_set", "test", "--system", "combined", "--out", str(scores), "--codes"]
+        + [str(out / "codes.scp"), "--crops", str(out / "crops.scp"), "--tokens_info", str(out / "codes.json")]
+    )
+    found = read_score(scores / "crop_agreement.json")
+    assert found.count == 2 and found.details["left_out"] == 2 and len(found.details["codebooks"]) == 3
+    with pytest.raises(UserError, match="give seconds"):
+        run(monkeypatch, tokenize, *words, "--crop_seconds", "short")
 
 
 @given(frames=st.integers(1, 30), seed=st.integers(0, 99))

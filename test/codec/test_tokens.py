@@ -46,6 +46,16 @@ def test_select(tokens):
         tokens.select("semantic")
 
 
+def test_first(tokens):
+    two = tokens.first(2)
+    assert torch.equal(two.codes, tokens.codes[..., :2])
+    assert two.stream_names == ("semantic", "acoustic") and two.codebook_sizes == (16, 8)
+    assert torch.equal(tokens.first(3).codes, tokens.codes)
+    for number in (0, 4):
+        with pytest.raises(ValueError, match="there are 3"):
+            tokens.first(number)
+
+
 def test_item(tokens):
     item = tokens.item(1)
     assert item.codes.shape == (1, 3, 3) and torch.equal(item.codes[0], tokens.codes[1, :3])

@@ -1,0 +1,128 @@
+# Copyright 2026 The hasrd authors
+# Apache-2.0
+"""Crop agreement, from arrays and from files."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from hasrd.data.archive import write_archive
+from hasrd.data.kaldi import write_table
+from hasrd.errors import UserError
+from hasrd.metrics.crop_agreement import agreement, chance, inner
+from hasrd.metrics.scores import read_rows, read_score
+from hasrd.metrics.scoring.crops import score_crops
+from hasrd.metrics.scoring.job import Job
+
+WHOLE = {"a": np.arange(20).reshape(10, 2) % 7, "b": np.ones((8, 2), dtype=int), "short": np.ones((2, 2), dtype=int)}
+NAMES = ("semantic", "acoustic")
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write(crops: dict, margin: int | None, whole: dict = WHOLE) -> tuple:
+        for name, arrays in (("codes", whole), ("crops", crops)):
+            path = tmp_path / f"{name}.ark"
+            write_table(tmp_path / f"{name}.scp", write_archive(path, path, arrays.items()))
+        (tmp_path / "crops.json").write_text(json.dumps({"samples": 8000, "margin": margin}))
+        job = Job("crop_agreement", "combined", "test", tmp_path / "scores")
+        return job, tmp_path / "crops.scp", tmp_path / "codes.scp", (7, 7), NAMES
+
+    return write
+
+
+def crop_of(utterance: str, start: int, stop: int, wrong: tuple = ()) -> np.ndarray:
+    places = np.arange(start, stop)
+    crop = np.concatenate([places[:, None], WHOLE[utterance][start:stop]], axis=1)
+    for frame, book in wrong:
+        crop[frame, 1 + book] = (crop[frame, 1 + book] + 1) % 7
+    return crop
+
+
+def test_arrays():
+    whole = WHOLE["a"]
+    same = agreement(crop_of("a", 3, 6, [(1, 0)])[:, 1:], np.arange(3, 6), whole)
+    assert same.tolist() == [[True, True], [False, True], [True, True]]
+    assert inner(6, 2).tolist() == [False, False, True, True, False, False] and not inner(4, 2).any()
+    assert inner(8, None).sum() == 4 and inner(8, 0).all()
+    assert chance(np.array([0, 0, 1, 3]), 4) == pytest.approx((4 + 1 + 1) / 16)
+    with pytest.raises(ValueError):
+        agreement(whole[:3], np.arange(8, 11), whole)
+    with pytest.raises(ValueError):
+        agreement(whole[:3, :1], np.arange(3), whole)
+
+
+def test_score(write):
+    crops = {"a": crop_of("a", 2, 8, [(0, 0), (0, 1), (2, 1)]), "b": crop_of("b", 0, 4, [(3, 0)])}
+    arguments = write(crops, margin=1)
+    score_crops(*arguments)
+    path = arguments[0].out / "crop_agreement.json"
+    found = read_score(path)
+    assert found.mean == pytest.approx(100 * 8 / 10) and found.count == 2 and found.unit == "%"
+    semantic, acoustic = found.details["codebooks"]
+    assert semantic["stream"] == "semantic" and semantic["value"] == found.mean
+    assert semantic["inner_value"] == 100 and acoustic["inner_value"] == pytest.approx(100 * 5 / 6)
+    assert acoustic["value"] == pytest.approx(80) and acoustic["ci95"][0] <= 80 <= acoustic["ci95"][1]
+    assert found.details["left_out"] == 1 and found.details["margin"] == 1
+    assert read_rows(path)["a"] == {"agreeing": "5", "tokens": "6", "inner_agreeing": "4", "inner_tokens": "4"}
+    before = path.stat().st_mtime_ns
+    score_crops(*arguments)
+    assert path.stat().st_mtime_ns == before, "up to date"
+    score_crops(*write(crops, margin=0))
+    assert read_score(path).details["codebooks"][0]["inner_value"] == found.mean, "another margin is another score"
+
+
+def test_crops_without_inner_tokens(write):
+    arguments = write({"b": crop_of("b", 0, 4)}, margin=5)
+    score_crops(*arguments)
+    assert "inner_value" not in read_score(arguments[0].out / "crop_agreement.json").details["codebooks"][0]
+
+
+def test_bad_input(write, capsys):
+    score_crops(*write({}, None))
+    assert "left out, no utterance is longer than a crop" in capsys.readouterr().out
+    with pytest.raises(UserError, match="utterance 'c' of .* is missing"):
+        score_crops(*write({"c": crop_of("a", 0, 4)}, None))
+    with pytest.raises(UserError, match="utterance 'a': places 6 to 10 of 10 tokens"):
+        score_crops(*write({"a": crop_of("a", 5, 10) + [1, 0, 0]}, None))
+    arguments = write({"a": crop_of("a", 0, 4)}, None)
+    arguments[1].with_name("crops.json").unlink()
+    with pytest.raises(UserError, match="--crop_seconds"):
+        score_crops(*arguments)
+
+
+def test_the_margin_is_what_the_encoder_sees():
+    """Without a normalisation over the utterance, the tokens beyond the margin are the same to the last bit."""
+    from hasrd.bin.tokenize import margin_of
+    from hasrd.codec.codec import Codec
+
+    torch.manual_seed(0)
+    codec = Codec.from_config(
+        {
+            "frontend": "raw",
+            "encoder": "dac",
+            "encoder_conf": {"channels": 4, "strides": [2, 4], "output_size": 8},
+            "quantizer": "residual_vq",
+            "quantizer_conf": {"num_codebooks": 3, "codebook_size": 64, "codebook_dim": 4},
+            "decoder": "dac",
+            "decoder_conf": {"channels": 8, "strides": [4, 2]},
+        }
+    ).eval()
+    wave = torch.randn(1, 4000) * 0.1
+    margin, start, length = margin_of(codec), 100, 250
+    cut = wave[:, start * 8 : (start + length) * 8]
+    whole, crop = codec.encode(wave).codes[0].numpy(), codec.encode(cut).codes[0].numpy()
+    same = agreement(crop, np.arange(start, start + len(crop)), whole)
+    assert same[inner(len(crop), margin)].all() and not same.all()
+    # Of what is quantized, more can be said: inside nothing changes, and just outside something does.
+    codec.double().encoder_dtype = torch.float64
+    with torch.no_grad():
+        latents = [codec.features(x.double(), torch.tensor([x.shape[1]])).last[0] for x in (wave, cut)]
+    changed = (latents[0][start : start + length] - latents[1]).abs().amax(dim=1).numpy() > 1e-12
+    index = np.flatnonzero(changed)
+    left, right = index[index < length // 2].max() + 1, length - index[index >= length // 2].min()
+    assert max(left, right) <= margin <= max(left, right) + 2
