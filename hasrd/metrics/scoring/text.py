@@ -1,11 +1,12 @@
 # Copyright 2026 The hasrd authors
 # Apache-2.0
-"""CER, WER and CTC loss from Kaldi tables."""
+"""CER, WER (also of a recogniser's text) and CTC loss from Kaldi tables."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
-from typing import Sequence
+from typing import Any, Mapping, Sequence
 
 from hasrd.data.kaldi import read_table
 from hasrd.errors import UserError
@@ -13,25 +14,70 @@ from hasrd.metrics import ctc_loss, error_rate
 from hasrd.metrics.scores import check_finite
 from hasrd.metrics.scoring.job import Job, match
 
-_COUNTERS = {"cer": error_rate.character_errors, "wer": error_rate.word_errors}
+_COUNTERS = {
+    "cer": error_rate.character_errors,
+    "wer": error_rate.word_errors,
+    "recogniser_cer": error_rate.character_errors,
+    "recogniser_wer": error_rate.word_errors,
+}
 
 
 def score_text(jobs: Sequence[Job], reference: Path, hypothesis: Path) -> None:
-    """Score the transcripts `hypothesis` against `reference` (Kaldi `text` files), a job for each
-    of cer, wer.
+    """Score the transcripts `hypothesis` against `reference` (Kaldi `text` files), a job for each of cer, wer.
 
     Raises:
         UserError: The two don't hold the same utterances, or every reference is empty.
     """
+    _score_errors(jobs, *_read_pair(reference, hypothesis), reference)
+
+
+def score_recognised(jobs: Sequence[Job], reference: Path, hypothesis: Path) -> None:
+    """Score what `hasrd recognise` wrote against `reference`, both normalised first, a job for each of recogniser_cer,
+    recogniser_wer.
+
+    Raises:
+        UserError: As `score_text`; or no recogniser.json lies beside the text, or the normalisation is not installed.
+    """
+    from hasrd.metrics.text_norm import make_normaliser
+
+    references, hypotheses = _read_pair(reference, hypothesis)
+    recogniser = _read_recogniser(hypothesis.with_name("recogniser.json"))
+    normalise, name = make_normaliser(recogniser["language"])
+    references = {utterance: normalise(text) for utterance, text in references.items()}
+    hypotheses = {utterance: normalise(text) for utterance, text in hypotheses.items()}
+    _score_errors(jobs, references, hypotheses, reference, recogniser=recogniser, normalisation=name)
+
+
+def _read_pair(reference: Path, hypothesis: Path) -> tuple[dict[str, str], dict[str, str]]:
     references = read_table(reference, may_be_empty=True)
     hypotheses = read_table(hypothesis, may_be_empty=True)
-    utterances = match(references, hypotheses, str(reference), str(hypothesis))
+    match(references, hypotheses, str(reference), str(hypothesis))
+    return references, hypotheses
+
+
+def _read_recogniser(path: Path) -> dict[str, Any]:
+    try:
+        facts = json.loads(path.read_text(encoding="utf-8"))
+        if isinstance(facts, dict) and {"model", "sha256", "language"} <= set(facts):
+            return facts
+        reason = "not what hasrd recognise writes"
+    except (OSError, ValueError) as error:
+        reason = str(error)
+    raise UserError(f"{path}: can't be used ({reason}): make the text with hasrd recognise")
+
+
+def _score_errors(
+    jobs: Sequence[Job], references: Mapping[str, str], hypotheses: Mapping[str, str], reference: Path, **facts: Any
+) -> None:
+    """Write the error rates of texts of the same utterances; `facts` say how the texts were made."""
     for job in jobs:
-        print_ = job.fingerprint(references=references, hypotheses=hypotheses)
+        print_ = job.fingerprint(
+            references=references, hypotheses=hypotheses, alignment=error_rate.SOURCE, **facts
+        )
         if job.current(print_):
             continue
         count = _COUNTERS[job.measure]
-        errors = {utt: count(references[utt], hypotheses[utt]) for utt in utterances}
+        errors = {utt: count(references[utt], hypotheses[utt]) for utt in sorted(references)}
         # What both texts are goes into the table, so that a report can show it.
         rows = {
             utt: (
@@ -58,10 +104,13 @@ def score_text(jobs: Sequence[Job], reference: Path, hypothesis: Path) -> None:
             print_,
             scale=100.0,
             source=error_rate.SOURCE,
+            **facts,
             substitutions=sum(error.substitutions for error in errors.values()),
             deletions=sum(error.deletions for error in errors.values()),
             insertions=sum(error.insertions for error in errors.values()),
             reference_length=sum(error.length for error in errors.values()),
+            empty_references=sum(not references[utt] for utt in references),
+            empty_hypotheses=sum(not hypotheses[utt] for utt in hypotheses),
         )
 
 

@@ -1,0 +1,235 @@
+# Copyright 2026 The hasrd authors
+# Apache-2.0
+"""Two experiments beside each other, from their score files alone."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Iterable, Mapping, Sequence
+
+from hasrd.errors import UserError
+from hasrd.metrics.paired import METHOD, MIN_UTTERANCES, Paired, holm, paired_bootstrap
+from hasrd.metrics.scores import MEASURES, Score, read_rows, read_score
+
+LEVEL = 0.05
+# Measure, test set, system.
+Key = tuple[str, str, str]
+# A measure of the references, whatever the experiment.
+_OF_REFERENCES = ("mean_spectrum",)
+# Columns of a table of utterances that make a rate, its scale, and whether the second is the length of a reference.
+_RATES = {
+    ("errors", "length"): (100.0, True),
+    ("loss", "characters"): (1.0, True),
+    ("correct", "masked"): (100.0, False),
+    ("agreeing", "tokens"): (100.0, False),
+}
+# What two scores must have been taken with alike.
+_SAME = ("source", "sample_rate", "normalisation", "recogniser", "mapper", "model")
+# A table holds six digits of each value.
+_ROUNDING = 1e-4
+
+
+@dataclass(frozen=True)
+class Line:
+    """One score of both experiments, compared on the utterances that both have."""
+
+    key: Key
+    first: Score
+    second: Score
+    paired: Paired
+    p_holm: float = math.nan
+
+    def verdict(self, names: Sequence[str]) -> str:
+        """Which of the two is better, by the corrected p."""
+        if self.paired.count < MIN_UTTERANCES:
+            return "too few utterances"
+        if self.p_holm >= LEVEL:
+            return "no difference shown"
+        return f"{names[(self.paired.difference > 0) == self.first.higher_is_better]} better"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What was compared, and what could not be, with the reason."""
+
+    names: tuple[str, str]
+    lines: list[Line]
+    left_out: list[tuple[Key, str]]
+
+
+def find_scores(folder: Path) -> dict[Key, list[Path]]:
+    """Find the scores of an experiment and of its probes, the main run of each.
+
+    Raises:
+        UserError: The folder is missing or has no score, a file is damaged, or a score lies in another set's folder.
+    """
+    if not folder.is_dir():
+        raise UserError(f"{folder}: no such experiment folder")
+    found: dict[Key, list[Path]] = {}
+    patterns = [f"{probe}scores/{place}/*.json" for probe in ("", "probe_*/") for place in ("*", "*/*")]
+    for path in sorted(path for pattern in patterns for path in folder.glob(pattern)):
+        score = read_score(path)
+        if score.test_set not in path.relative_to(folder).parts:
+            raise UserError(f"{path}: holds a score of '{score.test_set}', which is not its folder's name: score again")
+        if not score.details.get("run"):
+            found.setdefault((score.measure, score.test_set, score.system), []).append(path)
+    if not found:
+        raise UserError(f"{folder}: no scores below scores/ or probe_*/scores/: run stage 8")
+    return found
+
+
+def compare(folders: tuple[Path, Path], test_sets: Sequence[str] = (), measures: Sequence[str] = ()) -> Comparison:
+    """Compare every score that both experiments have, of these test sets and measures (all if none is named).
+
+    Raises:
+        UserError: As `find_scores`; two scores stand for the same thing; nothing is left to compare.
+    """
+    found = [find_scores(folder) for folder in folders]
+    for names, place, option in ((measures, 0, "--measures"), (test_sets, 1, "--test_set")):
+        unknown = [name for name in names if all(key[place] != name for each in found for key in each)]
+        if unknown:
+            raise UserError(f"{option} {unknown[0]}: neither experiment has a score of it")
+    common = [key for key in found[0] if key in found[1] and key[0] not in _OF_REFERENCES]
+    keys = [key for key in common if key[0] in (measures or [key[0]]) and key[1] in (test_sets or [key[1]])]
+    if not keys:
+        raise UserError(f"{folders[0]} and {folders[1]}: no score that both have: score both on the same test set")
+    order = list(MEASURES)
+    lines, left_out = [], []
+    for key in sorted(keys, key=lambda key: (key[1], order.index(key[0]) if key[0] in order else len(order), key)):
+        paths = tuple(_only(each[key]) for each in found)
+        try:
+            lines.append(_line(key, paths))
+        except _Different as reason:
+            left_out.append((key, str(reason)))
+    if not lines:
+        key, reason = left_out[0]
+        raise UserError(f"{folders[0]} and {folders[1]}: nothing that can be compared: {', '.join(key)}: {reason}")
+    corrected = holm([line.paired.p for line in lines])
+    lines = [Line(line.key, line.first, line.second, line.paired, p) for line, p in zip(lines, corrected)]
+    names = tuple(folder.resolve().name for folder in folders)
+    return Comparison(names if names[0] != names[1] else tuple(map(str, folders)), lines, left_out)
+
+
+def notes(comparison: Comparison) -> list[str]:
+    """What a reader must know of the table: method, correction, what was left out."""
+    lines = [
+        f"Difference: {comparison.names[1]} - {comparison.names[0]}, with its 95% interval; {METHOD}.",
+        f"{len(comparison.lines)} comparisons: p (Holm) is corrected for their number, and the last column goes by it "
+        f"(p < {LEVEL}). Utterances are resampled, trainings are not.",
+    ]
+    for line in comparison.lines:
+        if line.paired.count < max(line.first.count, line.second.count):
+            lines.append(
+                f"{', '.join(line.key)}: {line.paired.count} utterances are common to both, "
+                f"of {line.first.count} and {line.second.count}."
+            )
+    return lines + [f"{', '.join(key)}: left out: {reason}." for key, reason in comparison.left_out]
+
+
+def render(comparison: Comparison, markdown: bool = False) -> str:
+    """The comparison as a table, aligned for a terminal or as Markdown, with its notes below."""
+    first, second = comparison.names
+    cells = [["test set", "system", "measure", first, second, "difference", "p", "p (Holm)", "utterances", "better"]]
+    for line in comparison.lines:
+        paired, unit = line.paired, f" {line.first.unit}" if line.first.unit else ""
+        bounds = ", ".join(f"{bound:+.4g}" for bound in paired.ci95)
+        cells.append(
+            [
+                *(line.key[1], line.key[2], line.first.label + unit),
+                *(f"{value:.4g}" for value in (paired.first, paired.second)),
+                f"{paired.difference:+.4g} [{bounds}]",
+                *(f"{p:.2g}" if p >= 0.001 else "<0.001" for p in (paired.p, line.p_holm)),
+                *(str(paired.count), line.verdict(comparison.names)),
+            ]
+        )
+    if markdown:
+        cells.insert(1, ["---"] * len(cells[0]))
+        table = ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in cells] + [""]
+        return "\n".join(table + [f"- {note}" for note in notes(comparison)]) + "\n"
+    widths = [max(map(len, column)) for column in zip(*cells)]
+    table = ["  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths)).rstrip() for row in cells]
+    return "\n".join(table + [""] + notes(comparison)) + "\n"
+
+
+class _Different(Exception):
+    """Why two scores cannot be compared."""
+
+
+def _only(paths: Sequence[Path]) -> Path:
+    if len(paths) > 1:
+        raise UserError(f"{paths[0]}: stands for the same as {paths[1]}: name the folders to compare, or remove one")
+    return paths[0]
+
+
+def _line(key: Key, paths: tuple[Path, Path]) -> Line:
+    first, second = (read_score(path) for path in paths)
+    for fact in _SAME:
+        if _fact(first, fact) != _fact(second, fact):
+            raise _Different(f"they were not measured alike ({fact})")
+    rows = [_rows(path) for path in paths]
+    utterances = sorted(set(rows[0]) & set(rows[1]))
+    if not utterances:
+        raise _Different("they have no utterance in common")
+    columns = [set(next(iter(each.values()))) for each in rows]
+    rate = next((rate for rate in _RATES if all(set(rate) <= each for each in columns)), None)
+    if rate is None and not all("value" in each for each in columns):
+        raise _Different("it has no value an utterance")
+    scale, of_reference = _RATES[rate] if rate else (1.0, False)
+    texts = [[each[utterance].get("ref") for utterance in utterances] for each in rows]
+    above = tuple(_numbers(path, each, rate[0] if rate else "value", utterances) for path, each in zip(paths, rows))
+    below = tuple(_numbers(path, each, rate[1], utterances) for path, each in zip(paths, rows)) if rate else None
+    if texts[0] != texts[1] or (of_reference and below[0] != below[1]):
+        raise _Different("their references differ")
+    for path, score, each in zip(paths, (first, second), rows):
+        _check_mean(path, score, each, rate, scale)
+    try:
+        return Line(key, first, second, paired_bootstrap(above, below, scale))
+    except ValueError as error:
+        raise _Different(str(error)) from None
+
+
+def _fact(score: Score, name: str) -> object:
+    value = score.details.get(name)
+    # The model is known by its hash; where it lay is no matter.
+    return {k: v for k, v in value.items() if k != "model"} if isinstance(value, Mapping) else value
+
+
+def _rows(path: Path) -> dict[str, dict[str, str]]:
+    try:
+        rows = read_rows(path)
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path.with_suffix('.tsv')}: can't be read ({error}): remove it and score again") from None
+    if not rows:
+        raise UserError(f"{path.with_suffix('.tsv')}: missing or empty: remove {path} and score again")
+    return rows
+
+
+def _numbers(path: Path, rows: Mapping[str, Mapping[str, str]], column: str, utterances: Iterable[str]) -> list[float]:
+    values = []
+    for utterance in utterances:
+        try:
+            value = float(rows[utterance][column])
+        except (KeyError, ValueError):
+            value = math.nan
+        if not math.isfinite(value):
+            raise UserError(
+                f"{path.with_suffix('.tsv')}: utterance '{utterance}' has no finite {column}: remove it and score again"
+            )
+        values.append(value)
+    return values
+
+
+def _check_mean(
+    path: Path, score: Score, rows: Mapping[str, Mapping[str, str]], rate: tuple[str, str] | None, scale: float
+) -> None:
+    """Refuse a table that is not the one the score was made with."""
+    above = _numbers(path, rows, rate[0] if rate else "value", rows)
+    below = sum(_numbers(path, rows, rate[1], rows)) if rate else len(rows)
+    mean = scale * sum(above) / below if below else math.nan
+    size = scale * sum(map(abs, above)) / below if below else 1.0
+    if score.count != len(rows) or not abs(mean - score.mean) <= _ROUNDING * max(size, abs(score.mean), 1e-6):
+        raise UserError(
+            f"{path.with_suffix('.tsv')}: not the table of {path.name} beside it: remove both and score again"
+        )
