@@ -1,6 +1,8 @@
 # Copyright 2026 The hasrd authors
 # Apache-2.0
-"""Make RESULTS.md and the HTML page from the score files of an experiment folder."""
+"""Make RESULTS.md and the HTML page from the score files of experiment folders: Tables 1-4 of HASRD with the paper's
+own numbers, then everything else that was measured.
+"""
 
 from __future__ import annotations
 
@@ -10,21 +12,23 @@ from pathlib import Path
 from typing import Sequence
 
 from hasrd.bin.options import str2bool
-from hasrd.data.atomic import write_text
+from hasrd.data.atomic import write_json, write_text
 from hasrd.errors import UserError, run_main
 from hasrd.metrics.versions import commit
-from hasrd.report.audio import examples
 from hasrd.report.claims import claims
 from hasrd.report.collect import Results, collect
+from hasrd.report.further_tables import make_further_tables
 from hasrd.report.machine import machine
-from hasrd.report.markdown import markdown
-from hasrd.report.page import page
+from hasrd.report.markdown import discussion_in, markdown
+from hasrd.report.paper_tables import make_paper_tables
+from hasrd.report.record import record, relative_to
 from hasrd.report.tables import codebook_tables, codec_tables, masked_tables, probe_tables, reconstruction_tables
 
 LEAD = (
     "A speech tokenizer whose first stream of tokens says what was spoken and whose other streams "
     "say how: hear them apart, and see what each is worth."
 )
+DISCUSSION = Path("local/discussion.md")
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -37,7 +41,7 @@ def get_parser() -> argparse.ArgumentParser:
         type=Path,
         nargs="+",
         required=True,
-        help="scanned for scores/, history.json and audio",
+        help="experiments, or folders of experiments: scanned for scores/, history.json, info.json and audio",
     )
     parser.add_argument(
         "--datadir",
@@ -60,7 +64,15 @@ def get_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--command", default="./run.sh", help="command that is shown")
     parser.add_argument("--num_examples", type=int, default=4, help="utterances to listen to")
-    parser.add_argument("--out_md", type=Path, help="RESULTS.md")
+    parser.add_argument(
+        "--discussion",
+        type=Path,
+        help="Markdown that people wrote about the results, put into both; default: local/discussion.md where it "
+        "exists, else what stands in the RESULTS.md that is replaced",
+    )
+    parser.add_argument(
+        "--out_md", type=Path, help="RESULTS.md; beside it RESULTS.json says which score file each cell comes from"
+    )
     parser.add_argument("--out_html", type=Path, help="index.html")
     return parser
 
@@ -69,7 +81,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Write the report on the options of the command line, or on `argv`.
 
     Raises:
-        UserError: No output is named, or no score is there and no test set is named.
+        UserError: No output is named, no score is there and no test set is named, or the discussion can't be read.
     """
     args = get_parser().parse_args(argv)
     if args.out_md is None and args.out_html is None:
@@ -83,22 +95,44 @@ def main(argv: Sequence[str] | None = None) -> None:
         )
     title = f"Speech tokenizer on {args.corpus}"
     facts = _facts(args, results)
-    judged = claims(results, test_sets, args.only_codecs)
+    judged = claims(results, test_sets, args.only_codecs, args.single_speaker)
     tables = [
+        *make_paper_tables(results, test_sets, args.only_codecs),
         *codec_tables(results, test_sets),
         *reconstruction_tables(results, test_sets),
         *([] if args.only_codecs else probe_tables(results, test_sets)),
+        *make_further_tables(results),
         *([] if args.only_codecs else masked_tables(results, test_sets)),
         *codebook_tables(results, test_sets),
     ]
+    discussion = _discussion(args.discussion, args.out_md)
     if args.out_md:
-        write_text(args.out_md, markdown(title, facts, judged, tables))
+        folder, record_path = args.out_md.parent, args.out_md.with_suffix(".json")
+        shown = relative_to(tables, folder)
+        write_json(record_path, record(shown, results, folder))
+        write_text(args.out_md, markdown(title, facts, judged, shown, discussion, record_path.name))
         print(f"{args.out_md}: {len(tables)} tables from {len(results.scores)} scores")
     if args.out_html:
+        from hasrd.report.audio import examples
+        from hasrd.report.page import page
+
         clips = examples(args.expdir, args.datadir, results, test_sets, args.num_examples)
-        html = page(title, LEAD, facts, judged, tables, clips, results)
+        html = page(title, LEAD, facts, judged, relative_to(tables, args.out_html.parent), clips, results, discussion)
         write_text(args.out_html, html)
         print(f"{args.out_html}: {len(html) / 1e6:.1f} MB, {len(clips)} utterances to listen to")
+
+
+def _discussion(path: Path | None, out_md: Path | None) -> str:
+    """Return what people wrote; where no file has it, what they wrote into the report itself is not lost."""
+    if path is None and DISCUSSION.is_file():
+        path = DISCUSSION
+    if path is None:
+        return discussion_in(out_md.read_text(encoding="utf-8")) if out_md and out_md.is_file() else ""
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "not UTF-8 text"
+        raise UserError(f"--discussion {path}: {reason}: give a Markdown file, or leave the option out") from None
 
 
 def _facts(args: argparse.Namespace, results: Results) -> list[tuple[str, str]]:

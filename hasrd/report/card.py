@@ -112,7 +112,7 @@ def _scores(exp_dir: Path, weights_sha256: str) -> list[str]:
         lines += ["| measure | of | value |", "|---|---|---|"]
         for measure in measures:
             for found in results.find(measure, test_set):
-                lines.append(_row(header(measure), _label(found.score), score_cell(found.score).text))
+                lines.append(_row(header(measure), _label(found.score), score_cell([found]).text))
     return lines
 
 

@@ -1,27 +1,51 @@
 # Copyright 2026 The hasrd authors
 # Apache-2.0
-"""What an experiment folder holds for a report: scores, training histories, layer weights."""
+"""What experiment folders hold for a report: scores, training histories, layer weights, sizes of models."""
 
 from __future__ import annotations
 
 import json
+import os
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Sequence
+from typing import Any, Iterator, Sequence
 
 from hasrd.errors import UserError
 from hasrd.metrics.scores import Score, read_score
 
+# A folder of an experiment, by its name.
+_EXPERIMENT = re.compile(r"(codec|ssl|layer|probe|kmeans)_")
+# Folders without anything that a report is made of, but with many files.
+_SKIPPED = frozenset(("tokens", "probe_inputs", "frames", "tensorboard"))
+
 
 @dataclass(frozen=True)
 class Found:
-    """A score, its file, and the experiment (the first folder below the scanned one) that it
-    belongs to.
+    """A score, its file, and where it belongs.
+
+    Attributes:
+        experiment: Name of the outermost experiment folder around the file.
+        probe: Name of the probe's folder, "" for a score of no probe.
     """
 
     score: Score
     path: Path
     experiment: str
+    probe: str = ""
+
+    @property
+    def run(self) -> str:
+        """Name of a repeated run with another seed; "" for the main run."""
+        return str(self.score.details.get("run", ""))
+
+    @property
+    def recipe(self) -> str:
+        """Configuration of the probe: its folder's name without the system and the run, so that it is the same for
+        the probes of every system that was trained alike.
+        """
+        name = self.probe.removeprefix("probe_").removeprefix(self.score.system).strip("_")
+        return name.removesuffix(self.run).strip("_")
 
 
 @dataclass
@@ -32,75 +56,141 @@ class Results:
         scores: All score files, by path.
         histories: Experiment to the content of its `history.json`.
         layer_weights: Experiment to name (asr, reconstruction) to weights, layer 0 first.
+        folders: Experiment to its folder.
+        models: Experiment to the content of its `info.json` (what `hasrd info --json` prints).
+        peers: Experiments that are codecs from elsewhere.
     """
 
     scores: list[Found] = field(default_factory=list)
     histories: dict[str, dict[str, Any]] = field(default_factory=dict)
     layer_weights: dict[str, dict[str, list[float]]] = field(default_factory=dict)
+    folders: dict[str, Path] = field(default_factory=dict)
+    models: dict[str, dict[str, Any]] = field(default_factory=dict)
+    peers: set[str] = field(default_factory=set)
+    _indexed: dict[tuple[str, str], list[Found]] = field(default_factory=dict, repr=False, compare=False)
+    _size: int = field(default=0, repr=False, compare=False)
 
     def find(
-        self, measure: str, test_set: str, system: str | None = None, experiment: str | None = None
+        self,
+        measure: str,
+        test_set: str,
+        system: str | None = None,
+        experiment: str | None = None,
+        run: str | None = "",
     ) -> list[Found]:
-        """Return the scores that agree with what is given."""
+        """Return the scores that agree with what is given; `run`: None for repeated runs too."""
+        if self._size != len(self.scores):
+            self._indexed, self._size = {}, len(self.scores)
+            for found in self.scores:
+                self._indexed.setdefault((found.score.measure, found.score.test_set), []).append(found)
         return [
             found
-            for found in self.scores
-            if found.score.measure == measure
-            and found.score.test_set == test_set
-            and system in (None, found.score.system)
+            for found in self._indexed.get((measure, test_set), ())
+            if system in (None, found.score.system)
             and experiment in (None, found.experiment)
+            and run in (None, found.run)
         ]
 
     def test_sets(self, measures: Sequence[str]) -> list[str]:
         """Return the test sets that have a score of any of `measures`, sorted."""
-        return sorted(
-            {found.score.test_set for found in self.scores if found.score.measure in measures}
-        )
+        return sorted({found.score.test_set for found in self.scores if found.score.measure in measures})
 
     def experiments(self, measures: Sequence[str]) -> list[str]:
         """Return the experiments that have a score of any of `measures`, sorted."""
-        return sorted(
-            {found.experiment for found in self.scores if found.score.measure in measures}
-        )
+        return sorted({found.experiment for found in self.scores if found.score.measure in measures})
 
 
 def collect(folders: Sequence[Path]) -> Results:
-    """Scan `folders` for `**/scores/**/<measure>.json`, `**/history.json` and
-    `**/layer_weights.json`.
+    """Scan `folders`, each an experiment or a folder of some, for `**/scores/**/<measure>.json`, `**/history.json`,
+    `**/layer_weights.json` and each experiment's `info.json`.
 
     Raises:
-        UserError: A folder is missing, a file is damaged, or a score lies in another test set's
-            folder.
+        UserError: A folder is missing, a file is damaged, or a score lies in another test set's folder.
     """
-    results = Results()
+    found: dict[Path, Path] = {}
     for folder in folders:
         if not folder.is_dir():
             raise UserError(f"{folder}: no such folder: run the stages before this one")
-        for path in sorted(folder.rglob("*.json")):
-            parts = path.relative_to(folder).parts
-            experiment = parts[0] if len(parts) > 1 and parts[0] != "scores" else folder.name
-            if "scores" in parts[:-1]:
-                results.scores.append(
-                    _found(path, parts[parts.index("scores") + 1 : -1], experiment)
-                )
-            elif path.name == "history.json":
-                results.histories["/".join(parts[:-1]) or folder.name] = _history(path)
-            elif path.name == "layer_weights.json":
-                results.layer_weights[experiment] = results.layer_weights.get(
-                    experiment, {}
-                ) | _weights(path)
+        found |= dict(_files(folder))
+    results = Results()
+    names = _names(set(found.values()))
+    for path, home in sorted(found.items()):
+        name = names[home]
+        parts = path.relative_to(home).parts
+        if "scores" in parts[:-1]:
+            results.scores.append(_found(path, home, name))
+        elif path.name == "history.json":
+            results.histories["/".join((name, *parts[:-1]))] = _history(path)
+        elif path.name == "layer_weights.json":
+            results.layer_weights[name] = results.layer_weights.get(name, {}) | _weights(path)
+        elif parts == ("info.json",):
+            results.models[name] = _info(path)
+        else:
+            continue
+        results.folders[name] = home
+    results.peers = {name for name, home in results.folders.items() if _is_peer(home / "config.yaml")}
     return results
 
 
-def _found(path: Path, below_scores: Sequence[str], experiment: str) -> Found:
+def _files(folder: Path) -> Iterator[tuple[Path, Path]]:
+    """Yield each JSON file with its experiment."""
+    for place, below, names in os.walk(folder):
+        # A test set may have any name.
+        if "scores" not in Path(place).relative_to(folder).parts:
+            below[:] = [name for name in below if name not in _SKIPPED]
+        files = [name for name in names if name.endswith(".json")]
+        if files:
+            home = _experiment(Path(place), folder)
+            yield from ((Path(place) / name, home) for name in files)
+
+
+def _experiment(place: Path, folder: Path) -> Path:
+    """Return the outermost experiment around `place`, from `folder` inwards; else what lies below `folder`, or it."""
+    parts = place.relative_to(folder).parts
+    if "scores" in parts:
+        parts = parts[: parts.index("scores")]
+    places = [folder.joinpath(*parts[:depth]) for depth in range(len(parts) + 1)]
+    for outer in places:
+        if _EXPERIMENT.match(outer.resolve().name) or (outer / "config.yaml").is_file():
+            return outer
+    return places[min(1, len(places) - 1)]
+
+
+def _names(homes: set[Path]) -> dict[Path, str]:
+    """Return each folder's name, with as many of the folders around it as it takes to tell it from the others."""
+    whole = {home: home.resolve().parts for home in homes}
+    names = {}
+    for home, parts in whole.items():
+        size = 1
+        while size < len(parts) and any(
+            other[-size:] == parts[-size:] for other in whole.values() if other != parts
+        ):
+            size += 1
+        names[home] = "/".join(parts[-size:])
+    return names
+
+
+def _found(path: Path, home: Path, experiment: str) -> Found:
     score = read_score(path)
+    parts = path.relative_to(home).parts
+    at = parts.index("scores")
     # A set's numbers are never shown under another set's name.
-    if score.test_set not in below_scores:
-        raise UserError(
-            f"{path}: holds a score of '{score.test_set}', "
-            "which is not its folder's name: score again"
-        )
-    return Found(score, path, experiment)
+    if score.test_set not in parts[at + 1 : -1]:
+        raise UserError(f"{path}: holds a score of '{score.test_set}', which is not its folder's name: score again")
+    around = (home.name, *parts[:at])
+    return Found(score, path, experiment, next((name for name in around if name.startswith("probe_")), ""))
+
+
+def _is_peer(config: Path) -> bool:
+    # Reading the whole configuration as YAML would take longer than the rest of the report.
+    return config.is_file() and re.search(r"^peer:", config.read_text(encoding="utf-8"), re.MULTILINE) is not None
+
+
+def _info(path: Path) -> dict[str, Any]:
+    info = _load(path)
+    if not isinstance(info, dict) or not isinstance(info.get("parameters"), (dict, int)):
+        raise UserError(f"{path}: not what 'hasrd info --json' prints: remove it")
+    return info
 
 
 def _history(path: Path) -> dict[str, Any]:
@@ -112,9 +202,7 @@ def _history(path: Path) -> dict[str, Any]:
 
 def _weights(path: Path) -> dict[str, list[float]]:
     weights = _load(path)
-    if not isinstance(weights, dict) or not all(
-        isinstance(value, list) for value in weights.values()
-    ):
+    if not isinstance(weights, dict) or not all(isinstance(value, list) for value in weights.values()):
         raise UserError(f"{path}: no layer weights in it: remove it")
     return weights
 

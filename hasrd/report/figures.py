@@ -9,16 +9,20 @@ from __future__ import annotations
 import html
 import io
 import re
-from typing import Any, Callable
+from dataclasses import dataclass
+from typing import Any, Callable, Mapping, Sequence
 
 from hasrd.report.collect import Results
+from hasrd.report.paper import row_key
 from hasrd.report.tables import RECONSTRUCTION_ROWS, one
 
 # Stand-ins that become the page's colours.
-_INK, _LINE = "#010203", "#040506"
+INK, LINE = "#010203", "#040506"
 # Readable on light and dark ground, and apart for colour-blind eyes (Okabe and Ito's, darkened a
 # little).
 COLOURS = ("#2f7fc1", "#d8722c", "#1f9e77", "#b5568f", "#8a7a1f", "#5b6bd0")
+# One a series beside its colour, for eyes that see none.
+MARKERS = "osD^vPX*"
 # Curves worth showing, best first; whole words of a statistic's name.
 _CURVES = (
     "loss",
@@ -32,6 +36,14 @@ _CURVES = (
     "cer",
     "wer",
 )
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One or more SVGs that belong together, and what they show."""
+
+    svg: str
+    caption: str
 
 
 def mel_figure(results: Results, test_set: str, experiment: str) -> str:
@@ -58,7 +70,7 @@ def mel_figure(results: Results, test_set: str, experiment: str) -> str:
                 alpha=0.45,
             )
             axes.plot([score.mean], [index], "o", color=colour, markersize=8)
-            offset = {"textcoords": "offset points", "color": _INK, "va": "center"}
+            offset = {"textcoords": "offset points", "color": INK, "va": "center"}
             axes.annotate(f"{score.mean:.2f}", (score.ci95[1], index), (9, 0), **offset)
             # Above its row and not beside it: a phone has no room for both.
             axes.annotate(label, (0, index - 0.42), (3, 0), **offset)
@@ -68,35 +80,74 @@ def mel_figure(results: Results, test_set: str, experiment: str) -> str:
         axes.set_xlabel("mel distance, lower is closer; bars: 95% interval")
         axes.grid(axis="x")
 
-    return _svg(draw, (4.2, 0.55 * len(rows) + 0.5), f"Mel distance on {test_set}, {experiment}")
+    return svg(draw, (3.8, 0.55 * len(rows) + 0.5), f"Mel distance on {test_set}, {experiment}")
 
 
-def layer_weight_figure(weights: dict[str, list[float]], name: str) -> str:
-    """Draw the learned weights of the layers (HASRD, Figure 2), one group of bars a use."""
-    uses = [use for use, values in weights.items() if values]
-    if not uses:
-        return ""
+def layer_weight_figures(layer_weights: Mapping[str, Mapping[str, Sequence[float]]]) -> list[Figure]:
+    """Draw the learned weights of the layers (HASRD, Figure 2): what the codecs and the probes over one and the same
+    number of layers draw on, in one figure.
 
-    def draw(axes: Any) -> None:
-        width = 0.8 / len(uses)
-        for index, use in enumerate(uses):
-            at = [
-                layer + (index - (len(uses) - 1) / 2) * width for layer in range(len(weights[use]))
-            ]
-            label = "ASR probe" if use == "asr" else use
-            axes.bar(
-                at, weights[use], width * 0.92, color=COLOURS[index % len(COLOURS)], label=label
-            )
-        layers = max(len(weights[use]) for use in uses)
-        axes.set_xticks(range(layers), ["CNN", *map(str, range(1, layers))])
-        axes.set_xlabel("layer")
-        axes.set_ylabel("weight")
-        axes.grid(axis="y")
-        axes.legend(
-            frameon=False, labelcolor=_INK, ncols=len(uses), loc="lower left", bbox_to_anchor=(0, 1)
+    Args:
+        layer_weights: Experiment to use (asr, reconstruction) to weights, layer 0 first.
+    """
+    groups: dict[int, list[tuple[str, str, Sequence[float]]]] = {}
+    for experiment, uses in sorted(layer_weights.items()):
+        for use, weights in sorted(uses.items(), reverse=True):
+            if weights:
+                groups.setdefault(len(weights), []).append((experiment, use, weights))
+    figures = []
+    for layers, series in sorted(groups.items(), reverse=True):
+        series.sort(key=lambda item: item[1], reverse=True)
+        names = [use for _, use, _ in series]
+        labels = [
+            ("ASR probe" if use == "asr" else use)
+            + (f", {row_key(experiment) or experiment}" if names.count(use) > 1 else "")
+            for experiment, use, _ in series
+        ]
+        drawn = svg(
+            lambda axes, series=series, labels=labels: _draw_weights(axes, [item[2] for item in series], labels),
+            (3.8, 2.3 + 0.2 * max(0, (len(labels) - 1) // 2)),
+            f"Learned weights of {layers} layers: {', '.join(labels)}",
         )
+        figures.append(Figure(drawn, "; ".join(filter(None, (_peaks(series, labels), _OF_THE_PAPER)))))
+    return figures
 
-    return _svg(draw, (4.2, 2.5), f"Learned layer weights of {name}")
+
+_OF_THE_PAPER = (
+    "in the paper (Figure 2, 12 layers) reconstruction draws on layers 1 to 3, on 1 the most and little on the CNN, "
+    "and ASR on 7 to 9, on 8 the most."
+)
+
+
+def _peaks(series: Sequence[tuple[str, str, Sequence[float]]], labels: Sequence[str]) -> str:
+    """Say which layer each use draws on the most."""
+    peaks = []
+    for (_, _, weights), label in zip(series, labels):
+        top = max(range(len(weights)), key=lambda layer: weights[layer])
+        peaks.append(f"{label}: most on {f'layer {top}' if top else 'the CNN'} ({weights[top]:.2f})")
+    even = f"{1 / len(series[0][2]):.2f}"
+    return f"Learned weights of the encoder's layers. {', '.join(peaks)}; even weights would be {even} each"
+
+
+def _draw_weights(axes: Any, series: Sequence[Sequence[float]], labels: Sequence[str]) -> None:
+    layers = len(series[0])
+    # Bars up to two, lines for more: bars of many are too thin to read.
+    width = 0.8 / len(series)
+    for index, (weights, label) in enumerate(zip(series, labels)):
+        colour = COLOURS[index % len(COLOURS)]
+        if len(series) <= 2:
+            at = [layer + (index - (len(series) - 1) / 2) * width for layer in range(layers)]
+            axes.bar(at, weights, width * 0.92, color=colour, label=label)
+        else:
+            marker = MARKERS[index % len(MARKERS)]
+            axes.plot(range(layers), weights, f"-{marker}", color=colour, markersize=4, linewidth=1.4, label=label)
+    axes.set_ylim(0, 1.05 * max(max(weights) for weights in series))
+    axes.set_xticks(range(layers), ["CNN", *map(str, range(1, layers))])
+    axes.set_xlabel("layer")
+    axes.set_ylabel("weight")
+    axes.grid(axis="y")
+    legend = {"frameon": False, "labelcolor": INK, "loc": "lower left", "bbox_to_anchor": (0, 1)}
+    axes.legend(ncols=min(2, len(labels)), **legend)
 
 
 def curve_figure(history: dict[str, Any], name: str) -> str:
@@ -124,18 +175,18 @@ def curve_figure(history: dict[str, Any], name: str) -> str:
                         linewidth=1.6,
                         label=part,
                     )
-            axes.set_title(key.replace("_", " "), color=_INK, fontsize=10)
+            axes.set_title(key.replace("_", " "), color=INK, fontsize=10)
             axes.set_xlabel("epoch")
             axes.xaxis.get_major_locator().set_params(integer=True)
             axes.grid()
-            axes.legend(frameon=False, labelcolor=_INK, fontsize=8)
+            axes.legend(frameon=False, labelcolor=INK, fontsize=8)
 
         return draw
 
-    return "".join(_svg(panel(key), (3.2, 2.4), f"{key} of {name} by epoch") for key in chosen)
+    return "".join(svg(panel(key), (3.2, 2.4), f"{key} of {name} by epoch") for key in chosen)
 
 
-def _svg(draw: Callable[[Any], None], size: tuple[float, float], title: str) -> str:
+def svg(draw: Callable[[Any], None], size: tuple[float, float], title: str) -> str:
     """Let `draw` draw into axes of `size` inches; return an <svg> element whose identifiers are its
     own.
     """
@@ -150,13 +201,13 @@ def _svg(draw: Callable[[Any], None], size: tuple[float, float], title: str) -> 
         "font.size": 9,
         "axes.spines.top": False,
         "axes.spines.right": False,
-        "axes.edgecolor": _LINE,
-        "axes.labelcolor": _INK,
-        "xtick.color": _INK,
-        "ytick.color": _INK,
+        "axes.edgecolor": LINE,
+        "axes.labelcolor": INK,
+        "xtick.color": INK,
+        "ytick.color": INK,
         "xtick.major.size": 0,
         "ytick.major.size": 0,
-        "grid.color": _LINE,
+        "grid.color": LINE,
         "grid.linewidth": 0.6,
         "axes.axisbelow": True,
     }
@@ -168,19 +219,15 @@ def _svg(draw: Callable[[Any], None], size: tuple[float, float], title: str) -> 
             buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None}
         )
         pyplot.close(figure)
-    svg = buffer.getvalue()
-    svg = svg[svg.index("<svg") :]
-    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    text = buffer.getvalue()
+    text = text[text.index("<svg") :]
+    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
     prefix = re.sub(r"\W+", "-", title.lower())
-    svg = re.sub(r'\bid="', f'id="{prefix}-', svg)
-    svg = re.sub(r'(href="#|url\(#)', rf"\g<1>{prefix}-", svg)
+    text = re.sub(r'\bid="', f'id="{prefix}-', text)
+    text = re.sub(r'(href="#|url\(#)', rf"\g<1>{prefix}-", text)
     # The page's font, at the size that it was laid out for.
-    svg = (
-        svg.replace("'DejaVu Sans', ", "")
-        .replace(_INK, "currentColor")
-        .replace(_LINE, "var(--line)")
-    )
+    text = text.replace("'DejaVu Sans', ", "").replace(INK, "currentColor").replace(LINE, "var(--line)")
     attributes = (
-        f'role="img" aria-label="{html.escape(title)}" style="max-width:{size[0] * 1.5:.1f}in"'
+        f'role="img" aria-label="{html.escape(title)}" style="max-width:{size[0] * 1.3:.1f}in"'
     )
-    return re.sub(r'width="[\d.]+pt" height="[\d.]+pt"', lambda _: attributes, svg, count=1)
+    return re.sub(r'width="[\d.]+pt" height="[\d.]+pt"', lambda _: attributes, text, count=1)

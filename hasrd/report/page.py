@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Sequence
@@ -11,16 +12,10 @@ from typing import Sequence
 from hasrd.report.audio import Example
 from hasrd.report.claims import Claim
 from hasrd.report.collect import Results
-from hasrd.report.figures import curve_figure, layer_weight_figure, mel_figure
+from hasrd.report.figures import Figure, curve_figure, layer_weight_figures, mel_figure
+from hasrd.report.rate_quality import phone_figures, rate_quality_figures
 from hasrd.report.tables import RECONSTRUCTION, Table, one
-
-
-@dataclass(frozen=True)
-class Figure:
-    """An SVG and what it shows."""
-
-    svg: str
-    caption: str
+from hasrd.report.token_map import token_map_figures
 
 
 @dataclass(frozen=True)
@@ -40,8 +35,9 @@ def page(
     tables: Sequence[Table],
     examples: Sequence[Example],
     results: Results,
+    discussion: str = "",
 ) -> str:
-    """Return the whole page as HTML."""
+    """Return the whole page as HTML; `discussion` is Markdown, of which paragraphs and lists are shown as such."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
@@ -51,6 +47,7 @@ def page(
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["slug"] = lambda text: re.sub(r"\W+", "-", text.lower()).strip("-")
     by_title: dict[str, list[Table]] = {}
     for table in tables:
         by_title.setdefault(table.title, []).append(table)
@@ -59,16 +56,27 @@ def page(
         lead=lead,
         facts=facts,
         claims=claims,
+        discussion=_paragraphs(discussion),
         tables=by_title,
         examples=examples,
         headlines=_headlines(results),
         mel_figures=_mel_figures(results),
-        weight_figures=_weight_figures(results),
-        curve_figures=[
-            Figure(curve_figure(history, name), f"Training of {name}, by epoch.")
-            for name, history in sorted(results.histories.items())
-        ],
+        rate_figures=rate_quality_figures(results),
+        weight_figures=layer_weight_figures(results.layer_weights),
+        phone_figures=phone_figures(results),
+        map_figures=token_map_figures(results),
+        curve_figures=_curve_figures(results),
     )
+
+
+def _paragraphs(text: str) -> list[list[str]]:
+    """Return the paragraphs of a Markdown text without headings; one that is a list is its items."""
+    found = []
+    for block in re.split(r"\n\s*\n", text.strip()):
+        lines = [line for line in block.splitlines() if not line.startswith("#")]
+        items = re.split(r"(?m)^[-*] ", "\n".join(lines))
+        found.append([" ".join(item.split()) for item in items if item.strip()])
+    return [block for block in found if block]
 
 
 def _mel_figures(results: Results) -> list[Figure]:
@@ -76,32 +84,15 @@ def _mel_figures(results: Results) -> list[Figure]:
     for test_set in results.test_sets(RECONSTRUCTION):
         for experiment in results.experiments(RECONSTRUCTION[:3]):
             svg = mel_figure(results, test_set, experiment)
-            figures.append(
-                Figure(
-                    svg,
-                    f"Mel distance on {test_set} ({experiment}): all streams against the controls.",
-                )
-            )
+            if svg:
+                caption = f"Mel distance on {test_set} ({experiment}): all streams against the controls."
+                figures.append(Figure(svg, caption))
     return figures
 
 
-def _weight_figures(results: Results) -> list[Figure]:
-    groups = dict(sorted(results.layer_weights.items()))
-    uses = [use for weights in groups.values() for use in weights]
-    if len(set(uses)) == len(uses) and len(groups) > 1:
-        # The probe's weights and the codec's, from two experiments, belong beside each other
-        # (HASRD, Figure 2).
-        groups = {
-            " and ".join(groups): {
-                use: values for weights in groups.values() for use, values in weights.items()
-            }
-        }
-    return [
-        Figure(
-            layer_weight_figure(weights, name), f"Learned weights of the encoder's layers ({name})."
-        )
-        for name, weights in groups.items()
-    ]
+def _curve_figures(results: Results) -> list[Figure]:
+    drawn = {name: curve_figure(history, name) for name, history in sorted(results.histories.items())}
+    return [Figure(svg, f"Training of {name}, by epoch.") for name, svg in drawn.items() if svg]
 
 
 def _headlines(results: Results) -> list[Headline]:

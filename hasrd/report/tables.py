@@ -1,13 +1,14 @@
 # Copyright 2026 The hasrd authors
 # Apache-2.0
-"""The tables of a report: rows and columns known beforehand, so that a missing score is seen as
-missing.
+"""The tables of a report: rows and columns known beforehand, so that a missing score is seen as missing, and each cell
+knows the score file that it comes from.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Sequence
+import re
+from dataclasses import dataclass, field, replace
+from typing import Any, Sequence
 
 from hasrd.metrics.scores import MEASURES, Score
 from hasrd.report.collect import Found, Results
@@ -30,19 +31,34 @@ PROBE_ROWS = {
     "tokens_acoustic": "Acoustic tokens",
     "tokens_all": "All tokens",
 }
+# Further probes, shown where they were run; see probe_label.
+MIX = "mix"
 RECONSTRUCTION = ("mel", "stft", "speaker_similarity", "mean_spectrum")
 PROBES = ("cer", "wer", "ctc_loss")
 _DIGITS = {"%": 1}
+# Measures whose differences are small.
+_FINE = ("pnmi", "phone_purity", "cluster_purity", "word_f1", "stoi")
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One entry: a value with its interval and count, or none of them."""
+    """One entry: a value with its interval and count, or none of them.
+
+    Attributes:
+        source: The score file that it comes from, relative to the report; "" where it comes from none.
+        paper: A number of the paper's, not of ours.
+        field: Which number of the score file it is, with dots between keys; "" for one that is computed from several.
+        others: Score files of further runs that are in it.
+    """
 
     value: str = "missing"
     interval: str = ""
     count: int | None = None
     missing: bool = True
+    source: str = ""
+    paper: bool = False
+    field: str = ""
+    others: tuple[str, ...] = ()
 
     @property
     def text(self) -> str:
@@ -66,6 +82,7 @@ class Table:
     Attributes:
         columns: Headers; the first is the rows' own.
         rows: Label and cells.
+        key: What it shows, the same for every test set and experiment: table1 .. table4, conversion, ...
     """
 
     title: str
@@ -74,12 +91,33 @@ class Table:
     rows: list[tuple[str, list[Cell]]] = field(default_factory=list)
     experiment: str = ""
     note: str = ""
+    key: str = ""
 
 
-def score_cell(score: Score) -> Cell:
-    """Show a score with its interval and count."""
-    digits = _DIGITS.get(score.unit, 2)
-    return number_cell(score.mean, score.ci95, score.count, digits)
+def score_cell(found: Sequence[Found]) -> Cell:
+    """Show the first score with its interval and count; missing where there is none."""
+    if not found:
+        return MISSING
+    score = found[0].score
+    digits = 3 if score.measure in _FINE else _DIGITS.get(score.unit, 2)
+    cell = number_cell(score.mean, score.ci95, score.count, digits)
+    return replace(cell, source=str(found[0].path), field="mean")
+
+
+def detail_cell(
+    found: Found, *keys: Any, scale: float = 1.0, digits: int = 2, interval: Sequence[float] | None = None
+) -> Cell:
+    """Show a number of a score's details; missing where they lack it."""
+    value: Any = found.score.details
+    for key in keys:
+        try:
+            value = value[key]
+        except (KeyError, IndexError, TypeError):
+            return MISSING
+    if value is None:
+        return MISSING
+    cell = number_cell(scale * value, interval, digits=digits)
+    return replace(cell, source=str(found.path), field=".".join(("details", *map(str, keys))))
 
 
 def number_cell(
@@ -102,6 +140,18 @@ def one(found: Sequence[Found]) -> Score | None:
     return found[0].score if found else None
 
 
+def probe_label(system: str) -> str:
+    """Return what a probe reads, for people."""
+    if system in PROBE_ROWS:
+        return PROBE_ROWS[system]
+    if system == MIX:
+        return "Learned mix of all layers"
+    for prefix, label in (("layer_", "Layer"), ("frontend_", "Frontend")):
+        if system.startswith(prefix):
+            return f"{label} {system.removeprefix(prefix)}"
+    return system
+
+
 def decoded_from(results: Results, test_set: str, experiment: str) -> dict[str, str]:
     """Return the rows of a codec: one of a single stream has no other than the combined one."""
     rate = one(results.find("bitrate", test_set, experiment=experiment))
@@ -117,11 +167,12 @@ def codec_tables(results: Results, test_sets: Sequence[str]) -> list[Table]:
         found = [item.experiment for item in results.find("mel", test_set, "combined")]
         if len(found) < 2:
             continue
-        table = Table("Codecs", test_set, ["Codec", *map(header, RECONSTRUCTION[:3]), "Bitrate (kbps)"])
+        table = Table(
+            "Codecs", test_set, ["Codec", *map(header, RECONSTRUCTION[:3]), "Bitrate (kbps)"], key="codecs"
+        )
         for experiment in sorted(found):
-            scores = [one(results.find(measure, test_set, "combined", experiment)) for measure in RECONSTRUCTION[:3]]
-            cells = [score_cell(score) if score else MISSING for score in scores]
-            cells.append(_bitrate(one(results.find("bitrate", test_set, experiment=experiment)), "combined"))
+            cells = [score_cell(results.find(m, test_set, "combined", experiment)) for m in RECONSTRUCTION[:3]]
+            cells.append(bitrate_cell(results.find("bitrate", test_set, experiment=experiment), "combined"))
             table.rows.append((experiment, cells))
         tables.append(table)
     return tables
@@ -130,31 +181,21 @@ def codec_tables(results: Results, test_sets: Sequence[str]) -> list[Table]:
 def reconstruction_tables(results: Results, test_sets: Sequence[str]) -> list[Table]:
     """Make a table of reconstruction for each codec and test set."""
     tables = []
+    columns = ["Decoded from", *map(header, RECONSTRUCTION[:3]), "Bitrate (kbps)"]
     for test_set in results.test_sets(RECONSTRUCTION) or test_sets:
         for experiment in results.experiments(RECONSTRUCTION) or [""]:
-            table = Table(
-                "Reconstruction",
-                test_set,
-                [
-                    "Decoded from",
-                    *map(header, ("mel", "stft", "speaker_similarity")),
-                    "Bitrate (kbps)",
-                ],
-                experiment=experiment,
-            )
-            rate = one(results.find("bitrate", test_set, experiment=experiment))
+            table = Table("Reconstruction", test_set, columns, experiment=experiment, key="reconstruction")
+            rate = results.find("bitrate", test_set, experiment=experiment)
             known = decoded_from(results, test_set, experiment)
             for system, label in _rows(known, results, RECONSTRUCTION, test_set, experiment):
+                if system.startswith("books_"):
+                    continue  # these have a table of their own
                 if system == "mean_spectrum":
-                    score = one(results.find("mean_spectrum", test_set))
-                    cells = [score_cell(score) if score else MISSING] + [NOT_APPLICABLE] * 3
+                    own = results.find("mean_spectrum", test_set, experiment=experiment)
+                    cells = [score_cell(own or results.find("mean_spectrum", test_set))] + [NOT_APPLICABLE] * 3
                 else:
-                    scores = [
-                        one(results.find(measure, test_set, system, experiment))
-                        for measure in RECONSTRUCTION[:3]
-                    ]
-                    cells = [score_cell(score) if score else MISSING for score in scores]
-                    cells.append(_bitrate(rate, system))
+                    cells = [score_cell(results.find(m, test_set, system, experiment)) for m in RECONSTRUCTION[:3]]
+                    cells.append(bitrate_cell(rate, system))
                 table.rows.append((label, cells))
             tables.append(table)
     return tables
@@ -164,94 +205,95 @@ def probe_tables(results: Results, test_sets: Sequence[str]) -> list[Table]:
     """Make a table of the CTC probes for each test set."""
     tables = []
     for test_set in results.test_sets(PROBES) or test_sets:
-        table = Table("CTC probes", test_set, ["The probe reads", *map(header, PROBES)])
-        for system, label in _rows(PROBE_ROWS, results, PROBES, test_set):
-            found = [item for measure in PROBES for item in results.find(measure, test_set, system)]
-            experiments = sorted({item.experiment for item in found})
-            for experiment in experiments or [None]:
-                scores = [
-                    one(results.find(measure, test_set, system, experiment)) for measure in PROBES
+        table = Table("CTC probes", test_set, ["The probe reads", *map(header, PROBES)], key="probes")
+        for system, _ in _rows(PROBE_ROWS, results, PROBES, test_set):
+            label = probe_label(system)
+            found = {measure: results.find(measure, test_set, system) for measure in PROBES}
+            runs = sorted({(item.experiment, item.recipe) for items in found.values() for item in items})
+            if not runs:
+                table.rows.append((label, [MISSING] * len(PROBES)))
+            alone = len({experiment for experiment, _ in runs}) == 1
+            for experiment, recipe in runs:
+                parts = [] if alone else [experiment]
+                if sum(other == experiment for other, _ in runs) > 1:
+                    parts.append(recipe)
+                cells = [
+                    score_cell([item for item in items if (item.experiment, item.recipe) == (experiment, recipe)])
+                    for items in found.values()
                 ]
-                name = f"{label} ({experiment})" if len(experiments) > 1 else label
-                table.rows.append(
-                    (name, [score_cell(score) if score else MISSING for score in scores])
-                )
+                table.rows.append((f"{label} ({', '.join(parts)})" if parts else label, cells))
         tables.append(table)
     return tables
 
 
 def masked_tables(results: Results, test_sets: Sequence[str]) -> list[Table]:
     """Make a table of masked prediction for each set that it was measured on."""
-    columns = [
-        "Encoder",
-        header("masked_accuracy"),
-        "Most frequent target (%)",
-        "Ratio ↑",
-        "Targets used",
-    ]
+    columns = ["Encoder", header("masked_accuracy"), "Most frequent target (%)", "Ratio ↑", "Targets used"]
     tables = []
     for test_set in results.test_sets(["masked_accuracy"]):
-        table = Table("Masked prediction", test_set, columns)
+        table = Table("Masked prediction", test_set, columns, key="masked")
         for found in results.find("masked_accuracy", test_set):
             details = found.score.details
+            control, times = details["most_frequent"], details["times_most_frequent"]
             cells = [
-                score_cell(found.score),
-                number_cell(
-                    details["most_frequent"]["mean"],
-                    details["most_frequent"]["ci95"],
-                    found.score.count,
-                    1,
+                score_cell([found]),
+                replace(
+                    detail_cell(found, "most_frequent", "mean", interval=control["ci95"], digits=1),
+                    count=found.score.count,
                 ),
-                number_cell(
-                    details["times_most_frequent"]["mean"], details["times_most_frequent"]["ci95"]
-                ),
-                Cell(
-                    f"{details['targets_used']} (perplexity {details['target_perplexity']:.0f})",
-                    missing=False,
+                detail_cell(found, "times_most_frequent", "mean", interval=times["ci95"]),
+                replace(
+                    detail_cell(found, "targets_used", digits=0),
+                    value=f"{details['targets_used']} (perplexity {details['target_perplexity']:.0f})",
                 ),
             ]
             table.rows.append((found.experiment, cells))
         tables.append(table)
     return tables or [
-        Table("Masked prediction", test_set, columns, [("Encoder", [MISSING] * 4)])
+        Table("Masked prediction", test_set, columns, [("Encoder", [MISSING] * 4)], key="masked")
         for test_set in test_sets[:1]
     ]
 
 
 def codebook_tables(results: Results, test_sets: Sequence[str]) -> list[Table]:
     """Make a table of codebook use for each codec and test set."""
-    columns = [
-        "Codebook",
-        "Entries used",
-        "Perplexity",
-        "Entropy (bit)",
-        "Effective bitrate (kbps)",
-    ]
+    columns = ["Codebook", "Entries used", "Perplexity", "Entropy (bit)", "Effective bitrate (kbps)"]
     tables = []
     for test_set in results.test_sets(["codebook"]) or test_sets:
         found = results.find("codebook", test_set)
         for item in found:
-            table = Table("Codebooks", test_set, columns, experiment=item.experiment)
-            for book in item.score.details["codebooks"]:
+            table = Table("Codebooks", test_set, columns, experiment=item.experiment, key="codebooks")
+            for index, book in enumerate(item.score.details["codebooks"]):
+                at = ("codebooks", index)
+                used = f"{book['used']} of {book['size']} ({100 * book['usage']:.0f}%)"
                 cells = [
-                    Cell(
-                        f"{book['used']} of {book['size']} ({100 * book['usage']:.0f}%)",
-                        missing=False,
-                    ),
-                    number_cell(book["perplexity"], book["perplexity_ci95"], digits=0),
-                    number_cell(book["entropy"], book["entropy_ci95"]),
-                    number_cell(book["effective_bitrate"] / 1000, digits=3),
+                    replace(detail_cell(item, *at, "used", digits=0), value=used),
+                    detail_cell(item, *at, "perplexity", interval=book["perplexity_ci95"], digits=0),
+                    detail_cell(item, *at, "entropy", interval=book["entropy_ci95"]),
+                    detail_cell(item, *at, "effective_bitrate", scale=0.001, digits=3),
                 ]
-                table.rows.append((f"{book['codebook'] + 1}: {book['stream']}", cells))
-            table.rows.append(("All", [NOT_APPLICABLE] * 3 + [score_cell(item.score)]))
+                table.rows.append((book_label(book), cells))
+            table.rows.append(("All", [NOT_APPLICABLE] * 3 + [score_cell([item])]))
             tokens = item.score.details["codebooks"][0]["tokens"]
-            table.note = (
-                f"From {tokens} tokens a codebook, which can show at most that many entries."
-            )
+            table.note = f"From {tokens} tokens a codebook, which can show at most that many entries."
             tables.append(table)
         if not found:
-            tables.append(Table("Codebooks", test_set, columns, [("All", [MISSING] * 4)]))
+            tables.append(Table("Codebooks", test_set, columns, [("All", [MISSING] * 4)], key="codebooks"))
     return tables
+
+
+def book_label(book: dict[str, Any]) -> str:
+    """Return what a codebook is called, counted from 1."""
+    return f"{book['codebook'] + 1}: {book['stream']}"
+
+
+def bitrate_cell(found: Sequence[Found], system: str) -> Cell:
+    """Show the bitrate of the streams that `system` is decoded from."""
+    if not found:
+        return MISSING
+    if system in ("semantic", "acoustic"):
+        return detail_cell(found[0], "streams", system)
+    return replace(number_cell(found[0].score.mean), source=str(found[0].path), field="mean")
 
 
 def _rows(
@@ -267,17 +309,9 @@ def _rows(
         for measure in measures
         for found in results.find(measure, test_set, experiment=experiment or None)
     }
-    return [*known.items(), *((system, system) for system in sorted(scored - set(known)))]
+    return [*known.items(), *((system, system) for system in sorted(scored - set(known), key=natural))]
 
 
-def _bitrate(score: Score | None, system: str) -> Cell:
-    """Return the bitrate of the streams that `system` is decoded from."""
-    if score is None:
-        return MISSING
-    streams = score.details["streams"]
-    if system == "semantic":
-        rate = streams.get("semantic")
-        return MISSING if rate is None else number_cell(rate)
-    if system == "acoustic":
-        return number_cell(score.mean - streams.get("semantic", 0.0))
-    return number_cell(score.mean)
+def natural(name: str) -> list[Any]:
+    """Key to sort names by, with numbers in them as numbers."""
+    return [(part.isdigit(), int(part) if part.isdigit() else part) for part in re.split(r"(\d+)", name)]

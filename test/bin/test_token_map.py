@@ -1,0 +1,178 @@
+# Copyright 2026 The hasrd authors
+# Apache-2.0
+"""The map of a tiny codec on made-up alignments."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections import Counter
+
+import numpy as np
+import pytest
+import torch
+
+from hasrd.bin import token_map, tokenize
+from hasrd.bin.token_map import SPEAKERS, Segment, balanced, read_segments, segment_mean, stream_vectors
+from hasrd.codec.checkpoint import load_codec
+from hasrd.data.archive import read_array
+from hasrd.data.kaldi import read_table
+from hasrd.errors import UserError
+
+PHONES = ("AA1", "T", "S", "SIL", "IY0", "sp")
+
+
+@pytest.fixture(scope="module")
+def tokenized(codec_dir, tmp_path_factory):
+    """An experiment with codes of a data directory of six utterances, three speakers, with alignments."""
+    import shutil
+
+    import soundfile
+
+    root = tmp_path_factory.mktemp("map")
+    exp, data = shutil.copytree(codec_dir, root / "exp" / "codec_tiny"), root / "data" / "test"
+    data.mkdir(parents=True)
+    tables = {"wav.scp": [], "utt2spk": [], "phones.ctm": []}
+    for number in range(6):
+        utterance = f"utt{number}"
+        wave = np.random.default_rng(number).uniform(-0.5, 0.5, 16000)
+        soundfile.write(root / f"{utterance}.wav", wave, 16000, subtype="PCM_16")
+        tables["wav.scp"].append(f"{utterance} {root / utterance}.wav")
+        tables["utt2spk"].append(f"{utterance} spk{number % 3}")
+        tables["phones.ctm"] += [f"{utterance} 1 {0.05 * i:.2f} 0.05 {PHONES[i % 6]}" for i in range(20)]
+    for name, lines in tables.items():
+        (data / name).write_text("".join(f"{line}\n" for line in lines))
+    before, sys.argv = sys.argv, ["tokenize", "--exp_dir", str(exp), "--data", str(data), "--speech", "false"]
+    sys.argv += ["--out", str(exp / "tokens" / "test")]
+    try:
+        tokenize.main()
+    finally:
+        sys.argv = before
+    return exp, data
+
+
+@pytest.fixture
+def options(tokenized):
+    exp, data = tokenized
+    out = exp / "token_map" / "test.json"
+    return ["--exp_dir", str(exp), "--data", str(data), "--out", str(out), "--num", "60"], out
+
+
+def test_map(options, capsys):
+    words, out = options
+    token_map.main(words)
+    first = out.read_text()
+    content = json.loads(first)
+    assert content["test_set"] == "test" and list(content["streams"]) == ["semantic", "acoustic"]
+    # Four of six phones a time; stress is gone, silences are left out.
+    assert Counter(content["phones"]) == {phone: 15 for phone in ("AA", "T", "S", "IY")}
+    assert Counter(content["speakers"]) == {f"spk{i}": 20 for i in range(3)}
+    for stream in content["streams"].values():
+        assert np.isfinite(np.array(stream["points"])).all() and len(stream["points"]) == 60
+        assert stream["phone"]["chance"] == 0.25 and stream["speaker"]["chance"] == pytest.approx(1 / 3)
+        for found in (stream["phone"], stream["speaker"]):
+            assert found["ci95"][0] <= found["accuracy"] <= found["ci95"][1] and found["count"] == 60
+    # Again: nothing to do; removed: the same again.
+    assert "up to date" not in capsys.readouterr().out
+    token_map.main(words)
+    assert "up to date, skipped" in capsys.readouterr().out and out.read_text() == first
+    out.unlink()
+    token_map.main(words)
+    assert out.read_text() == first
+
+
+def test_vectors_are_those_that_the_codec_decodes(tokenized):
+    exp, data = tokenized
+    codec, codes = load_codec(exp), read_table(exp / "tokens/test/codes.scp")
+    segment = Segment("utt2", 3.2 / codec.frame_rate, 5.7 / codec.frame_rate, "AA", "spk2")
+    found = stream_vectors(codec, [segment], codes)
+    array = torch.from_numpy(read_array(codes["utt2"]).astype(np.int64))[None]
+    weights = np.array([0.8, 1.0, 0.7]) / 2.5
+    centroids = codec.quantizer.centroids[array[0, 3:6, 0]].numpy()
+    assert np.allclose(found["semantic"][0], weights @ centroids, atol=1e-5)
+    acoustic = codec.quantizer.acoustic.decode(array[..., 1:])[0, 3:6].numpy()
+    assert np.allclose(found["acoustic"][0], weights @ acoustic, atol=1e-5)
+
+
+def test_segment_mean_at_the_ends():
+    vectors = np.array([[0.0], [1.0], [4.0]])
+    assert segment_mean(vectors, 0.0, 3.0, 1.0) == pytest.approx(5 / 3)
+    assert segment_mean(vectors, 0.5, 1.5, 1.0) == pytest.approx(0.5)
+    assert segment_mean(vectors, 1.2, 1.3, 1.0) == 1.0
+    assert segment_mean(vectors, 3.4, 9.0, 1.0) == 4.0
+
+
+def test_balanced_takes_as_many_of_each_as_there_are():
+    def segments(speaker, phone, count):
+        return [Segment(f"{speaker}-{i}", 0.1 * i, 0.1 * i + 0.1, phone, speaker) for i in range(count)]
+
+    many = segments("a", "AA", 100) + segments("a", "ZH", 3) + segments("b", "AA", 50) + segments("b", "T", 50)
+    drawn = balanced(many, 63)
+    amounts = Counter(f"{s.speaker} {s.phone}" for s in drawn)
+    assert amounts == {"a AA": 20, "a ZH": 3, "b AA": 20, "b T": 20}
+    assert drawn == balanced(list(reversed(many)), 63) and len(balanced(many, 10**6)) == len(many)
+    crowd = [s for i in range(SPEAKERS + 3) for s in segments(f"s{i}", "AA", 10 + i)]
+    assert {s.speaker for s in balanced(crowd, 10**6)} == {f"s{i}" for i in range(3, SPEAKERS + 3)}
+    # Of equally far neighbours the first vote: the order says nothing about the speaker.
+    order = [s.speaker for s in balanced(crowd, 10**6)]
+    assert order != sorted(order)
+
+
+def test_without_alignments_it_is_left_out(options, tokenized, tmp_path, capsys):
+    words, _ = options
+    exp, data = tokenized
+    (tmp_path / "wav.scp").write_text((data / "wav.scp").read_text())
+    out = tmp_path / "map.json"
+    token_map.main(["--exp_dir", str(exp), "--data", str(tmp_path), "--out", str(out)])
+    assert "left out" in capsys.readouterr().out and not out.exists()
+
+
+def test_bad_input(options, tokenized, tmp_path):
+    words, out = options
+    exp, data = tokenized
+    with pytest.raises(UserError, match="no such file"):
+        token_map.main([*words, "--codes", str(tmp_path / "codes.scp")])
+    for name in ("phones.ctm", "utt2spk"):
+        (tmp_path / name).write_text((data / name).read_text())
+    (tmp_path / "utt2spk").write_text("utt0 spk0\n")
+    with pytest.raises(UserError, match="utt1.*no speaker"):
+        read_segments(tmp_path)
+    (tmp_path / "phones.ctm").write_text("utt0 1 0.0 x AA\n")
+    with pytest.raises(UserError, match="phones.ctm"):
+        read_segments(tmp_path)
+
+
+def test_codes_of_other_weights_and_too_few_phones(options, tokenized, tmp_path):
+    words, _ = options
+    exp, data = tokenized
+    codes = tmp_path / "codes.scp"
+    codes.write_text((exp / "tokens/test/codes.scp").read_text())
+    with pytest.raises(UserError, match="codes.json"):
+        token_map.main([*words, "--codes", str(codes)])
+    (tmp_path / "codes.json").write_text(json.dumps({"model": "0" * 64}))
+    with pytest.raises(UserError, match="other weights"):
+        token_map.main([*words, "--codes", str(codes), "--out", str(tmp_path / "map.json")])
+    codes.write_text(codes.read_text().splitlines()[0] + "\n")
+    with pytest.raises(UserError, match="needs 40"):
+        token_map.main([*words, "--codes", str(codes), "--out", str(tmp_path / "map.json")])
+
+
+def test_one_speaker_alone_has_no_number():
+    assert token_map.neighbours(np.eye(4), ["a"] * 4, list("uvwx")) is None
+
+
+def test_a_stream_gets_no_codes_of_later_streams(tokenized):
+    """A quantizer of another package takes the first so many codebooks, and sums up all that it is given."""
+    from types import SimpleNamespace
+
+    exp, _ = tokenized
+    given = {}
+
+    def decode(codes, streams):
+        given[streams[0]] = codes.shape[-1]
+        return codes[..., :1].float()
+
+    quantizer = SimpleNamespace(stream_names=("semantic", "acoustic", "acoustic"), decode=decode)
+    codes = read_table(exp / "tokens/test/codes.scp")
+    stream_vectors(SimpleNamespace(quantizer=quantizer, frame_rate=31.25), [Segment("utt0", 0, 1, "AA", "spk0")], codes)
+    assert given == {"semantic": 1, "acoustic": 3}
