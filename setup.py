@@ -33,6 +33,6 @@ setup(
     package_data={"hasrd": ["**/*.html", "**/*.css", "**/*.js", "**/*.yaml"]},
     python_requires=">=3.10,<3.14",
     install_requires=requirements("base"),
-    extras_require={extra: requirements(extra) for extra in ("train", "cpu", "gpu", "eval", "dev", "bench")},
+    extras_require={extra: requirements(extra) for extra in ("train", "cpu", "gpu", "eval", "pesq", "dev", "bench")},
     entry_points={"console_scripts": ["hasrd = hasrd.bin.main:cli"]},
 )

@@ -31,6 +31,7 @@ MODULES = {
     "faiss-cpu": "faiss",
     "faiss-gpu": "faiss",
     "pytest-timeout": "pytest_timeout",
+    "visqol-python": "visqol",
     "pytest-xdist": "xdist",
 }
 

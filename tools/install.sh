@@ -8,7 +8,8 @@ help_message="Usage: $0 [--extras bench,dev] [--gpu true] [--quiet]
 Installs the toolkit into tools/venv, in the versions of tools/requirements/pins.txt. Run again, it completes what was
 interrupted, adds what is new, and does nothing when all is there. The recipes call it by themselves.
 
-    --extras LIST   what to add to the recipes' needs: bench (the codecs that 'hasrd bench' measures), dev (tests)
+    --extras LIST   what to add to the recipes' needs: bench (the codecs that 'hasrd bench' measures), dev (tests), pesq
+                    (the measure PESQ, which is compiled here: it needs a C compiler and Python's headers)
     --gpu true      faiss for GPUs, for k-means over much data, in place of faiss for CPUs
     --quiet         say nothing when all is there
 
@@ -47,8 +48,8 @@ fail() {
 
 for extra in ${extras//,/ }; do
     case "${extra}" in
-        bench | dev | eval) ;;
-        *) fail "--extras ${extras}: '${extra}' is none of bench, dev, eval" ;;
+        bench | dev | eval | pesq) ;;
+        *) fail "--extras ${extras}: '${extra}' is none of bench, dev, eval, pesq" ;;
     esac
 done
 case "${gpu}" in
@@ -62,6 +63,17 @@ pins=$(cat "${root}/setup.py" "${lists}"/*.txt | cksum | tr ' ' '-')
 # The Python versions that the toolkit runs on.
 runs() { # $1: a Python
     "$1" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' >/dev/null 2>&1
+}
+
+# PESQ alone is compiled: without a compiler, nothing of the installation may be begun.
+can_compile() { # $1: a Python
+    [[ ,${want_extras}, != *,pesq,* ]] || "$1" - <<'EOF' ||
+import os, shutil, sys, sysconfig
+compiler = (os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc").split()[0]
+sys.exit(not (shutil.which(compiler) and os.path.exists(sysconfig.get_path("include") + "/Python.h")))
+EOF
+        fail "--extras pesq: no C compiler, or no headers of $1 (Debian: apt-get install gcc python3-dev); \
+without it all measures but PESQ are there"
 }
 
 # --- An environment of the user's own -------------------------------------------------------------------------------
@@ -152,6 +164,7 @@ if [ ! -d "${venv}" ]; then
     done
     [ -n "${python}" ] || fail "no Python 3.10 to 3.13 found on PATH: install one (Debian: apt-get install python3 python3-venv), \
 or set HASRD_PYTHON to one of your own"
+    can_compile "${python}"
     mkdir -p "${venv}"
     touch "${marker}"
     echo "making tools/venv with ${python} ($("${python}" --version))"
@@ -162,6 +175,8 @@ or set HASRD_PYTHON to one of your own"
         rm -rf "${venv}"
         fail "${python} cannot make virtual environments (Debian: apt-get install python3-venv): ${message//$'\n'/ }"
     fi
+else
+    can_compile "${venv}/bin/python"
 fi
 touch "${marker}"
 rm -f "${stamp}"

@@ -2,11 +2,19 @@
 # Apache-2.0
 """Score one or several systems on a test set: one JSON and one table of utterances a measure.
 
-  mel, stft, speaker_similarity   --ref wav.scp --hyp wav.scp
+  mel, stft, visqol, pesq, stoi, dnsmos, speaker_similarity, ecapa_similarity
+                                  --ref wav.scp --hyp wav.scp (ecapa_similarity: --ecapa_dir)
+  source_similarity, target_similarity
+                                  --ref wav.scp --hyp wav.scp --pairs pairs (of hasrd convert)
   mean_spectrum                   --ref wav.scp
   cer, wer                        --ref text --hyp text
+  recogniser_cer, recogniser_wer  --ref text --hyp text (of hasrd recognise)
   ctc_loss                        --ref text --losses utt2loss (CTC loss of an utterance, nats)
   codebook, bitrate               --codes codes.scp --codebook_sizes --stream_names --frame_rate
+  pnmi, phone_purity, cluster_purity
+                                  --codes ... (as above) --phones phones.ctm
+  word_f1                         --codes ... (as above) --words words.ctm --train_codes --train_words
+  crop_agreement                  --codes ... (as above) --crops crops.scp (of hasrd tokenize --crop_seconds)
   masked_accuracy                 --masked masked.scp (int32 (T, 2): target, prediction)
 
 Several systems are scored against one reference with as many --system, --hyp and --out.
@@ -24,13 +32,28 @@ from hasrd.errors import UserError, run_main
 from hasrd.metrics.scores import MEASURES
 from hasrd.metrics.scoring.job import Job
 
+_TOKENS = ("codes", "codebook_sizes", "stream_names", "frame_rate")
 # Measures that share one reading of the input, and the options that they need.
 GROUPS = {
-    ("mel", "stft", "speaker_similarity"): ("ref", "hyp"),
+    (
+        "mel",
+        "stft",
+        "visqol",
+        "pesq",
+        "stoi",
+        "dnsmos",
+        "speaker_similarity",
+        "ecapa_similarity",
+    ): ("ref", "hyp"),
+    ("source_similarity", "target_similarity"): ("ref", "hyp", "pairs"),
     ("mean_spectrum",): ("ref",),
     ("cer", "wer"): ("ref", "hyp"),
+    ("recogniser_cer", "recogniser_wer"): ("ref", "hyp"),
     ("ctc_loss",): ("ref", "losses"),
-    ("codebook", "bitrate"): ("codes", "codebook_sizes", "stream_names", "frame_rate"),
+    ("codebook", "bitrate"): _TOKENS,
+    ("pnmi", "phone_purity", "cluster_purity"): (*_TOKENS, "phones"),
+    ("word_f1",): (*_TOKENS, "words", "train_codes", "train_words"),
+    ("crop_agreement",): (*_TOKENS, "crops"),
     ("masked_accuracy",): ("masked",),
 }
 
@@ -59,6 +82,12 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--hyp", type=Path, nargs="+", help="what is scored: wav.scp or text, one a system"
     )
+    parser.add_argument(
+        "--ecapa_dir",
+        type=Path,
+        help="folder with a SpeechBrain ECAPA-TDNN, for ecapa_similarity (its hyperparams.yaml is run: trust it)",
+    )
+    parser.add_argument("--pairs", type=Path, help="lines 'source target' of voice conversion")
     parser.add_argument("--losses", type=Path, help="lines 'utt loss'")
     parser.add_argument("--codes", type=Path, help="scp file of int32 matrices (T, M)")
     parser.add_argument(
@@ -71,6 +100,13 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--tokens_info", type=Path, help="codes.json of stage 6, in place of these three options"
     )
+    parser.add_argument("--phones", type=Path, help="phones.ctm (hasrd import-alignments)")
+    parser.add_argument("--words", type=Path, help="words.ctm (hasrd import-alignments)")
+    parser.add_argument(
+        "--train_codes", type=Path, help="codes of the training set: scp file, or text 'utt c0 c1 ...' of codebook 1"
+    )
+    parser.add_argument("--train_words", type=Path, help="words.ctm of the training set")
+    parser.add_argument("--crops", type=Path, help="scp file of int32 (T, 1 + M): place and codes of crops")
     parser.add_argument("--masked", type=Path, help="scp file of int32 matrices (T, 2)")
     parser.add_argument("--nj", type=int, default=1, help="processes for audio measures")
     return parser
@@ -96,12 +132,21 @@ def main(argv: Sequence[str] | None = None) -> None:
     if "mel" in group:
         from hasrd.metrics.scoring.audio import score_audio
 
-        score_audio(jobs, args.ref, hypotheses, args.nj)
+        score_audio(jobs, args.ref, hypotheses, args.nj, args.ecapa_dir)
+    elif "source_similarity" in group:
+        from hasrd.metrics.scoring.conversion import score_conversion
+
+        score_conversion(jobs, args.ref, hypotheses, args.pairs, args.nj)
     elif "cer" in group:
         from hasrd.metrics.scoring.text import score_text
 
         for system, hypothesis in hypotheses.items():
             score_text([job for job in jobs if job.system == system], args.ref, hypothesis)
+    elif "recogniser_wer" in group:
+        from hasrd.metrics.scoring.text import score_recognised
+
+        for system, hypothesis in hypotheses.items():
+            score_recognised([job for job in jobs if job.system == system], args.ref, hypothesis)
     elif "mean_spectrum" in group:
         from hasrd.metrics.scoring.audio import score_mean_spectrum
 
@@ -114,6 +159,20 @@ def main(argv: Sequence[str] | None = None) -> None:
         from hasrd.metrics.scoring.tokens import score_codes
 
         score_codes(jobs, args.codes, args.codebook_sizes, args.frame_rate, args.stream_names)
+    elif "pnmi" in group:
+        from hasrd.metrics.scoring.alignment import score_phones
+
+        tokens = (args.codes, args.codebook_sizes, args.frame_rate, args.stream_names)
+        score_phones(jobs, *tokens, args.phones)
+    elif "word_f1" in group:
+        from hasrd.metrics.scoring.words import score_words
+
+        tokens = (args.codes, args.codebook_sizes, args.frame_rate, args.stream_names)
+        score_words(jobs[0], *tokens, args.words, args.train_codes, args.train_words)
+    elif "crop_agreement" in group:
+        from hasrd.metrics.scoring.crops import score_crops
+
+        score_crops(jobs[0], args.crops, args.codes, args.codebook_sizes, args.stream_names)
     else:
         from hasrd.metrics.scoring.tokens import score_masked
 

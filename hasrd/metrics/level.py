@@ -14,9 +14,10 @@ absolute gate), so silence stays silence.
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor
+if TYPE_CHECKING:
+    from torch import Tensor
 
 TARGET_LUFS = -16.0
 FLOOR_LUFS = -70.0
@@ -29,9 +30,11 @@ def loudness(wave: Tensor, sample_rate: int) -> float:
     """Return the integrated loudness of `wave` (N,) in LUFS, at least -70.
 
     BS.1770 measures in blocks of 0.4 s, a quarter further each, and keeps those above -70 LUFS and
-    above 10 LU below the mean of these. A signal below 0.5 s is padded with zeros, as audiotools
-    (DAC's toolkit) does.
+    above 10 LU below the mean of these. Two things are not the standard's but those of audiotools
+    (DAC's toolkit): a signal below 0.5 s is padded with zeros, and so is the last block, where the
+    standard drops what does not fill one (up to 0.1 LU lower in clips of a few seconds).
     """
+    import torch
     from torchaudio.functional import highpass_biquad, treble_biquad
 
     peak = float(wave.abs().max())
@@ -44,6 +47,7 @@ def loudness(wave: Tensor, sample_rate: int) -> float:
     scale = peak / 0.05
     weighted = treble_biquad(wave / scale, sample_rate, 4.0, 1500.0, 1 / math.sqrt(2))
     weighted = highpass_biquad(weighted, sample_rate, 38.0, 0.5).double() * scale
+    weighted = torch.nn.functional.pad(weighted, (0, -(len(weighted) - block) % (block // 4)))
     energy = weighted.unfold(0, block, block // 4).square().mean(1)
     for gate in (lambda _: FLOOR_LUFS, lambda mean: _lufs(mean) - 10.0):
         kept = energy[_lufs(energy) > gate(energy.mean())]

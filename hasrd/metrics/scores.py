@@ -30,17 +30,31 @@ class Measure:
 
 
 MEASURES = {
-    "cer": Measure("CER", "%", False, ("jiwer",)),
-    "wer": Measure("WER", "%", False, ("jiwer",)),
+    "cer": Measure("CER", "%", False),
+    "wer": Measure("WER", "%", False),
     "ctc_loss": Measure("CTC loss", "nats/char", False),
     "mel": Measure("Mel distance", "", False, ("torch", "torchaudio")),
     "stft": Measure("STFT distance", "", False, ("torch", "torchaudio")),
+    "visqol": Measure("ViSQOL", "", True, ("visqol-python",)),
+    "pesq": Measure("PESQ", "", True, ("pesq",)),
+    "stoi": Measure("STOI", "", True, ("pystoi",)),
+    "dnsmos": Measure("DNSMOS", "", True, ("speechmos", "onnxruntime", "librosa")),
     "speaker_similarity": Measure(
         "Speaker similarity", "", True, ("resemblyzer", "torch", "librosa")
     ),
+    "ecapa_similarity": Measure("Speaker similarity (ECAPA)", "", True, ("speechbrain", "torch")),
+    "source_similarity": Measure("Similarity to the source", "", False, ("resemblyzer", "torch")),
+    "target_similarity": Measure("Similarity to the target", "", True, ("resemblyzer", "torch")),
+    "recogniser_cer": Measure("Recogniser's CER", "%", False, ("whisper-normalizer",)),
+    "recogniser_wer": Measure("Recogniser's WER", "%", False, ("whisper-normalizer",)),
+    "pnmi": Measure("PNMI", "", True),
+    "phone_purity": Measure("Phone purity", "", True),
+    "cluster_purity": Measure("Cluster purity", "", True),
+    "word_f1": Measure("Word detection F1", "", True),
     "mean_spectrum": Measure("Mel distance", "", False, ("torch", "torchaudio")),
     "codebook": Measure("Effective bitrate", "kbps", True),
     "bitrate": Measure("Bitrate", "kbps", False),
+    "crop_agreement": Measure("Crop agreement", "%", True),
     "masked_accuracy": Measure("Masked accuracy", "%", True),
 }
 

@@ -22,6 +22,7 @@ SOURCE = (
     "other voices reach .5 to .7"
 )
 SAMPLE_RATE = 16000
+MISSING = "Resemblyzer is not installed: pip install 'hasrd[eval]'"
 
 
 def available() -> bool:
@@ -60,10 +61,7 @@ def similarity(reference: np.ndarray, estimate: np.ndarray | None) -> float:
 @lru_cache(maxsize=None)
 def _encoder():
     if not available():
-        raise UserError(
-            "speaker similarity needs Resemblyzer, which is not installed: "
-            "pip install 'hasrd[eval]'"
-        )
+        raise UserError(f"speaker similarity: {MISSING}")
     with warnings.catch_warnings():
         # It imports a name that scipy has moved.
         warnings.simplefilter("ignore", DeprecationWarning)

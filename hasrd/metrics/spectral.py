@@ -23,7 +23,7 @@ TOLERANCE = 512
 
 
 def cut_to_shorter(reference: Tensor, estimate: Tensor) -> tuple[Tensor, Tensor]:
-    """Cut two signals (N,), (N',) to the shorter.
+    """Cut two signals (N,), (N',), tensors or arrays, to the shorter.
 
     Raises:
         UserError: They are more than 512 samples apart, or one is empty.

@@ -15,8 +15,9 @@ from hasrd.bin.score import main
 from hasrd.data.archive import write_archive
 from hasrd.data.kaldi import write_table
 from hasrd.errors import UserError
-from hasrd.metrics import speaker_similarity
-from hasrd.metrics.scores import read_score
+from hasrd.metrics import dnsmos, pesq, speaker_similarity, stoi, visqol
+from hasrd.metrics.scores import read_rows, read_score
+from hasrd.metrics.scoring import audio as scoring
 
 
 def waves(count=3, offset=0):
@@ -50,7 +51,7 @@ def audio(tmp_path):
     return reference, good, bad
 
 
-def call(tmp_path, measures, reference, *hypotheses, nj=1, out="out"):
+def call(tmp_path, measures, reference, *hypotheses, nj=1, out="out", options=()):
     names = [f"s{i}" for i in range(len(hypotheses))]
     main(
         [
@@ -67,6 +68,7 @@ def call(tmp_path, measures, reference, *hypotheses, nj=1, out="out"):
             *hypotheses,
             "--out",
             *(str(tmp_path / out / name) for name in names),
+            *options,
         ]
     )
     return tmp_path / out
@@ -101,7 +103,8 @@ def test_changed_audio_is_scored_again_and_only_that(tmp_path, audio, capsys):
     assert read_score(out / "s0/mel.json").mean > 0.05
 
 
-def test_workers_and_folders_make_no_difference(tmp_path, audio):
+def test_workers_and_folders_make_no_difference(tmp_path, audio, monkeypatch):
+    monkeypatch.setattr(scoring, "_CHUNK", 1)
     one = call(tmp_path, "mel,stft", *audio, out="one")
     (tmp_path / "moved").mkdir()
     reference = write_wavs(tmp_path / "moved" / "ref", waves())
@@ -122,13 +125,18 @@ def test_length_and_rate_are_checked(tmp_path, audio):
     longer = write_wavs(tmp_path / "longer", waves(offset=600))
     with pytest.raises(UserError, match="utterance 'u0' of s0: .*more than one token"):
         call(tmp_path, "mel", audio[0], longer)
-    soundfile.write(tmp_path / "good" / "u1.wav", np.zeros(100), 8000)
-    with pytest.raises(UserError, match="u1.wav: 8000 Hz"):
+    soundfile.write(tmp_path / "good" / "u1.wav", np.zeros((11000, 2)), 16000)
+    with pytest.raises(UserError, match="u1.wav: 2 channels"):
+        call(tmp_path, "mel", *audio[:2])
+    wave = waves()["u1"]
+    wave[7] = np.nan
+    soundfile.write(tmp_path / "good" / "u1.wav", wave, 16000, subtype="FLOAT")
+    with pytest.raises(UserError, match="u1.wav: 1 samples are NaN"):
         call(tmp_path, "mel", *audio[:2])
     (tmp_path / "good" / "u1.wav").unlink()
     with pytest.raises(UserError, match="u1.wav: no such audio file"):
         call(tmp_path, "mel", *audio[:2])
-    assert not (tmp_path / "out").exists()
+    assert not list((tmp_path / "out").glob("*/*.json"))
 
 
 def test_similarity_is_left_out_without_its_package(tmp_path, audio, monkeypatch, capsys):
@@ -152,6 +160,175 @@ def test_similarity_leaves_out_silent_references(tmp_path, audio):
         call(tmp_path, "speaker_similarity", audio[2], audio[0])
 
 
+ALL = "mel,stft,visqol,pesq,stoi,dnsmos,speaker_similarity"
+PACKAGES = (visqol, stoi, dnsmos, speaker_similarity)
+needs_packages = pytest.mark.skipif(
+    not all(module.available() for module in PACKAGES), reason="not all packages of the extra eval are installed"
+)
+
+
+def speak(seconds, pitch=120.0, rate=16000):
+    """Syllables at a pitch, with nothing above 8 kHz."""
+    time = np.arange(int(seconds * rate)) / rate
+    phase = 2 * np.pi * np.cumsum(pitch + 30 * np.sin(2 * np.pi * 0.7 * time)) / rate
+    wave = sum(np.sin(k * phase) / k for k in range(1, 40) if k * (pitch + 30) < 7500)
+    return 0.05 * wave * np.clip(np.sin(2 * np.pi * 2.5 * time), 0, 1) ** 0.5
+
+
+def write_at(folder, rate, audio):
+    table = write_wavs(folder, audio)
+    for utterance, wave in audio.items():
+        soundfile.write(folder / f"{utterance}.wav", wave, rate)
+    return table
+
+
+@needs_packages
+def test_all_measures_at_once_on_hard_cases(tmp_path, capsys):
+    """Silence on either side, a clip of one token, another rate and a missing sample, in one pass over two systems."""
+    clips = {"long": speak(2), "tiny": speak(2)[2000:2784], "void": speak(1), "zero": np.zeros(16000)}
+    reference = write_wavs(tmp_path / "ref", clips)
+    same = write_wavs(tmp_path / "same", {**clips, "long": clips["long"][:-1], "void": np.zeros(16000)})
+    noise = np.random.default_rng(0)
+    other = {utt: 0.9 * speak(len(wave) / 16000, rate=24000) for utt, wave in clips.items()}
+    other["tiny"] = other["long"][3000:4176]
+    other = {utt: wave + 0.01 * noise.standard_normal(len(wave)) for utt, wave in other.items()}
+    other = write_at(tmp_path / "other", 24000, other)
+    out = call(tmp_path, ALL, reference, same, other)
+    measures = [m for m in ALL.split(",") if m != "pesq" or pesq.available()]
+    worst = {"visqol": 1.0, "pesq": pesq.WORST, "stoi": 0.0, "dnsmos": 1.0, "speaker_similarity": 0.0}
+    best = {"visqol": 4.9, "pesq": 4.5, "stoi": 0.99, "speaker_similarity": 0.99}
+    for measure in measures:
+        kept, changed = (read_score(out / f"{system}/{measure}.json") for system in ("s0", "s1"))
+        short = ["tiny"] if measure in ("visqol", "pesq", "stoi") else []
+        assert sorted(kept.details["left_out"]) == [*short, "zero"] == sorted(changed.details["left_out"])
+        assert kept.details["left_out"]["zero"] == "the reference is digital silence"
+        assert kept.count == changed.count == 3 - len(short)
+        rows = read_rows(out / f"s0/{measure}.json")
+        if measure in best:
+            assert float(rows["long"]["value"]) > best[measure]
+        if measure in worst:
+            assert float(rows["void"]["value"]) == pytest.approx(worst[measure], abs=1e-5)
+            assert kept.details["silent_outputs"] == {"value": worst[measure], "utterances": ["void"]}
+        assert np.isfinite(kept.mean) and np.isfinite(changed.mean)
+        assert changed.details["resampled"] == {"outputs": {"24000": 4}} and "resampled" not in kept.details
+    assert {"nsim", "mapper"} <= set(read_score(out / "s0/visqol.json").details)
+    details = read_score(out / "s1/dnsmos.json").details
+    table = read_rows(out / "s1/dnsmos.json")
+    for column in ("sig", "bak", "p808"):
+        assert details[column] == pytest.approx(np.mean([float(row[column]) for row in table.values()]), rel=1e-4)
+    assert not list(tmp_path.glob("out/*/parts"))
+    capsys.readouterr()
+    call(tmp_path, ALL, reference, same, other)
+    assert capsys.readouterr().out.count("up to date") == 2 * len(measures)
+
+
+def test_a_reference_of_another_rate_is_resampled(tmp_path):
+    reference = write_at(tmp_path / "ref", 48000, {"u": speak(1, rate=48000)})
+    same = write_wavs(tmp_path / "hyp", {"u": speak(1)})
+    other = write_wavs(tmp_path / "other", {"u": speak(1, pitch=200)})
+    out = call(tmp_path, "mel", reference, same, other)
+    score = read_score(out / "s0/mel.json")
+    assert score.mean < 0.3 < 1 < read_score(out / "s1/mel.json").mean
+    assert score.details["resampled"] == {"references": {"48000": 1}}
+
+
+def test_a_failing_measure_names_the_utterance(tmp_path, audio, monkeypatch):
+    def fails(pair):
+        raise ZeroDivisionError("no idea")
+
+    told = r"mel fails \(ZeroDivisionError: no idea\)"
+    for compute, message in ((fails, told), (lambda pair: np.nan, "mel gives nan")):
+        table = {**scoring.TABLE, "mel": scoring._Measure(compute, "")}
+        monkeypatch.setattr(scoring, "TABLE", table)
+        with pytest.raises(UserError, match="good/u0.wav: utterance 'u0' of s0: " + message):
+            call(tmp_path, "mel", *audio[:2])
+    assert not list(tmp_path.glob("out/*/*.json"))
+
+
+def test_an_interrupted_run_goes_on(tmp_path, audio, monkeypatch, capsys):
+    monkeypatch.setattr(scoring, "_CHUNK", 1)
+    real = scoring._Scorer._utterance
+    asked = []
+
+    def interrupted(self, utterance, path):
+        asked.append(utterance)
+        if asked == ["u0", "u1", "u2"]:
+            raise KeyboardInterrupt
+        return real(self, utterance, path)
+
+    monkeypatch.setattr(scoring._Scorer, "_utterance", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        call(tmp_path, "mel", *audio[:2])
+    out = call(tmp_path, "mel", *audio[:2])
+    assert asked == ["u0", "u1", "u2", "u2"] and "2 utterances are done already" in capsys.readouterr().err
+    assert read_score(out / "s0/mel.json").count == 3 and not (out / "s0/parts").exists()
+
+
+def test_what_is_not_installed_is_left_out(tmp_path, audio, monkeypatch, capsys):
+    for name in ALL.split(",")[2:]:
+        measure = scoring.TABLE[name]
+        monkeypatch.setitem(
+            scoring.TABLE, name, scoring._Measure(measure.compute, "", available=lambda: False, missing=measure.missing)
+        )
+    out = call(tmp_path, ALL + ",ecapa_similarity", *audio[:2])
+    said = [line for line in capsys.readouterr().out.splitlines() if "left out" in line]
+    assert len(said) == 6 and all("pip install" in line or "--ecapa_dir" in line for line in said)
+    assert sorted(path.stem for path in (out / "s0").glob("*.json")) == ["mel", "stft"]
+
+
+def convert(tmp_path, hypotheses, pairs, reference):
+    (tmp_path / "pairs").write_text("".join(f"{a} {b}\n" for a, b in pairs.items()))
+    return call(
+        tmp_path,
+        "source_similarity,target_similarity",
+        reference,
+        *hypotheses,
+        options=["--pairs", str(tmp_path / "pairs")],
+    )
+
+
+@pytest.mark.skipif(
+    not speaker_similarity.available(), reason="Resemblyzer is not installed (extra: eval)"
+)
+def test_voice_conversion(tmp_path, capsys):
+    recorded = {"a": speak(2, 90), "b": speak(3, 220), "c": speak(2.5, 150), "zero": np.zeros(16000)}
+    reference = write_wavs(tmp_path / "ref", recorded)
+    # One that became the target's voice (at another rate), one that stayed, a silent one.
+    good = write_wavs(tmp_path / "good", {"a": speak(2, 220), "b": recorded["b"], "c": np.zeros(4000)})
+    soundfile.write(tmp_path / "good" / "a.wav", speak(2, 220, rate=24000), 24000)
+    pairs = {"a": "b", "b": "a", "c": "a"}
+    out = convert(tmp_path, [good], pairs, reference)
+    source, target = (read_score(out / f"s0/{name}_similarity.json") for name in ("source", "target"))
+    of_source, of_target = (read_rows(out / f"s0/{name}_similarity.json") for name in ("source", "target"))
+
+    def cosine(x, y):
+        return speaker_similarity.similarity(*(speaker_similarity.embed(v.astype(np.float32)) for v in (x, y)))
+
+    between = cosine(recorded["a"], recorded["b"])
+    assert float(of_source["b"]["value"]) == pytest.approx(1.0, abs=1e-3)
+    assert float(of_target["b"]["value"]) == pytest.approx(between, abs=5e-3)
+    assert float(of_target["a"]["value"]) > between < float(of_source["b"]["value"])
+    assert float(of_target["a"]["value"]) > float(of_source["a"]["value"])
+    assert float(of_target["c"]["value"]) == 0 and target.details["silent_outputs"]["utterances"] == ["c"]
+    expected = (2 * between + cosine(recorded["c"], recorded["a"])) / 3
+    assert target.details["between_source_and_target"] == pytest.approx(expected, abs=5e-3)
+    assert source.count == 3 and not source.higher_is_better and target.higher_is_better
+    capsys.readouterr()
+    convert(tmp_path, [good], pairs, reference)
+    assert capsys.readouterr().out.count("up to date") == 2
+    out = convert(tmp_path, [good], {**pairs, "b": "zero"}, reference)
+    assert list(read_score(out / "s0/target_similarity.json").details["left_out"]) == ["b"]
+
+
+def test_pairs_that_do_not_fit(tmp_path, audio):
+    with pytest.raises(UserError, match="pairs:2: utterance 'nobody' is not in"):
+        convert(tmp_path, [audio[1]], {"u0": "u1", "u1": "nobody", "u2": "u0"}, audio[0])
+    with pytest.raises(UserError, match="pairs: utterance 'u2' of .*good/wav.scp is missing"):
+        convert(tmp_path, [audio[1]], {"u0": "u1", "u1": "u0"}, audio[0])
+    with pytest.raises(UserError, match="--pairs is needed"):
+        call(tmp_path, "target_similarity", *audio[:2])
+
+
 def test_mean_spectrum(tmp_path, audio):
     options = [
         "--test_set",
@@ -167,6 +344,10 @@ def test_mean_spectrum(tmp_path, audio):
     score = read_score(tmp_path / "out/mean_spectrum.json")
     # Steady noise is its own mean spectrum, but for what differs from frame to frame.
     assert 0.3 < score.mean < 5 and score.count == 3
+    soundfile.write(tmp_path / "ref" / "u1.wav", np.zeros(11000), 16000)
+    main(["mean_spectrum", *options])
+    score = read_score(tmp_path / "out/mean_spectrum.json")
+    assert score.count == 2 and list(score.details["left_out"]) == ["u1"]
 
 
 def text_call(tmp_path, measures, reference, hypothesis):
@@ -294,7 +475,7 @@ def test_masked_accuracy(tmp_path):
 @pytest.mark.parametrize(
     "options, message",
     [
-        (["pesq", "--system", "s", "--out", "o"], "unknown measure 'pesq'"),
+        (["loudness", "--system", "s", "--out", "o"], "unknown measure 'loudness'"),
         (["mel,wer", "--system", "s", "--out", "o"], "different input"),
         (["mel", "--system", "s", "--out", "o", "--ref", "r"], "--hyp is needed"),
         (

@@ -40,6 +40,16 @@ def test_silence_and_clips_without_voice():
     assert np.isfinite(embed(hiss)).all()
 
 
+@needs_resemblyzer
+def test_it_is_the_cosine_of_the_packages_own_embeddings(clean, noisy):
+    from resemblyzer import VoiceEncoder, preprocess_wav
+
+    encoder = VoiceEncoder("cpu", verbose=False)
+    a, b = (encoder.embed_utterance(preprocess_wav(wave)) for wave in (clean, noisy(clean, 10)))
+    expected = np.dot(a, b) / (np.linalg.norm(a) * np.linalg.norm(b))
+    assert similarity(embed(clean), embed(noisy(clean, 10))) == pytest.approx(expected, abs=1e-5)
+
+
 def test_without_resemblyzer(monkeypatch):
     monkeypatch.setattr(speaker_similarity, "find_spec", lambda name: None)
     speaker_similarity._encoder.cache_clear()

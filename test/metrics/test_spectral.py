@@ -1,5 +1,8 @@
 # Copyright 2026 The hasrd authors
 # Apache-2.0
+import sys
+import types
+
 import numpy as np
 import pytest
 import torch
@@ -113,6 +116,58 @@ def test_loudness_gates_pauses():
     paused = torch.cat([wave, 1e-3 * noise(6.0, 1)])
     assert loudness(paused, RATE) == pytest.approx(loudness(wave, RATE), abs=0.3)
     assert loudness(paused, RATE) == pytest.approx(bs1770(paused.double().numpy()), abs=0.15)
+
+
+class KWeighting:
+    """What audiotools takes from pyloudnorm, which is not among what is installed: two biquads of the RBJ cookbook."""
+
+    def __init__(self, rate):
+        shelf, highpass = (1500.0, 4.0, 2**-0.5), (38.0, None, 0.5)
+        self._filters = {"shelf": self.biquad(rate, *shelf), "highpass": self.biquad(rate, *highpass)}
+
+    @staticmethod
+    def biquad(rate, corner, gain, q):
+        omega = 2 * np.pi * corner / rate
+        alpha, cos = np.sin(omega) / (2 * q), np.cos(omega)
+        if gain is None:
+            b = np.array([(1 + cos) / 2, -(1 + cos), (1 + cos) / 2])
+            a = np.array([1 + alpha, -2 * cos, 1 - alpha])
+        else:
+            g = 10 ** (gain / 40)
+            p, m, root = g + 1, g - 1, 2 * np.sqrt(g) * alpha
+            b = g * np.array([p + m * cos + root, -2 * (m + p * cos), p + m * cos - root])
+            a = np.array([p - m * cos + root, 2 * (m - p * cos), p - m * cos - root])
+        return types.SimpleNamespace(b=b / a[0], a=a / a[0], passband_gain=1.0)
+
+
+def test_levelled_distances_are_those_of_dacs_evaluation(speech, monkeypatch):
+    """The test set's transforms, the loudness of the outputs and the losses, all of DAC's own toolkit."""
+    official = pytest.importorskip("dac.nn.loss", reason="the official DAC is not installed (extra: dev)")
+    monkeypatch.setitem(sys.modules, "pyloudnorm", types.SimpleNamespace(Meter=KWeighting))
+    mel = official.MelSpectrogramLoss(
+        n_mels=[5, 10, 20, 40, 80, 160, 320],
+        window_lengths=[32, 64, 128, 256, 512, 1024, 2048],
+        mel_fmin=[0] * 7,
+        mel_fmax=[None] * 7,
+        pow=1.0,
+        clamp_eps=1e-5,
+        mag_weight=0.0,
+    )
+    stft = official.MultiScaleSTFTLoss()
+    noise = 1e-3 * np.random.default_rng(0).standard_normal(len(speech))
+    # Peaks of speech are above 1 at -16 LUFS; those of a compressed one are not.
+    for wave in (speech, np.tanh(30 * speech)):
+        x = torch.from_numpy(wave)
+        y = torch.from_numpy((0.4 * ((wave * 32).round() / 32 + noise)).astype(np.float32))
+        a = official.AudioSignal(x[None, None].clone(), RATE).normalize(-16.0).ensure_max_of_audio(1.0)
+        # A copy: the toolkit remembers a loudness from before a change of level.
+        loud = official.AudioSignal(a.audio_data.clone(), RATE).loudness()
+        b = official.AudioSignal(y[None, None].clone(), RATE).normalize(loud)
+        ours = level_pair(x, y, RATE)
+        assert torch.allclose(ours[0], a.audio_data[0, 0], atol=1e-5)
+        assert torch.allclose(ours[1], b.audio_data[0, 0], atol=1e-5)
+        assert mel_distance(*ours) == pytest.approx(float(mel(b, a)), abs=1e-5)
+        assert stft_distance(*ours) == pytest.approx(float(stft(b, a)), abs=1e-5)
 
 
 def test_level_pair_is_dacs():

@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import sysconfig
 import time
 from pathlib import Path
 
@@ -198,6 +199,21 @@ def test_a_wrong_option_is_one_line(copy, words):
     assert not copy.venv.exists()
 
 
+def test_pesq_needs_a_compiler(copy):
+    status, _, err = copy.run("--extras", "pesq", CC="/no/such/compiler")
+    assert status == 1 and err.startswith("error: --extras pesq: no C compiler") and err.count("\n") == 1
+    assert not copy.venv.exists() and copy.installs() == []
+    # What stands there already stays whole, and is added to where there is one.
+    assert copy.run("--extras", "dev", CC="/no/such/compiler")[0] == 0
+    copy.installs()
+    assert copy.run("--extras", "pesq", CC="/no/such/compiler")[0] == 1 and copy.installs() == []
+    assert copy.run("--quiet", CC="/no/such/compiler") == (0, "", "")
+    header = Path(sysconfig.get_path("include"), "Python.h")
+    if header.exists():
+        assert copy.run("--extras", "pesq", CC=sys.executable)[0] == 0
+        assert "[train,cpu,dev,eval,pesq]" in copy.installs()[0]
+
+
 def test_an_environment_of_ones_own_is_only_checked(copy):
     status, out, _ = copy.run(HASRD_PYTHON=sys.executable)
     assert status == 0 and "checked train,cpu,eval" in out and not copy.venv.exists()
@@ -229,7 +245,7 @@ def test_the_check_finds_what_is_missing(tmp_path):
 def test_every_requirement_is_pinned():
     lists = ROOT / "tools/requirements"
     pins = re.findall(r"^([a-z0-9-]+)==", (lists / "pins.txt").read_text(), flags=re.MULTILINE)
-    for name in ("base", "train", "cpu", "gpu", "eval", "dev", "bench"):
+    for name in ("base", "train", "cpu", "gpu", "eval", "pesq", "dev", "bench"):
         for line in (lists / f"{name}.txt").read_text().splitlines():
             if not line.startswith("#"):
                 package = re.match(r"[A-Za-z0-9-]+", line)[0].lower()

@@ -1,106 +1,360 @@
 # Copyright 2026 The hasrd authors
 # Apache-2.0
-"""Distances and similarity of audio: one pass over the files for all measures and systems."""
+"""Quality of audio: one pass over the files for all measures and systems.
+
+An utterance is read, resampled and cut once, and what several measures need of it (levels, embeddings) is
+computed once. What is done is kept in `parts` in the folder of the first score until all scores are
+written: a run that was interrupted goes on from there.
+"""
 
 from __future__ import annotations
 
 import functools
+import json
+import math
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Mapping, Sequence
+from typing import Any, Callable, Mapping, Sequence
 
-from hasrd.data.audio import read_audio
+import numpy as np
+
+from hasrd.data.audio import audio_info, read_audio
+from hasrd.data.chunks import fingerprint, run_in_chunks
 from hasrd.data.kaldi import read_table
+from hasrd.data.resample import resample
 from hasrd.data.workers import run_workers
 from hasrd.errors import UserError
+from hasrd.metrics import dnsmos, ecapa_similarity, level, pesq, speaker_similarity, stoi, visqol
+from hasrd.metrics.bootstrap import mean_interval
 from hasrd.metrics.scoring.job import Job, digest_files, match
+from hasrd.metrics.undefined import Undefined
 from hasrd.progress import progress
 
 SAMPLE_RATE = 16000
+SILENT_REFERENCE = "the reference is digital silence"
+# Utterances between two points that an interrupted run goes on from.
+_CHUNK = 10
+
+
+class _Signal:
+    """A wave at 16 kHz, (N,) float32, and its embeddings, each computed at most once."""
+
+    def __init__(self, path: str, ecapa_dir: Path | None) -> None:
+        self.rate = audio_info(path).sample_rate
+        self.wave = resample(read_audio(path, self.rate), self.rate, SAMPLE_RATE)
+        self.silent = not np.any(self.wave)
+        self._ecapa_dir = ecapa_dir
+
+    @functools.cached_property
+    def ge2e(self) -> np.ndarray | None:
+        return speaker_similarity.embed(self.wave)
+
+    @functools.cached_property
+    def ecapa(self) -> np.ndarray | None:
+        return ecapa_similarity.embed(self.wave, self._ecapa_dir)
+
+
+class _Pair:
+    """A reference and one system's output of it: whole, cut to the shorter, and at one level."""
+
+    def __init__(self, reference: _Signal, estimate: _Signal) -> None:
+        from hasrd.metrics.spectral import cut_to_shorter
+
+        self.reference, self.estimate = reference, estimate
+        self.cut = cut_to_shorter(reference.wave, estimate.wave)
+
+    @functools.cached_property
+    def levelled(self) -> tuple:
+        import torch
+
+        return level.level_pair(*map(torch.from_numpy, self.cut), SAMPLE_RATE)
+
+
+def _mel(pair: _Pair) -> float:
+    from hasrd.metrics.spectral import mel_distance
+
+    return mel_distance(*pair.levelled)
+
+
+def _stft(pair: _Pair) -> float:
+    from hasrd.metrics.spectral import stft_distance
+
+    return stft_distance(*pair.levelled)
+
+
+def _visqol(pair: _Pair) -> tuple[float, ...]:
+    return visqol.quality(*(wave.numpy() for wave in pair.levelled))
+
+
+def _always() -> bool:
+    return True
 
 
 @dataclass(frozen=True)
-class _Item:
-    """An utterance: its reference, and system to output file and measures to take."""
+class _Measure:
+    """How a measure is taken.
 
-    utterance: str
-    reference: str
-    outputs: dict[str, tuple[str, tuple[str, ...]]]
+    Attributes:
+        compute: A pair to its value, or to the values of `columns`.
+        source: What is stored of how it was taken.
+        columns: Names of the values; the first one is the score.
+        worst: What an output that is digital silence gets; None: what `compute` says of it.
+        available: Whether its package is there, and, where it is not, what to do.
+        facts: More for the score file.
+    """
+
+    compute: Callable[[_Pair], Any]
+    source: str
+    columns: tuple[str, ...] = ("value",)
+    worst: tuple[float, ...] | None = None
+    available: Callable[[], bool] = _always
+    missing: str = ""
+    facts: tuple[tuple[str, str], ...] = ()
 
 
-def score_audio(jobs: Sequence[Job], reference: Path, outputs: Mapping[str, Path], nj: int) -> None:
+TABLE = {
+    "mel": _Measure(_mel, f"DAC's MelSpectrogramLoss; {level.DESCRIPTION}"),
+    "stft": _Measure(_stft, f"DAC's MultiScaleSTFTLoss; {level.DESCRIPTION}"),
+    "visqol": _Measure(
+        _visqol,
+        f"{visqol.SOURCE}; {level.DESCRIPTION}",
+        ("value", "nsim"),
+        visqol.WORST,
+        visqol.available,
+        visqol.MISSING,
+        (("mapper", visqol.MAPPER),),
+    ),
+    "pesq": _Measure(
+        lambda pair: pesq.wide_band(*pair.cut),
+        pesq.SOURCE,
+        worst=(pesq.WORST,),
+        available=pesq.available,
+        missing=pesq.MISSING,
+    ),
+    "stoi": _Measure(
+        lambda pair: stoi.intelligibility(*pair.cut),
+        stoi.SOURCE,
+        worst=(stoi.WORST,),
+        available=stoi.available,
+        missing=stoi.MISSING,
+    ),
+    "dnsmos": _Measure(
+        lambda pair: dnsmos.opinion(pair.estimate.wave),
+        dnsmos.SOURCE,
+        ("value", "sig", "bak", "p808"),
+        dnsmos.WORST,
+        dnsmos.available,
+        dnsmos.MISSING,
+    ),
+    "speaker_similarity": _Measure(
+        lambda pair: speaker_similarity.similarity(pair.reference.ge2e, pair.estimate.ge2e),
+        speaker_similarity.SOURCE,
+        worst=(0.0,),
+        available=speaker_similarity.available,
+        missing=speaker_similarity.MISSING,
+    ),
+    "ecapa_similarity": _Measure(
+        lambda pair: speaker_similarity.similarity(pair.reference.ecapa, pair.estimate.ecapa),
+        ecapa_similarity.SOURCE,
+        worst=(0.0,),
+        available=ecapa_similarity.available,
+        missing=ecapa_similarity.MISSING,
+    ),
+}
+
+
+def score_audio(
+    jobs: Sequence[Job],
+    reference: Path,
+    outputs: Mapping[str, Path],
+    nj: int,
+    ecapa_dir: Path | None = None,
+) -> None:
     """Score the audio of several systems against the same references.
 
     Args:
-        jobs: Measures among mel, stft, speaker_similarity, each of one of the systems.
-        reference: wav.scp of the references, 16 kHz.
-        outputs: System to the wav.scp of its outputs.
+        jobs: Measures of `TABLE`, each of one of the systems.
+        reference: wav.scp of the references; what is not at 16 kHz is resampled.
+        outputs: System to the wav.scp of its outputs, likewise.
         nj: Processes.
+        ecapa_dir: Folder with a SpeechBrain ECAPA-TDNN, for ecapa_similarity.
 
     Raises:
-        UserError: References and outputs that don't match in utterances or length, audio that can't be read, or
-            nothing but silence.
+        UserError: References and outputs that don't match in utterances or length, audio that can't be read,
+            a measure that fails on an utterance, or that has a value for none.
     """
     references = read_table(reference)
     tables = {system: read_table(path) for system, path in outputs.items()}
     for system, path in outputs.items():
         match(references, tables[system], str(reference), str(path))
+    jobs = _possible(jobs, ecapa_dir)
+    model = {}
+    if any(job.measure == "ecapa_similarity" for job in jobs):
+        model = {"ecapa_similarity": {"model": ecapa_similarity.folder_digest(ecapa_dir)}}
     digest = digest_files(references)
-    prints: dict[Job, str] = {}
-    for system, table in tables.items():
-        output_digest = digest_files(table)
-        own = [job for job in jobs if job.system == system]
-        prints.update(
-            {job: job.fingerprint(references=digest, outputs=output_digest) for job in own}
+    digests = {system: digest_files(table) for system, table in tables.items()}
+    prints = {
+        job: job.fingerprint(
+            references=digest, outputs=digests[job.system], **model.get(job.measure, {})
         )
+        for job in jobs
+    }
     todo = [job for job in jobs if not job.current(prints[job])]
     if not todo:
         return
-    todo = _without_missing_encoder(todo)
-    items = [
-        _Item(
-            utt,
-            references[utt],
-            {
-                system: (
-                    tables[system][utt],
-                    tuple(job.measure for job in todo if job.system == system),
-                )
-                for system in dict.fromkeys(job.system for job in todo)
-            },
-        )
-        for utt in sorted(references)
+    measures = {
+        system: tuple(job.measure for job in todo if job.system == system)
+        for system in dict.fromkeys(job.system for job in todo)
+    }
+    parts = todo[0].out / "parts"
+    work = functools.partial(
+        _Scorer, {system: tables[system] for system in measures}, measures, ecapa_dir
+    )
+    folders = run_in_chunks(
+        references,
+        parts,
+        work,
+        fingerprint=fingerprint(jobs=sorted(prints[job] for job in todo)),
+        chunk_size=_CHUNK,
+        nj=nj,
+        desc=f"scoring {jobs[0].test_set}",
+    )
+    results: dict[str, dict] = {}
+    for folder in folders:
+        results.update(json.loads((folder / "values.json").read_text(encoding="utf-8")))
+    empty = [
+        job for job in todo if not _write(job, results, prints[job], model.get(job.measure, {}))
     ]
-    values: dict[Job, dict[str, float]] = {job: {} for job in todo}
-    left_out: dict[Job, list[str]] = {job: [] for job in todo}
-    test_set = jobs[0].test_set
-    results = run_workers(_make_paired, items, nj) if todo else iter(())
-    for item, result in progress(results, total=len(items), desc=f"scoring {test_set}"):
-        for job in todo:
-            value = result[job.system, job.measure]
-            if value is None:
-                left_out[job].append(item.utterance)
-            else:
-                values[job][item.utterance] = value
-    for job in todo:
-        if not values[job]:
-            raise UserError(
-                f"{reference}: every utterance is digital silence: there is nothing to score"
-            )
-        details: dict = {"source": _source(job.measure), "sample_rate": SAMPLE_RATE}
-        if left_out[job]:
-            details["left_out"] = {
-                utt: "the reference is digital silence" for utt in sorted(left_out[job])
+    shutil.rmtree(parts)
+    if empty:
+        job, utterance = empty[0], min(results)
+        reason = results[utterance][job.system]["left_out"][job.measure]
+        raise UserError(
+            f"{reference}: no utterance gives a value for {job.measure} of {job.system}; '{utterance}': {reason}"
+        )
+
+
+def _possible(jobs: Sequence[Job], ecapa_dir: Path | None) -> list[Job]:
+    """Leave out, with a line each, the measures that what is installed can't take."""
+    reasons = {}
+    for measure in dict.fromkeys(job.measure for job in jobs):
+        if not TABLE[measure].available():
+            reasons[measure] = TABLE[measure].missing
+        elif measure == "ecapa_similarity" and ecapa_dir is None:
+            reasons[measure] = "no --ecapa_dir names a folder with a SpeechBrain ECAPA-TDNN"
+    for measure, reason in reasons.items():
+        print(f"{measure}: left out: {reason}")
+    return [job for job in jobs if job.measure not in reasons]
+
+
+def _write(job: Job, results: Mapping[str, dict], print_: str, model: Mapping[str, str]) -> bool:
+    """Write the score of `job`; False where no utterance has a value."""
+    measure = TABLE[job.measure]
+    found = {utterance: results[utterance][job.system] for utterance in sorted(results)}
+    rows = {utt: one["values"][job.measure] for utt, one in found.items() if job.measure in one["values"]}
+    if not rows:
+        return False
+    details: dict[str, Any] = {
+        "source": measure.source,
+        "sample_rate": SAMPLE_RATE,
+        **dict(measure.facts),
+        **model,
+    }
+    columns = np.asarray([rows[utterance] for utterance in sorted(rows)], dtype=np.float64)
+    for index, name in enumerate(measure.columns[1:], start=1):
+        details[name] = float(columns[:, index].mean())
+    left_out = {utt: one["left_out"][job.measure] for utt, one in found.items() if utt not in rows}
+    if left_out:
+        details["left_out"] = left_out
+    silent = [utt for utt in rows if found[utt]["silent"]]
+    if silent and measure.worst is not None:
+        details["silent_outputs"] = {"value": measure.worst[0], "utterances": silent}
+    for what in ("reference", "output"):
+        rates = [one["rates"][what] for one in found.values()]
+        others = {str(rate): rates.count(rate) for rate in sorted(set(rates)) if rate != SAMPLE_RATE}
+        if others:
+            details.setdefault("resampled", {})[f"{what}s"] = others
+    first = columns[:, 0]
+    job.write(sum(first.tolist()) / len(first), mean_interval(first), measure.columns, rows, print_, **details)
+    return True
+
+
+class _Scorer:
+    """In a worker: scores a chunk of utterances into `values.json`."""
+
+    def __init__(
+        self,
+        tables: Mapping[str, Mapping[str, str]],
+        measures: Mapping[str, tuple[str, ...]],
+        ecapa_dir: Path | None,
+    ) -> None:
+        import torch
+
+        torch.set_num_threads(1)
+        self.tables, self.measures, self.ecapa_dir = tables, measures, ecapa_dir
+
+    def __call__(self, inputs: dict[str, str], folder: Path, final: Path) -> None:
+        scored = {utterance: self._utterance(utterance, path) for utterance, path in inputs.items()}
+        (folder / "values.json").write_text(json.dumps(scored), encoding="utf-8")
+
+    def _utterance(self, utterance: str, path: str) -> dict[str, dict]:
+        reference = _Signal(path, self.ecapa_dir)
+        found = {}
+        for system, measures in self.measures.items():
+            output = self.tables[system][utterance]
+            estimate = _Signal(output, self.ecapa_dir)
+            where = f"{output}: utterance '{utterance}' of {system}"
+            try:
+                pair = _Pair(reference, estimate)
+            except UserError as error:
+                raise UserError(f"{where}: {error}") from None
+            found[system] = one = {
+                "values": {},
+                "left_out": {},
+                "silent": estimate.silent,
+                "rates": {"reference": reference.rate, "output": estimate.rate},
             }
-        job.write_mean(values[job], prints[job], **details)
+            for measure in measures:
+                try:
+                    one["values"][measure] = _values(measure, pair, where)
+                except Undefined as reason:
+                    one["left_out"][measure] = str(reason)
+        return found
+
+
+def _values(name: str, pair: _Pair, where: str) -> list[float]:
+    """Return the values of a measure's columns.
+
+    Raises:
+        Undefined: It has none here.
+        UserError: It fails, or gives NaN; names the utterance.
+    """
+    measure = TABLE[name]
+    if pair.reference.silent:
+        raise Undefined(SILENT_REFERENCE)
+    if pair.estimate.silent and measure.worst is not None:
+        return list(measure.worst)
+    try:
+        found = measure.compute(pair)
+    except (Undefined, UserError):
+        raise
+    except Exception as error:  # other people's code, on any signal
+        raise UserError(
+            f"{where}: {name} fails ({type(error).__name__}: {error}): look at the file, or leave it out of the set"
+        ) from error
+    values = [float(value) for value in (found if isinstance(found, tuple) else (found,))]
+    if not all(map(math.isfinite, values)):
+        raise UserError(f"{where}: {name} gives {values[0]}: look at the file, or leave it out of the set")
+    return values
 
 
 def score_mean_spectrum(job: Job, reference: Path, nj: int) -> None:
     """Score the constant mean spectrum of the references themselves (two passes: the mean, then the
-    distances).
+    distances), silent ones left out.
 
     Raises:
-        UserError: No reference, or one that can't be read.
+        UserError: No reference, or one that can't be read, or nothing but silence.
     """
     references = read_table(reference)
     if not references:
@@ -112,93 +366,42 @@ def score_mean_spectrum(job: Job, reference: Path, nj: int) -> None:
 
     items = sorted(references.items())
     desc = f"mean spectrum of {job.test_set}"
-    sums = dict(progress(run_workers(_make_sums, items, nj), total=len(items), desc=desc))
+    found = dict(progress(run_workers(_make_sums, items, nj), total=len(items), desc=desc))
     # In sorted order: the sum of floats must not depend on which worker was first.
-    constants = mean_spectrum.mean_spectra([sums[item] for item in items])
+    sums = {item: found[item] for item in items if found[item] is not None}
+    if not sums:
+        raise UserError(f"{reference}: every utterance is digital silence: there is nothing to score")
+    constants = mean_spectrum.mean_spectra(list(sums.values()))
     make = functools.partial(_make_constant_distance, constants)
-    results = progress(
-        run_workers(make, items, nj), total=len(items), desc=f"distances of {job.test_set}"
-    )
+    results = progress(run_workers(make, list(sums), nj), total=len(sums), desc=f"distances of {job.test_set}")
     values = {item[0]: value for item, value in results}
-    job.write_mean(values, print_, source=mean_spectrum.SOURCE, sample_rate=SAMPLE_RATE)
+    details = {"source": mean_spectrum.SOURCE, "sample_rate": SAMPLE_RATE}
+    if len(sums) < len(items):
+        details["left_out"] = {utt: SILENT_REFERENCE for utt in sorted(set(references) - set(values))}
+    job.write_mean(values, print_, **details)
 
 
-def _without_missing_encoder(jobs: list[Job]) -> list[Job]:
-    from hasrd.metrics import speaker_similarity
-
-    if speaker_similarity.available() or all(job.measure != "speaker_similarity" for job in jobs):
-        return jobs
-    print("speaker_similarity: left out, Resemblyzer is not installed: pip install 'hasrd[eval]'")
-    return [job for job in jobs if job.measure != "speaker_similarity"]
-
-
-def _source(measure: str) -> str:
-    from hasrd.metrics import level, speaker_similarity
-
-    if measure == "speaker_similarity":
-        return speaker_similarity.SOURCE
-    name = {"mel": "DAC's MelSpectrogramLoss", "stft": "DAC's MultiScaleSTFTLoss"}[measure]
-    return f"{name}; {level.DESCRIPTION}"
-
-
-def _make_paired():
+def _log_mels(path: str) -> list | None:
     import torch
+
+    from hasrd.metrics import mean_spectrum
 
     torch.set_num_threads(1)
-    return _score_item
-
-
-def _score_item(item: _Item) -> dict[tuple[str, str], float | None]:
-    """Return values by (system, measure); None where the reference has nothing to compare."""
-    import torch
-
-    from hasrd.metrics import level, spectral
-
-    reference = torch.from_numpy(read_audio(item.reference, SAMPLE_RATE))
-    reference_embedding = None
-    if any("speaker_similarity" in measures for _, measures in item.outputs.values()):
-        from hasrd.metrics import speaker_similarity
-
-        reference_embedding = speaker_similarity.embed(reference.numpy())
-    found: dict[tuple[str, str], float | None] = {}
-    for system, (path, measures) in item.outputs.items():
-        estimate = torch.from_numpy(read_audio(path, SAMPLE_RATE))
-        try:
-            pair = spectral.cut_to_shorter(reference, estimate)
-        except UserError as error:
-            raise UserError(f"{path}: utterance '{item.utterance}' of {system}: {error}") from None
-        if "mel" in measures or "stft" in measures:
-            levelled = level.level_pair(*pair, SAMPLE_RATE)
-        if "mel" in measures:
-            found[system, "mel"] = spectral.mel_distance(*levelled)
-        if "stft" in measures:
-            found[system, "stft"] = spectral.stft_distance(*levelled)
-        if "speaker_similarity" in measures:
-            found[system, "speaker_similarity"] = (
-                None
-                if reference_embedding is None
-                else speaker_similarity.similarity(
-                    reference_embedding, speaker_similarity.embed(estimate.numpy())
-                )
-            )
-    return found
-
-
-def _log_mels(path: str) -> list:
-    import torch
-
-    from hasrd.metrics import level, mean_spectrum
-
-    torch.set_num_threads(1)
-    return mean_spectrum.log_mels(
-        level.level(torch.from_numpy(read_audio(path, SAMPLE_RATE)), SAMPLE_RATE)
-    )
+    signal = _Signal(path, None)
+    if signal.silent:
+        return None
+    return mean_spectrum.log_mels(level.level(torch.from_numpy(signal.wave), SAMPLE_RATE))
 
 
 def _make_sums():
+    return _sums
+
+
+def _sums(item: tuple[str, str]) -> list | None:
     from hasrd.metrics.mean_spectrum import spectrum_sums
 
-    return lambda item: spectrum_sums(_log_mels(item[1]))
+    mels = _log_mels(item[1])
+    return None if mels is None else spectrum_sums(mels)
 
 
 def _make_constant_distance(constants: list):

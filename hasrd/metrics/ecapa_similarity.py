@@ -1,0 +1,98 @@
+# Copyright 2026 The hasrd authors
+# Apache-2.0
+"""Speaker similarity with ECAPA-TDNN: cosine of the embeddings of a reference and its reconstruction.
+
+Source: Desplanques et al., Interspeech 2020, as SpeechBrain trains and packages it: the similarity of the
+HASRD paper's table 4. No package brings the weights, and nothing is downloaded here: they are read from a
+folder in the format of SpeechBrain's own (`hyperparams.yaml` and what it names, such as
+`embedding_model.ckpt`). SpeechBrain runs what that YAML says: use a folder that you trust.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import warnings
+from functools import lru_cache
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+
+from hasrd.errors import UserError
+
+SAMPLE_RATE = 16000
+SOURCE = "cosine of ECAPA-TDNN embeddings (SpeechBrain) of the whole signals"
+MISSING = "speechbrain is not installed: pip install 'hasrd[eval]'"
+_CONFIG = "hyperparams.yaml"
+# Two of its convolutions reflect their input: fewer frames of 10 ms than this can't be.
+_SHORTEST = 1600
+
+
+def available() -> bool:
+    """Say whether SpeechBrain is installed."""
+    return find_spec("speechbrain") is not None
+
+
+def folder_digest(folder: str | Path) -> str:
+    """Hash the files of a model folder: its name in fingerprints and score files.
+
+    Raises:
+        UserError: There is no hyperparams.yaml in it.
+    """
+    config = Path(folder) / _CONFIG
+    if not config.is_file():
+        raise UserError(
+            f"{config}: no such file: --ecapa_dir is a folder with a SpeechBrain speaker model (hyperparams.yaml, "
+            "embedding_model.ckpt, ...)"
+        )
+    digest = hashlib.sha256()
+    for path in sorted(config.parent.iterdir()):
+        if path.is_file() and path.suffix in (".yaml", ".ckpt"):
+            digest.update(f"{path.name} {hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
+    return digest.hexdigest()
+
+
+def embed(wave: np.ndarray, folder: str | Path) -> np.ndarray | None:
+    """Return the unit embedding (D,) of `wave` (N,) at 16 kHz; None for digital silence, which has no speaker.
+
+    A clip below 0.1 s is repeated to that length.
+
+    Raises:
+        UserError: SpeechBrain is not installed, or the folder has no model that it can load.
+    """
+    if not np.any(wave):
+        return None
+    import torch
+
+    if len(wave) < _SHORTEST:
+        wave = np.resize(wave, _SHORTEST)
+    with torch.no_grad():
+        found = _encoder(str(folder)).encode_batch(torch.from_numpy(np.asarray(wave, np.float32)))
+    embedding = found.double().flatten().numpy()
+    return embedding / np.linalg.norm(embedding)
+
+
+@lru_cache(maxsize=None)
+def _encoder(folder: str):
+    if not available():
+        raise UserError(f"ECAPA similarity: {MISSING}")
+    folder_digest(folder)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from speechbrain.inference.classifiers import EncoderClassifier
+        from speechbrain.utils.fetching import FetchConfig
+
+        try:
+            return EncoderClassifier.from_hparams(
+                source=folder,
+                # The published one names the place that its files are downloaded from.
+                overrides={"pretrained_path": folder},
+                overrides_must_match=False,
+                fetch_config=FetchConfig(allow_network=False),
+                run_opts={"device": "cpu"},
+            )
+        except Exception as error:  # a YAML that builds any class fails in any way
+            reason = " ".join(str(error).split())
+            raise UserError(
+                f"{folder}: no SpeechBrain speaker model can be loaded from it ({type(error).__name__}: {reason})"
+            ) from None
