@@ -31,8 +31,9 @@ MODULES = {
     "faiss-cpu": "faiss",
     "faiss-gpu": "faiss",
     "pytest-timeout": "pytest_timeout",
-    "visqol-python": "visqol",
     "pytest-xdist": "xdist",
+    "scikit-learn": "sklearn",
+    "visqol-python": "visqol",
 }
 
 

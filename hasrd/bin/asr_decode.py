@@ -1,19 +1,19 @@
 # Copyright 2026 The hasrd authors
 # Apache-2.0
-"""Greedy CTC decoding with a trained probe, and the CTC loss of the transcripts (stage 7)."""
+"""CTC decoding with a trained probe, greedy or by beam search, and the CTC loss of the transcripts (stage 7)."""
 
 from __future__ import annotations
 
 import argparse
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any, Callable, Sequence
 
 import torch
 import yaml
 
 from hasrd.data.archive import read_array
-from hasrd.data.atomic import up_to_date
+from hasrd.data.atomic import up_to_date, write_text
 from hasrd.data.audio import read_audio
 from hasrd.data.features import batches
 from hasrd.data.kaldi import read_table, write_table
@@ -64,13 +64,57 @@ def collapse(path: list[int], blank: int = 0) -> list[int]:
     return [token for token, before in zip(path, [blank, *path]) if token != blank and token != before]
 
 
+def total_scores(log_probs: torch.Tensor, candidates: Sequence[list[int]]) -> list[float]:
+    """CTC log-probability of each label sequence, the sum over its paths.
+
+    Args:
+        log_probs: (T, V), blank first.
+        candidates: Labels without blanks.
+    """
+    count = len(candidates)
+    target = torch.tensor([token for candidate in candidates for token in candidate], dtype=torch.long)
+    nats = torch.nn.functional.ctc_loss(
+        log_probs[:, None].expand(-1, count, -1),
+        target,
+        torch.full((count,), len(log_probs)),
+        torch.tensor([len(candidate) for candidate in candidates]),
+        reduction="none",
+    )
+    return (-nats).tolist()
+
+
+def prefix_search(log_probs: torch.Tensor, beam_size: int) -> list[int]:
+    """Labels of a CTC prefix beam search, which sums the paths of each label sequence; never worse than the best path.
+
+    Args:
+        log_probs: (T, V), blank first.
+        beam_size: Label sequences that are kept at each frame; 1 gives the best path's.
+
+    Raises:
+        UserError: fast-ctc-decode is not installed.
+    """
+    greedy = collapse(log_probs.argmax(dim=-1).tolist())
+    if beam_size == 1 or not len(log_probs):
+        return greedy
+    try:
+        from fast_ctc_decode import beam_search
+    except ImportError:
+        raise UserError("--beam_size above 1 needs fast-ctc-decode: pip install fast-ctc-decode") from None
+    alphabet = [chr(token + 1) for token in range(log_probs.shape[1])]
+    labels, _ = beam_search(
+        log_probs.exp().numpy(), alphabet, beam_size=beam_size, beam_cut_threshold=0.0, collapse_repeats=True
+    )
+    candidates = [greedy, [ord(label) - 1 for label in labels]]
+    return max(zip(total_scores(log_probs, candidates), candidates))[1]
+
+
 def to_text(tokens: list[str]) -> str:
     """Characters to words."""
     return " ".join("".join(" " if token == "<space>" else token for token in tokens).split())
 
 
 def decode(
-    probe: Probe, inputs: Path, kind: str, reference: Path, device: torch.device
+    probe: Probe, inputs: Path, kind: str, reference: Path, device: torch.device, beam_size: int = 1
 ) -> tuple[dict[str, str], dict[str, float]]:
     """Return hypotheses {utterance: text} and losses {utterance: nats} of one data set.
 
@@ -80,6 +124,7 @@ def decode(
         kind: "kaldi_ark" or "sound".
         reference: Kaldi text file with the transcripts.
         device: Where to compute.
+        beam_size: 1: the best path; more: `prefix_search`.
 
     Raises:
         UserError: An utterance without transcript, a missing or damaged archive or audio file.
@@ -106,12 +151,17 @@ def decode(
             nats = torch.nn.functional.ctc_loss(
                 log_probs.transpose(0, 1), target, hidden_lengths.cpu(), target_lengths, reduction="none"
             )
-            best = log_probs.argmax(dim=-1)
             for row, utterance in enumerate(batch):
-                path = collapse(best[row, : hidden_lengths[row]].tolist())
-                hypotheses[utterance] = to_text([probe.tokens[token] for token in path])
+                labels = prefix_search(log_probs[row, : hidden_lengths[row]], beam_size)
+                hypotheses[utterance] = to_text([probe.tokens[token] for token in labels])
                 losses[utterance] = float(nats[row])
     return hypotheses, losses
+
+
+def beam_size_of(out: Path) -> int:
+    """The `--beam_size` that the text in `out` was decoded with."""
+    file = out / "beam_size"
+    return int(file.read_text()) if file.is_file() else 1
 
 
 def main() -> None:
@@ -123,12 +173,15 @@ def main() -> None:
     parser.add_argument("--kind", default="kaldi_ark", choices=sorted(BATCH_SIZE), help="what the scp files list")
     parser.add_argument("--ref", required=True, type=Path, nargs="+", help="text files, one a test set")
     parser.add_argument("--out", required=True, type=Path, nargs="+", help="folders for text and utt2loss, one a set")
+    parser.add_argument("--beam_size", type=int, default=1, help="1: greedy; more: CTC prefix beam search, without LM")
     parser.add_argument("--ngpu", type=int, default=0, help="1: compute on the GPU")
     args = parser.parse_args()
+    if args.beam_size < 1:
+        parser.error(f"--beam_size {args.beam_size}: at least 1 is needed")
     todo = []
     for inputs, reference, out in zip(args.inputs, args.ref, args.out, strict=True):
         sources = [args.exp_dir / args.model_file, inputs, reference]
-        if up_to_date([out / "utt2loss", out / "text"], sources):
+        if up_to_date([out / "utt2loss", out / "text"], sources) and beam_size_of(out) == args.beam_size:
             print(f"{out}/text: up to date, skipped")
         else:
             todo.append((inputs, reference, out))
@@ -139,7 +192,8 @@ def main() -> None:
     for inputs, reference, out in todo:
         for name in ("utt2loss", "text"):
             (out / name).unlink(missing_ok=True)
-        hypotheses, losses = decode(probe, inputs, args.kind, reference, device)
+        write_text(out / "beam_size", f"{args.beam_size}\n")
+        hypotheses, losses = decode(probe, inputs, args.kind, reference, device, args.beam_size)
         write_table(out / "utt2loss", {utterance: f"{loss:.6g}" for utterance, loss in losses.items()})
         write_table(out / "text", hypotheses)
         print(f"{out}/text: {len(hypotheses)} utterances")

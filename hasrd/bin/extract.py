@@ -1,76 +1,290 @@
 # Copyright 2026 The hasrd authors
 # Apache-2.0
-"""What the probes read, computed once: latents and codes of a trained codec for a data set (stage 7).
+"""What the probes read, computed once for a data set (stages 4 and 7).
 
-Writes, each with a shape file for ESPnet's batches (`<name>_shape`):
+It comes from a trained codec (--exp_dir), or from an encoder of stage 3 (--encoder_file) with its k-means
+(--kmeans_file). Written are, each with a shape file for ESPnet's batches (`<name>_shape`):
   latent.scp            float (T, D): the layer that the semantic tokens come from, or the encoder's output
   tokens.scp            int32 (T, M): all codes
-  <stream>.scp          int32: the codes of one stream, where there are several (semantic, acoustic)
-and for codes `<name>_codebook_sizes`, what their embeddings need.
+  <stream>.scp          int32: the codes of one stream (semantic, acoustic), where the codec has several
+  layer_<n>.scp         float (T, D): --layers n
+  layers.scp            float (T, L * D): --all_layers, each normalised as in the learned mix, in Kaldi's 16 bits
+For codes there is `<name>_codebook_sizes`, what their embeddings need; for the mix `layers_conf`, the arguments of the
+frontend layer_mix. Where the layers of all sets would take more than --cache_gb, layers.scp is not written, and that is
+said: the probe can compute them as it goes (frontend upstream).
 """
 
 from __future__ import annotations
 
 import argparse
+import functools
+import json
+import sys
 from pathlib import Path
+from typing import Any, Callable, Sequence
 
+import numpy as np
 import torch
+from torch import nn
 
-from hasrd.bin.codec_work import CodecWork, options, run
-from hasrd.codec.checkpoint import load_codec
-from hasrd.codec.codec import Codec
-from hasrd.data.archive import write_archive
-from hasrd.data.atomic import write_text
+from hasrd.bin.codec_work import CodecWork, options, weights_sha256
+from hasrd.bin.kmeans import sha256_or_error
+from hasrd.codec.checkpoint import load_encoder, sha256
+from hasrd.codec.inference import inference_form
+from hasrd.codec.kmeans import load_kmeans
+from hasrd.codec.latents import BATCH_SAMPLES
+from hasrd.data.archive import COMPRESSION_METHODS, write_archive
+from hasrd.data.atomic import write_json, write_text
+from hasrd.data.chunks import fingerprint, parse_shard, run_in_chunks
 from hasrd.data.features import merge_tables
-from hasrd.data.kaldi import write_table
-from hasrd.errors import run_main
+from hasrd.data.kaldi import DataDir, write_table
+from hasrd.data.waves import wave_batches
+from hasrd.encoder.output import EncoderOutput
+from hasrd.errors import UserError, run_main
+from hasrd.quantizer.kmeans import assign
+
+# Bytes of a number in layers.ark. After the normalisation its error is below 1e-3, less than that of bfloat16.
+LAYERS_BYTES = 2
+# Utterances of which a process holds all layers at once.
+LAYERS_CHUNK = 25
 
 
-def selections(codec: Codec) -> dict[str, list[int]]:
+class CodecSource(CodecWork):
+    """Layers and codes of a trained codec; args as for its base."""
+
+    def __init__(self, exp_dir: str, model_file: str, ngpu: int) -> None:
+        super().__init__(exp_dir, model_file, ngpu)
+        quantizer = self.codec.quantizer
+        self.latent_layer = getattr(quantizer, "semantic_layer", -1)
+        self.stream_names, self.codebook_sizes = quantizer.stream_names, quantizer.codebook_sizes
+        self.encoder, self.frame_shift = self.codec.encoder, self.codec.frame_shift
+
+    def features(self, waves: torch.Tensor, lengths: torch.Tensor) -> EncoderOutput:
+        """Layers of waves (B, N)."""
+        return self.codec.features(waves, lengths)
+
+    def codes(self, encoded: EncoderOutput) -> torch.Tensor:
+        """Codes (B, U, M)."""
+        return self.codec.quantizer.encode(encoded.layers, encoded.lengths)
+
+
+class EncoderSource:
+    """The same of a frozen encoder alone, whose tokens are those of k-means.
+
+    Args:
+        encoder_file: encoder.safetensors of stage 3.
+        kmeans_file: kmeans.npz of stage 4; None: layers alone.
+        ngpu: 0 computes on one thread of the CPU.
+    """
+
+    def __init__(self, encoder_file: str, kmeans_file: str | None, ngpu: int) -> None:
+        if not ngpu:
+            torch.set_num_threads(1)
+        self.device = torch.device("cuda" if ngpu else "cpu")
+        _, front = load_encoder(encoder_file)
+        self.frame_shift = front["frontend"].frame_shift * front["encoder"].stride
+        self.sample_rate = front["frontend"].sample_rate
+        self.front = front.to(self.device).requires_grad_(False)
+        self.front["encoder"] = self.encoder = inference_form(front["encoder"])
+        self.latent_layer, self.stream_names, self.codebook_sizes = None, (), ()
+        if kmeans_file is not None:
+            self.centroids, facts = load_kmeans(kmeans_file, sha256_or_error(encoder_file))
+            self.latent_layer = facts["layer"]
+            self.stream_names, self.codebook_sizes = ("semantic",), (len(self.centroids),)
+
+    def batches(self, inputs):
+        """Yield (utterances, waves (B, N), lengths (B,)) on the device."""
+        for utterances, waves, lengths in wave_batches(inputs, self.sample_rate, BATCH_SAMPLES):
+            yield utterances, waves.to(self.device), lengths.to(self.device)
+
+    def features(self, waves: torch.Tensor, lengths: torch.Tensor) -> EncoderOutput:
+        """Layers of waves (B, N)."""
+        return self.front(waves, lengths)
+
+    def codes(self, encoded: EncoderOutput) -> torch.Tensor:
+        """Semantic tokens (B, U, 1)."""
+        latent = encoded.layers[self.latent_layer].float().cpu()
+        return assign(latent.flatten(0, 1), self.centroids).view(*latent.shape[:2], 1)
+
+
+Source = CodecSource | EncoderSource
+
+
+def selections(source: Source) -> dict[str, list[int]]:
     """Name of a representation of codes to the codebooks that it takes."""
-    names = codec.quantizer.stream_names
+    names = source.stream_names
+    if not names:
+        return {}
     chosen = {"tokens": list(range(len(names)))}
-    if len(set(names)) > 1:
+    # Of k-means there is one codebook, and the recipe asks for it by its stream's name, as with a codec.
+    if len(set(names)) > 1 or isinstance(source, EncoderSource):
         chosen.update({name: [m for m, own in enumerate(names) if own == name] for name in dict.fromkeys(names)})
     return chosen
 
 
-class ExtractWork(CodecWork):
-    """Latents and codes of one chunk of utterances."""
+class ExtractWork:
+    """Everything that is asked for of one chunk of utterances.
+
+    Args:
+        make_source: Builds the source.
+        layers: Layers to write one by one.
+        all_layers: Write them all together, normalised.
+    """
+
+    def __init__(self, make_source: Callable[[], Source], layers: Sequence[int], all_layers: bool) -> None:
+        self.source = make_source()
+        self.layers = layers
+        self.all_layers = all_layers
 
     def __call__(self, inputs: dict[str, str], folder: Path, final_folder: Path) -> None:
-        layer = getattr(self.codec.quantizer, "semantic_layer", -1)
-        arrays: dict[str, dict] = {"latent": {}, **{name: {} for name in selections(self.codec)}}
+        source, books = self.source, selections(self.source)
+        arrays: dict[str, dict[str, np.ndarray]] = {}
         with torch.inference_mode():
-            for utterances, waves, lengths in self.batches(inputs):
-                encoded = self.codec.features(waves, lengths)
-                codes = self.codec.quantizer.encode(encoded.layers, encoded.lengths).to(torch.int32).cpu().numpy()
-                latents = encoded.layers[layer].float().cpu().numpy()
-                for row, (utterance, count) in enumerate(zip(utterances, encoded.lengths.tolist())):
-                    arrays["latent"][utterance] = latents[row, :count]
-                    for name, books in selections(self.codec).items():
-                        arrays[name][utterance] = codes[row, :count][:, books]
+            for utterances, waves, lengths in source.batches(inputs):
+                encoded = source.features(waves, lengths)
+                batch = {f"layer_{layer}": encoded.layers[layer] for layer in self.layers}
+                if source.latent_layer is not None:
+                    batch["latent"] = encoded.layers[source.latent_layer]
+                if books:
+                    codes = source.codes(encoded).to(torch.int32)
+                    batch.update({name: codes[..., chosen] for name, chosen in books.items()})
+                if self.all_layers:
+                    layers = [nn.functional.layer_norm(x.float(), x.shape[-1:]) for x in encoded.layers]
+                    batch["layers"] = torch.cat(layers, dim=-1)
+                for name, tensor in batch.items():
+                    values = (tensor.float() if tensor.is_floating_point() else tensor).cpu().numpy()
+                    table = arrays.setdefault(name, {})
+                    for row, (utterance, count) in enumerate(zip(utterances, encoded.lengths.tolist())):
+                        table[utterance] = values[row, :count]
         for name, table in arrays.items():
             order = sorted(table)
-            archive = f"{name}.ark"
-            entries = write_archive(folder / archive, final_folder / archive, ((u, table[u]) for u in order))
+            entries = write_archive(
+                folder / f"{name}.ark",
+                final_folder / f"{name}.ark",
+                ((u, table[u]) for u in order),
+                COMPRESSION_METHODS["3"] if name == "layers" else None,
+            )
             write_table(folder / f"{name}.scp", entries)
             write_table(folder / f"{name}_shape", {u: ",".join(map(str, table[u].shape)) for u in order})
 
 
+def layers_gb(source: Source, sets: Sequence[str]) -> float:
+    """How much the layers of all these data directories take on the disk."""
+    tokens = sum(samples // source.frame_shift for path in sets for samples in DataDir.load(path).samples().values())
+    return tokens * source.encoder.num_layers * source.encoder.output_size * LAYERS_BYTES / 2**30
+
+
+def check_layers(layers: Sequence[int], all_layers: bool, source: Source, where: str) -> None:
+    """Find out whether the source has these layers (UserError where it has not)."""
+    count = getattr(source.encoder, "num_layers", None)
+    if (layers or all_layers) and count is None:
+        raise UserError(f"{where}: this codec's encoder gives its output alone: leave out --layers and --all_layers")
+    for layer in layers:
+        if not 0 <= layer < count:
+            raise UserError(f"{where}: no layer {layer}: this encoder has layers 0 to {count - 1}")
+
+
+def parse_layers(text: str) -> list[int]:
+    """`2,5` to [2, 5]; argparse reports anything else."""
+    try:
+        return sorted({int(number) for number in text.replace(",", " ").split()})
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"'{text}' are no numbers of layers, such as 2,5") from None
+
+
+def kept(out: Path, model: str) -> dict[str, Any]:
+    """What an earlier run with the same model has written besides, and this one is to leave there."""
+    try:
+        known = json.loads((out / "contents.json").read_text(encoding="utf-8"))
+        return known if known["model"] == model else {}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+
+
+def source_of(args: argparse.Namespace) -> tuple[str, Callable[[], Source], dict[str, str]]:
+    """The file or folder that the options name as the source, what builds it, and the hashes of its files.
+
+    Raises:
+        UserError: Options that don't go together, or a missing file.
+    """
+    if (args.exp_dir is None) == (args.encoder_file is None):
+        raise UserError("give --exp_dir (a codec) or --encoder_file (an encoder), one of them")
+    if args.encoder_file is None:
+        if args.kmeans_file is not None:
+            raise UserError("--kmeans_file: goes with --encoder_file; a codec has its own")
+        make = functools.partial(CodecSource, args.exp_dir, args.model_file, args.ngpu)
+        return args.exp_dir, make, {"weights": weights_sha256(args)}
+    if args.kmeans_file is None and not (args.layers or args.all_layers):
+        raise UserError("--encoder_file: give --kmeans_file, --layers or --all_layers: nothing is asked for")
+    hashes = {"encoder": sha256_or_error(args.encoder_file)}
+    make = functools.partial(EncoderSource, args.encoder_file, args.kmeans_file, args.ngpu)
+    if args.kmeans_file is not None and Path(args.kmeans_file).is_file():
+        hashes["kmeans"] = sha256(args.kmeans_file)
+    return args.encoder_file, make, hashes
+
+
+def fits(args: argparse.Namespace, source: Source) -> bool:
+    """Whether all layers of all sets fit into `--cache_gb`; where not, say so and remove those of an earlier run."""
+    sets = args.cache_sets or [args.data]
+    needed = layers_gb(source, sets)
+    if needed <= args.cache_gb:
+        return True
+    print(
+        f"note: {args.out}: all layers of {', '.join(sets)} would take {needed:.3g} GB, more than --cache_gb "
+        f"{args.cache_gb:g}: they are not written, the probe computes them in each epoch",
+        file=sys.stderr,
+    )
+    for name in ("layers.scp", "layers_shape", "layers_conf"):
+        (args.out / name).unlink(missing_ok=True)
+    return False
+
+
 def main() -> None:
     """Extract on the options of the command line."""
-    args = options(argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter))
-    codec = load_codec(args.exp_dir, args.model_file)
-    tables = [f"{name}{kind}" for name in ("latent", *selections(codec)) for kind in (".scp", "_shape")]
-    folders = run(args, ExtractWork, "latents and tokens", [args.out / name for name in tables])
-    if folders is not None:
-        for name in tables:
-            write_table(args.out / name, merge_tables(folders, name))
-        for name, books in selections(codec).items():
-            sizes = [codec.quantizer.codebook_sizes[m] for m in books]
-            write_text(args.out / f"{name}_codebook_sizes", f"[{','.join(map(str, sizes))}]\n")
-        print(f"{args.out}: {', '.join(name for name in tables if name.endswith('.scp'))}")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--encoder_file", help="in place of --exp_dir: encoder.safetensors of stage 3")
+    parser.add_argument("--kmeans_file", help="with --encoder_file: kmeans.npz of stage 4, for latent and tokens")
+    parser.add_argument("--layers", type=parse_layers, default=[], metavar="N,N", help="layers to write one by one")
+    parser.add_argument("--all_layers", action="store_true", help="write all layers, for a learned mix")
+    parser.add_argument("--cache_gb", type=float, default=20.0, help="bound of what --all_layers writes, for all sets")
+    parser.add_argument("--cache_sets", nargs="*", metavar="DATA", help="these sets (default: --data alone)")
+    args = options(parser, codec_needed=False)
+    where, make_source, hashes = source_of(args)
+    source = make_source()
+    check_layers(args.layers, args.all_layers, source, where)
+    model = fingerprint(**hashes)
+    before = kept(args.out, model)
+    layers = sorted({*args.layers, *before.get("layers", [])})
+    all_layers = fits(args, source) if args.all_layers else before.get("all_layers", False)
+    books = selections(source)
+    names = [*(["latent"] if source.latent_layer is not None else []), *books]
+    names += [*(f"layer_{layer}" for layer in layers), *(["layers"] if all_layers else [])]
+    write_json(args.out / "contents.json", {"model": model, "layers": layers, "all_layers": all_layers})
+    if not names:
+        return
+    tables = [f"{name}{kind}" for name in names for kind in ("_shape", ".scp")]
+    folders = run_in_chunks(
+        DataDir.load(args.data).wavs,
+        args.out / "chunks",
+        functools.partial(ExtractWork, make_source, layers, all_layers),
+        fingerprint=fingerprint(model=model, layers=layers, all_layers=all_layers),
+        chunk_size=LAYERS_CHUNK if all_layers else 100,
+        nj=1 if args.ngpu else args.nj,
+        shard=parse_shard(args.shard),
+        desc=f"latents and tokens of {args.data}",
+        made_from=[args.out / name for name in tables],
+    )
+    if folders is None:
+        return
+    for name, chosen in books.items():
+        sizes = [source.codebook_sizes[m] for m in chosen]
+        write_text(args.out / f"{name}_codebook_sizes", f"[{','.join(map(str, sizes))}]\n")
+    if all_layers:
+        conf = f"{{num_layers: {source.encoder.num_layers}, size: {source.encoder.output_size}}}\n"
+        write_text(args.out / "layers_conf", conf)
+    for name in tables:
+        write_table(args.out / name, merge_tables(folders, name))
+    print(f"{args.out}: {', '.join(f'{name}.scp' for name in names)}")
 
 
 if __name__ == "__main__":

@@ -78,6 +78,9 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--out", required=True, nargs="+", type=Path, help="folder of the score files, one a system"
     )
+    parser.add_argument(
+        "--run", default="", help="which of several trainings it is, such as seed1 (default: the main one)"
+    )
     parser.add_argument("--ref", type=Path, help="references: wav.scp (audio measures) or text")
     parser.add_argument(
         "--hyp", type=Path, nargs="+", help="what is scored: wav.scp or text, one a system"
@@ -124,7 +127,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     group = _group(args)
     hypotheses = dict(zip(args.system, args.hyp or []))
     jobs = [
-        Job(measure, system, args.test_set, out)
+        Job(measure, system, args.test_set, out, args.run)
         for system, out in zip(args.system, args.out)
         for measure in args.measures
     ]

@@ -8,7 +8,7 @@ import argparse
 from typing import Sequence
 
 from hasrd.data.kaldi import DataDir
-from hasrd.data.subset import choose, read_list
+from hasrd.data.subset import choose, read_list, subset_alignments
 from hasrd.errors import run_main
 
 
@@ -34,6 +34,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     else:
         chosen = choose(data, num_utts=args.num_utts, share=args.share, seed=args.seed)
     data.subset(chosen).write(args.out)
+    subset_alignments(data.path, args.out, chosen)
     print(f"{args.out}: {len(chosen)} of {len(data.wavs)} utterances")
 
 

@@ -6,7 +6,9 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
+from typing import Sequence
 
+from hasrd.data.atomic import write_text
 from hasrd.data.kaldi import DataDir
 from hasrd.errors import UserError
 
@@ -63,3 +65,12 @@ def read_list(path: str | Path, data: DataDir) -> list[str]:
     if not chosen:
         raise UserError(f"{path}: no utterances in it")
     return sorted(set(chosen))
+
+
+def subset_alignments(data: str | Path, out: str | Path, chosen: Sequence[str]) -> None:
+    """Take the lines of `chosen` utterances of phones.ctm and words.ctm along, where a data directory has them."""
+    kept = set(chosen)
+    for name in ("phones.ctm", "words.ctm"):
+        if (Path(data) / name).is_file():
+            with open(Path(data) / name, encoding="utf-8") as lines:
+                write_text(Path(out) / name, "".join(line for line in lines if line.split(maxsplit=1)[0] in kept))

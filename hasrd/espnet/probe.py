@@ -22,6 +22,8 @@ class BLSTMProbe(AbsEncoder):
         hidden_size: Units of the BLSTM a direction (1024).
         num_layers: BLSTM layers (2).
         dropout: After the linear layer and between BLSTM layers (0.2, S3PRL).
+        stack: Neighbouring frames of features that are joined into one, so that log-mel at 125 frames a second costs
+            what tokens do; frames that are left over at the end are dropped.
     """
 
     def __init__(
@@ -32,9 +34,12 @@ class BLSTMProbe(AbsEncoder):
         hidden_size: int = 1024,
         num_layers: int = 2,
         dropout: float = 0.2,
+        stack: int = 1,
     ):
         super().__init__()
         self.embeddings = None
+        self.stack = stack
+        input_size *= stack
         if codebook_sizes is not None:
             if len(codebook_sizes) != input_size:
                 raise ValueError(f"{len(codebook_sizes)} codebook sizes for {input_size} streams of codes")
@@ -52,7 +57,11 @@ class BLSTMProbe(AbsEncoder):
     def forward(
         self, xs_pad: torch.Tensor, ilens: torch.Tensor, prev_states: torch.Tensor = None
     ) -> tuple[torch.Tensor, torch.Tensor, None]:
-        """Features (B, T, F) or codes (B, T, M) to (B, T, 2 * hidden_size)."""
+        """Features (B, T, F) or codes (B, T, M) to (B, T // stack, 2 * hidden_size)."""
+        if self.stack > 1:
+            ilens = ilens // self.stack
+            frames = xs_pad.shape[1] // self.stack
+            xs_pad = xs_pad[:, : frames * self.stack].unflatten(1, (frames, self.stack)).flatten(2)
         if self.embeddings is not None:
             # ESPnet pads integers with -1.
             codes = xs_pad.long().clamp(min=0)

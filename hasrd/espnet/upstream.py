@@ -1,46 +1,206 @@
 # Copyright 2026 The hasrd authors
 # Apache-2.0
-"""A frozen encoder of stage 3 as a frontend of ESPnet's ASR task."""
+"""Frontends of ESPnet's ASR task that stay as they are: encoders of stage 3, and ESPnet's own around trained models."""
 
 from __future__ import annotations
+
+import contextlib
+import hashlib
+import sys
+import types
+from pathlib import Path
+from typing import Any, Iterator, Mapping, Sequence
 
 import torch
 from espnet2.asr.frontend.abs_frontend import AbsFrontend
 from torch import nn
 
 from hasrd.codec.checkpoint import frozen_front
+from hasrd.encoder.frozen import Frozen
+from hasrd.errors import UserError
+
+# Where ESPnet's frontends keep the trained model. The parts of a fused one are among its children.
+TRAINED_PART = {
+    "S3prlFrontend": "upstream",
+    "ESPnetSSLFrontend": "upstream",
+    "HuggingFaceFrontend": "encoder",
+    "WhisperFrontend": "whisper",
+}
 
 
-class UpstreamFrontend(AbsFrontend):
-    """Wave to one layer of a frozen encoder, or to a learned mix of all (HASRD Figure 2).
+def normalized(layers: Sequence[torch.Tensor]) -> torch.Tensor:
+    """Bring layers (B, U, D) to one scale, so that a weight says how much a layer is used: (B, U, L, D).
+
+    Each frame gets mean 0 and variance 1, as with the `normalize` of S3PRL's featurizer.
+    """
+    return torch.stack([nn.functional.layer_norm(x, x.shape[-1:]) for x in layers], dim=2)
+
+
+class Mixing(AbsFrontend):
+    """Base of frontends with a learned convex combination of layers (HASRD Figure 2).
+
+    Args:
+        num_layers: L; 0 has none.
+    """
+
+    def __init__(self, num_layers: int) -> None:
+        super().__init__()
+        if num_layers:
+            self.layer_logits = nn.Parameter(torch.zeros(num_layers))
+
+    @property
+    def layer_weights(self) -> torch.Tensor:
+        """The mix's weights (L,): positive, their sum is 1."""
+        return self.layer_logits.softmax(dim=0)
+
+    def mix(self, layers: torch.Tensor) -> torch.Tensor:
+        """Normalised layers (B, U, L, D) to (B, U, D)."""
+        return torch.einsum("l,buld->bud", self.layer_weights.to(layers.dtype), layers)
+
+
+class UpstreamFrontend(Mixing):
+    """Wave to one layer of a frozen encoder, or to a learned mix of all.
 
     Args:
         encoder_file: encoder.safetensors of stage 3.
         encoder_sha256: The hash that the file must have; None takes any.
-        layer: A layer's number (0 is the CNN), or None for a learned convex combination of layer-normalised layers.
+        layer: A layer's number (0 is the CNN), or None for the mix of all, each normalised.
+
+    Raises:
+        UserError: No such file or layer.
     """
 
     def __init__(self, encoder_file: str, encoder_sha256: str | None = None, layer: int | None = None):
-        super().__init__()
-        _, self.front = frozen_front(encoder_file, encoder_sha256)
+        # What building draws is none of the probe's: it starts as the one on layers that were computed before.
+        with torch.random.fork_rng(devices=[]):
+            _, front = frozen_front(encoder_file, encoder_sha256)
+        count = front["encoder"].module.num_layers
+        if layer is not None and not 0 <= layer < count:
+            raise UserError(f"{encoder_file}: no layer {layer}: this encoder has layers 0 to {count - 1}")
+        super().__init__(count if layer is None else 0)
+        self.front = front
         self.layer = layer
-        if layer is None:
-            self.layer_logits = nn.Parameter(torch.zeros(self.front["encoder"].module.num_layers))
 
     def output_size(self) -> int:
         """Size D of the encoder's layers."""
         return self.front["encoder"].module.output_size
 
-    @property
-    def layer_weights(self) -> torch.Tensor:
-        """The mix's weights (num_layers,): positive, their sum is 1."""
-        return self.layer_logits.softmax(dim=0)
-
     def forward(self, input: torch.Tensor, input_lengths: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Wave (B, N), lengths (B,) in samples, to (B, U, D) and lengths in tokens."""
         output = self.front(input, input_lengths)
-        if self.layer is not None:
-            return output.layers[self.layer], output.lengths
-        # One scale for all, so that a weight says how much a layer is used (S3PRL's featurizer does the same).
-        layers = torch.stack([nn.functional.layer_norm(x, x.shape[-1:]) for x in output.layers])
-        return torch.einsum("l,lbud->bud", self.layer_weights.to(layers.dtype), layers), output.lengths
+        layer = self.mix(normalized(output.layers)) if self.layer is None else output.layers[self.layer]
+        return layer, output.lengths
+
+
+class LayerMix(Mixing):
+    """The same mix of layers that hasrd.bin.extract has computed once (`layers.scp`).
+
+    Args:
+        num_layers: L.
+        size: D of a layer.
+    """
+
+    def __init__(self, num_layers: int, size: int):
+        super().__init__(num_layers)
+        self.size = size
+
+    def output_size(self) -> int:
+        """Size D of a layer."""
+        return self.size
+
+    def forward(self, input: torch.Tensor, input_lengths: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Normalised layers, one after the other in each frame (B, U, L * D), to (B, U, D); the lengths stay."""
+        return self.mix(input.unflatten(-1, (-1, self.size))), input_lengths
+
+
+def freeze(frontend: nn.Module) -> None:
+    """Fix the trained models in ESPnet's frontends: eval mode, no gradients, in no checkpoint; a mix of layers learns.
+
+    ESPnet's `freeze_param` leaves dropout and masking on, and saves the model with every epoch.
+    """
+    for module in list(frontend.modules()):
+        part = TRAINED_PART.get(type(module).__name__)
+        if part is not None:
+            setattr(module, part, Frozen(getattr(module, part)))
+            # A second copy of the weights, for ESPnet's initialisation, which is over.
+            vars(module).pop("pretrained_params", None)
+
+
+def frozen_sha256(frontend: nn.Module) -> str | None:
+    """SHA-256 over names and tensors of all that is frozen inside; None where nothing is."""
+    digest, found = hashlib.sha256(), False
+    for module in frontend.modules():
+        if isinstance(module, Frozen):
+            found = True
+            for name, tensor in module.module.state_dict().items():
+                digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+                digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest() if found else None
+
+
+def check_frontend(name: str | None, conf: Mapping[str, Any]) -> None:
+    """Find out before ESPnet builds a frontend what it would answer with a stack trace, or not at all.
+
+    Raises:
+        UserError: S3PRL can't be imported or has no such upstream; a file of an ESPnet SSL model that is missing, or
+            that is more than tensors.
+    """
+    parts = [(name, conf)]
+    if name == "fused":
+        parts = [(part.get("frontend_type"), part) for part in conf.get("frontends") or []]
+    for kind, given in parts:
+        inner = given.get("frontend_conf") or {}
+        if kind == "s3prl":
+            _check_s3prl(inner.get("upstream"))
+        elif kind == "espnet_ssl":
+            _check_espnet_ssl(inner.get("path_or_url"))
+
+
+def _check_s3prl(upstream: str | None) -> None:
+    try:
+        with _removed_from_torchaudio():
+            from s3prl.nn import S3PRLUpstream
+    except Exception as error:  # whatever its 60 upstreams import, and of them any may fail
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UserError(f"frontend s3prl: S3PRL can't be imported ({reason}): pip install s3prl") from error
+    names = S3PRLUpstream.available_names()
+    if upstream not in names:
+        some = ", ".join(sorted(other for other in names if str(upstream).partition("_")[0] in other)[:8])
+        raise UserError(f"frontend s3prl: no upstream '{upstream}' in S3PRL" + (f": it has {some}" if some else ""))
+
+
+def _check_espnet_ssl(path: str | None) -> None:
+    if path is None:
+        raise UserError("frontend espnet_ssl: frontend_conf has no path_or_url: give the .pth file of an SSL model")
+    if not path.endswith((".pt", ".pth")):
+        return
+    for needed in (Path(path), Path(path).parent / "config.yaml"):
+        if not needed.is_file():
+            raise UserError(f"{needed}: no such file: frontend espnet_ssl needs an ESPnet SSL experiment")
+    try:
+        # ESPnet would unpickle anything.
+        torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    except Exception as error:  # torch raises many types for damage, and more for what it refuses to unpickle
+        raise UserError(f"{path}: not a file of weights: {str(error).splitlines()[0]}") from error
+
+
+@contextlib.contextmanager
+def _removed_from_torchaudio() -> Iterator[None]:
+    """Give back for an import what torchaudio 2.9 has removed and S3PRL 0.4 names; its speech models don't call it."""
+    import torchaudio
+
+    stub = types.ModuleType("torchaudio.sox_effects")
+    stub.apply_effects_tensor = None
+    lacks_backend = not hasattr(torchaudio, "set_audio_backend")
+    lacks_effects = not hasattr(torchaudio, "sox_effects")
+    if lacks_backend:
+        torchaudio.set_audio_backend = lambda *_: None
+    if lacks_effects:
+        sys.modules["torchaudio.sox_effects"] = stub
+    try:
+        yield
+    finally:
+        if lacks_backend:
+            del torchaudio.set_audio_backend
+        if lacks_effects:
+            del sys.modules["torchaudio.sox_effects"]

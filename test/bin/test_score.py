@@ -384,6 +384,17 @@ def test_error_rates(tmp_path):
     ] == "a\t1\t3\t1\t0\t0\tone two three\tone too three"
 
 
+def test_a_repeated_run_says_so(tmp_path):
+    text = tmp_path / "text"
+    text.write_text("u a b c\n")
+    options = ["wer", "--test_set", "test", "--system", "probe", "--ref", str(text), "--hyp", str(text)]
+    main([*options, "--out", str(tmp_path / "main")])
+    main([*options, "--out", str(tmp_path / "again"), "--run", "seed1"])
+    runs = [read_score(tmp_path / name / "wer.json").details for name in ("main", "again")]
+    assert [details.get("run") for details in runs] == [None, "seed1"]
+    assert runs[0]["fingerprint"] != runs[1]["fingerprint"]
+
+
 def test_empty_references(tmp_path):
     with pytest.raises(UserError, match="every reference is empty"):
         text_call(tmp_path, "wer", {"a": ""}, {"a": "x"})

@@ -53,3 +53,16 @@ def test_float32_under_autocast():
     probe = BLSTMProbe(5, projection_size=6, hidden_size=8)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         assert probe(torch.randn(3, 20, 5), LENGTHS)[0].dtype == torch.float32
+
+
+def test_stacked_frames():
+    torch.manual_seed(0)
+    plain = BLSTMProbe(15, projection_size=6, hidden_size=8)
+    stacked = BLSTMProbe(5, projection_size=6, hidden_size=8, stack=3)
+    stacked.load_state_dict(plain.state_dict())
+    x = torch.randn(3, 20, 5)
+    lengths = torch.tensor([7, 20, 3])
+    wide = torch.stack([torch.cat(list(x[:, 3 * i : 3 * i + 3].unbind(1)), dim=-1) for i in range(6)], dim=1)
+    expected, counts, _ = plain.eval()(wide, torch.tensor([2, 6, 1]))
+    found, found_counts, _ = stacked.eval()(x, lengths)
+    assert torch.equal(found, expected) and found_counts.tolist() == counts.tolist() == [2, 6, 1]

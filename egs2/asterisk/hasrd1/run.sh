@@ -12,6 +12,9 @@ if [ "${1:-}" = --langs ]; then
     langs=$2
     shift 2
 fi
+# What the recogniser that comes along understands.
+recogniser=none
+if [ "${langs}" = en ]; then recogniser=auto; fi
 
 ./hasrd.sh \
     --corpus "Asterisk prompts (${langs})" \
@@ -20,4 +23,6 @@ fi
     --test_sets "valid test" \
     --num_clusters 256 \
     --kmeans_portion 1.0 \
+    --log_mel_probe_args "--encoder_conf stack=4" \
+    --recogniser "${recogniser}" \
     "$@"

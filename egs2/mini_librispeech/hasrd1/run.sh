@@ -16,6 +16,7 @@ cd "$(dirname "$0")"
 # The CPU's small models; with --ngpu, the paper's.
 conf=conf
 gpu_opts=()
+cpu_opts=(--log_mel_probe_args "--encoder_conf stack=4")
 for ((i = 1; i <= $#; i++)); do
     next=$((i + 1))
     case "${!i}" in
@@ -26,6 +27,7 @@ done
 if [ "${ngpu:-0}" != 0 ]; then
     conf=conf/gpu
     gpu_opts=(--gpu_inference true --num_clusters 1024)
+    cpu_opts=()
 fi
 
 # k-means takes all of the training set where the paper takes a tenth of 100 h, and half as many clusters.
@@ -38,5 +40,5 @@ fi
     --probe_config ${conf}/train_probe.yaml \
     --num_clusters 512 \
     --kmeans_portion 1.0 \
-    "${gpu_opts[@]}" \
+    "${gpu_opts[@]}" "${cpu_opts[@]}" \
     "$@"

@@ -19,18 +19,25 @@ from hasrd.metrics.versions import versions
 
 @dataclass(frozen=True)
 class Job:
-    """One measure of one system on one test set, to be written into `out`."""
+    """One measure of one system on one test set, to be written into `out`.
+
+    Attributes:
+        run: Which of several trainings this is of ("seed1"); "" for the main one.
+    """
 
     measure: str
     system: str
     test_set: str
     out: Path
+    run: str = ""
 
     def fingerprint(self, **inputs: Any) -> str:
         """Hash of the inputs' content and of what the score file says of itself; no paths, no
         times.
         """
         names = {"measure": self.measure, "system": self.system, "test_set": self.test_set}
+        if self.run:
+            names["run"] = self.run
         return fingerprint(**names, hasrd=hasrd.__version__, **inputs)
 
     def current(self, print_: str) -> bool:
@@ -51,7 +58,8 @@ class Job:
     ) -> None:
         """Write the score and say so."""
         known = MEASURES[self.measure]
-        details = {"interval": METHOD, **details, "fingerprint": print_}
+        run = {"run": self.run} if self.run else {}
+        details = {"interval": METHOD, **run, **details, "fingerprint": print_}
         score = Score(
             self.measure,
             self.system,

@@ -1,0 +1,280 @@
+# Copyright 2026 The hasrd authors
+# Apache-2.0
+"""Probes on other people's frontends: ESPnet SSL models, S3PRL, and our encoders with layers computed before."""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import re
+import sys
+import types
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+sys.path.insert(0, str(Path(__file__).parent))
+from probes import fail, options, train  # noqa: E402
+
+from hasrd.bin import asr_decode  # noqa: E402
+from hasrd.bin.choose_layer import LOGITS, layer_weights  # noqa: E402
+from hasrd.codec.checkpoint import load_encoder  # noqa: E402
+from hasrd.data.kaldi import read_table  # noqa: E402
+from hasrd.encoder.frozen import Frozen  # noqa: E402
+from hasrd.errors import UserError  # noqa: E402
+from hasrd.espnet.upstream import LayerMix, UpstreamFrontend, check_frontend, freeze, frozen_sha256  # noqa: E402
+from hasrd.train.entry import load_task  # noqa: E402
+
+# An ESPnet SSL recipe's configuration, small: HuBERT's loss and masking.
+SSL = {
+    "frontend": "wav2vec_cnn",
+    "frontend_conf": {
+        "norm_mode": "layer_norm",
+        "conv_mode": "standard",
+        "bias": False,
+        "shapes": [[8, 10, 5], [8, 8, 8], [8, 8, 8]],
+        "normalize_audio": True,
+    },
+    "preencoder": "linear",
+    "preencoder_conf": {"output_size": 16},
+    "encoder": "transformer",
+    "encoder_conf": {
+        "output_size": 16,
+        "attention_heads": 2,
+        "linear_units": 24,
+        "num_blocks": 2,
+        "dropout_rate": 0.5,
+        "input_layer": "wav2vec",
+        "pos_enc_layer_type": "conv",
+        "use_flash_attn": False,
+    },
+    "loss": [{"name": "hubert", "conf": {"num_classes": 5, "final_dim": 8}}],
+    "util": [{"name": "mask", "conf": {}}],
+    "token_list": ["a", "b"],
+}
+
+
+@pytest.fixture(scope="module")
+def ssl_file(tmp_path_factory) -> Path:
+    """The weights of an experiment of ESPnet's SSL task, never trained, with config.yaml beside them."""
+    task = load_task("espnet2.tasks.ssl:SSLTask")
+    folder = tmp_path_factory.mktemp("ssl")
+    (folder / "train.yaml").write_text(yaml.safe_dump(SSL))
+    args = task.get_parser().parse_args(["--config", str(folder / "train.yaml"), "--output_dir", str(folder)])
+    torch.manual_seed(0)
+    model = task.build_model(args)
+    (folder / "config.yaml").write_text(yaml.safe_dump(vars(args)))
+    torch.save(model.state_dict(), folder / "valid.loss.best.pth")
+    return folder / "valid.loss.best.pth"
+
+
+@pytest.fixture
+def ssl_upstream(ssl_file, tmp_path) -> Path:
+    """A configuration as conf/upstream/espnet_ssl.yaml."""
+    template = Path(__file__).parents[2] / "egs2/TEMPLATE/hasrd1/conf/upstream/espnet_ssl.yaml"
+    config = yaml.safe_load(template.read_text())
+    config["frontend_conf"]["frontend_conf"]["path_or_url"] = str(ssl_file)
+    path = tmp_path / "upstream.yaml"
+    path.write_text(yaml.safe_dump(config))
+    return path
+
+
+def decode(exp_dir: Path, corpus: Path, out: Path, monkeypatch, *words: str) -> dict[str, str]:
+    argv = ["--exp_dir", exp_dir, "--kind", "sound", "--inputs", corpus / "valid/wav.scp", "--out", out, *words]
+    monkeypatch.setattr(sys, "argv", ["asr_decode", *map(str, argv), "--ref", str(corpus / "valid/text")])
+    asr_decode.main()
+    return read_table(out / "text")
+
+
+def test_an_espnet_ssl_model(ssl_file, ssl_upstream, corpus, tmp_path, monkeypatch):
+    """One option compares it: it stays as it is, the weights over its layers and the probe learn."""
+    exp = tmp_path / "exp"
+    train(options(corpus, exp, "--upstream_config", str(ssl_upstream)), tmp_path / "log")
+    saved = torch.load(exp / "latest.pth", weights_only=True)
+    assert [name for name in saved if name.startswith("frontend.")] == [
+        "frontend.global_step",
+        "frontend.featurizer.weights",
+    ], "the model is in no checkpoint"
+    assert saved["frontend.featurizer.weights"].abs().sum() > 0
+    config = yaml.safe_load((exp / "config.yaml").read_text())
+    assert config["frontend"] == "espnet_ssl" and config["upstream_config"] is None and config["frontend_sha256"]
+    ssl_upstream.unlink()
+    assert list(decode(exp, corpus, tmp_path / "out", monkeypatch)) == ["valid00", "valid01"]
+
+    probe = asr_decode.load_probe(exp, "latest.pth").model
+    frontend = probe.train().frontend
+    assert frontend.featurizer.weights.requires_grad
+    wave, lengths = 0.1 * torch.randn(1, 6000), torch.tensor([6000])
+    task = load_task("espnet2.tasks.ssl:SSLTask")
+    model = task.build_model_from_file(None, str(ssl_file))[0].eval()
+    with torch.no_grad():
+        _, layers, count = model.inference_encode(wave.clone(), lengths)
+        weights = frontend.featurizer.weights.softmax(0)
+        wanted = sum(weight * layer for weight, layer in zip(weights, layers))
+        for _ in range(2):
+            found, found_count = frontend(wave.clone(), lengths)
+            torch.testing.assert_close(found, wanted, msg="no dropout and no masks in the probe's training")
+            assert found_count.tolist() == count.tolist()
+
+    states = torch.load(ssl_file, weights_only=True)
+    changed = {name: tensor + 0.1 if name.endswith("after_norm.bias") else tensor for name, tensor in states.items()}
+    assert not all(torch.equal(states[name], changed[name]) for name in states)
+    torch.save(changed, ssl_file)
+    try:
+        with pytest.raises(UserError, match="espnet_ssl: not the trained model that this probe was trained on"):
+            asr_decode.load_probe(exp, "latest.pth")
+    finally:
+        torch.save(states, ssl_file)
+
+
+def test_what_espnet_would_unpickle_is_refused(ssl_file, tmp_path):
+    evil = tmp_path / "x.pth"
+    conf = {"frontend_conf": {"path_or_url": str(evil)}}
+    with pytest.raises(UserError, match="x.pth: no such file"):
+        check_frontend("espnet_ssl", conf)
+    torch.save({"a": argparse.Namespace()}, evil)
+    with pytest.raises(UserError, match="config.yaml: no such file"):
+        check_frontend("espnet_ssl", conf)
+    (tmp_path / "config.yaml").write_text("")
+    with pytest.raises(UserError, match="x.pth: not a file of weights") as error:
+        check_frontend("espnet_ssl", conf)
+    assert "\n" not in str(error.value)
+    with pytest.raises(UserError, match="no path_or_url"):
+        check_frontend("espnet_ssl", {})
+    check_frontend("espnet_ssl", {"frontend_conf": {"path_or_url": str(ssl_file)}})
+
+
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        ("frontend: s3prl\nfrontend_conf: {frontend_conf: {upstream: fbank}}\n", "S3PRL can't be imported .*s3prl"),
+        ("frontend: upstream\nlr: 3\n", "upstream.yaml: unknown key lr"),
+        ("frontend_conf: {}\n", "upstream.yaml: no frontend"),
+    ],
+)
+def test_one_line_for_what_can_not_be_had(text, message, corpus, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "s3prl", None)
+    path = tmp_path / "upstream.yaml"
+    path.write_text(text)
+    line = fail(options(corpus, tmp_path / "exp", "--upstream_config", str(path)), tmp_path / "log")
+    assert re.search(message, line), line
+
+
+class Upstream(torch.nn.Module):
+    """What ESPnet's frontend asks of S3PRLUpstream."""
+
+    def __init__(self, name, path_or_url=None, normalize=False, extra_conf=None):
+        super().__init__()
+        self.upstream = torch.nn.Dropout(0.5)
+        self.linear = torch.nn.Linear(160, 6)
+        self.load_state_dict({"linear.weight": torch.ones(6, 160), "linear.bias": torch.arange(6.0)})
+
+    @classmethod
+    def available_names(cls):
+        return ["hubert", "hubert_base", "fbank"]
+
+    def forward(self, wave, lengths):
+        x = self.upstream(self.linear(wave[:, : wave.shape[1] // 160 * 160].unflatten(1, (-1, 160))))
+        return [x, 2 * x], [lengths // 160] * 2
+
+
+class Featurizer(torch.nn.Module):
+    def __init__(self, upstream, layer_selections=None):
+        super().__init__()
+        self.downsample_rate, self.output_size = 160, 6
+        self.weights = torch.nn.Parameter(torch.zeros(2))
+
+    def forward(self, layers, lengths):
+        return sum(weight * layer for weight, layer in zip(self.weights.softmax(0), layers)), lengths[0]
+
+
+@pytest.fixture
+def s3prl(monkeypatch):
+    """In the place of S3PRL: nothing is downloaded, and its import costs a minute."""
+    modules = {name: types.ModuleType(name) for name in ("s3prl", "s3prl.nn")}
+    modules["s3prl.nn"].S3PRLUpstream, modules["s3prl.nn"].Featurizer = Upstream, Featurizer
+    modules["s3prl"].nn = modules["s3prl.nn"]
+    for name, module in modules.items():
+        monkeypatch.setitem(sys.modules, name, module)
+
+
+def test_s3prl_through_espnet(s3prl, corpus, tmp_path):
+    """ESPnet's own frontend, frozen; also in a fused one, whose projections learn."""
+    conf = {"frontend_conf": {"upstream": "hubert_base"}, "multilayer_feature": True}
+    template = Path(__file__).parents[2] / "egs2/TEMPLATE/hasrd1/conf/upstream"
+    fused = yaml.safe_load((template / "fused.yaml").read_text())
+    for part in fused["frontend_conf"]["frontends"]:
+        part.pop("download_dir", None)
+    for name, config in (("s3prl", {"frontend": "s3prl", "frontend_conf": conf}), ("fused", fused)):
+        path = tmp_path / f"{name}.yaml"
+        path.write_text(yaml.safe_dump(config))
+        train(options(corpus, tmp_path / name, "--upstream_config", path), tmp_path / f"{name}.log")
+        saved = torch.load(tmp_path / name / "latest.pth", weights_only=True)
+        assert not [key for key in saved if "upstream" in key]
+        learned = "frontend.featurizer.weights" if name == "s3prl" else "frontend.projection_layers.1.weight"
+        assert saved[learned].abs().sum() > 0
+        asr_decode.load_probe(tmp_path / name, "latest.pth")
+    with pytest.raises(UserError, match="no upstream 'hubert_x' in S3PRL: it has hubert, hubert_base"):
+        check_frontend("s3prl", {"frontend_conf": {"upstream": "hubert_x"}})
+    with pytest.raises(UserError, match="no upstream 'x' in S3PRL$"):
+        check_frontend("fused", {"frontends": [{"frontend_type": "s3prl", "frontend_conf": {"upstream": "x"}}]})
+
+
+def test_freezing():
+    frontend_class = type("S3prlFrontend", (torch.nn.Module,), {})
+    frontend = frontend_class()
+    frontend.upstream, frontend.featurizer = torch.nn.Linear(2, 2), torch.nn.Linear(2, 2)
+    frontend.pretrained_params = copy.deepcopy(frontend.upstream.state_dict())
+    assert frozen_sha256(frontend) is None
+    parts = torch.nn.ModuleDict({"a": frontend})
+    freeze(parts)
+    assert isinstance(frontend.upstream, Frozen) and not hasattr(frontend, "pretrained_params")
+    assert [name for name, _ in parts.named_parameters()] == ["a.featurizer.weight", "a.featurizer.bias"]
+    first = frozen_sha256(parts)
+    with torch.no_grad():
+        frontend.featurizer.weight += 1
+        assert frozen_sha256(parts) == first
+        frontend.upstream.module.weight[0, 0] += 1
+        assert frozen_sha256(parts) != first
+
+
+def test_layers_of_an_encoder(encoder_file):
+    wave, lengths = 0.1 * torch.randn(2, 8000), torch.tensor([8000, 5000])
+    _, front = load_encoder(encoder_file)
+    with torch.no_grad():
+        layers = front(wave, lengths).layers
+        one, counts = UpstreamFrontend(str(encoder_file), layer=1)(wave, lengths)
+        assert torch.equal(one, layers[1])
+        mix, cached = UpstreamFrontend(str(encoder_file)), LayerMix(len(layers), 16)
+        mix.layer_logits += torch.tensor([0.0, 1.0, -1.0])
+        cached.load_state_dict(mix.state_dict())
+        normalized = torch.cat([torch.nn.functional.layer_norm(x, x.shape[-1:]) for x in layers], dim=-1)
+        torch.testing.assert_close(cached(normalized, counts)[0], mix(wave, lengths)[0])
+        assert mix.output_size() == cached.output_size() == 16
+        weights = torch.tensor([0.0, 1.0, -1.0]).softmax(0)
+        torch.testing.assert_close(mix.layer_weights, weights)
+        wanted = sum(w * x for w, x in zip(weights, normalized.split(16, dim=-1)))
+        torch.testing.assert_close(mix(wave, lengths)[0], wanted)
+    for layer in (-1, 3):
+        with pytest.raises(UserError, match=f"no layer {layer}: this encoder has layers 0 to 2"):
+            UpstreamFrontend(str(encoder_file), layer=layer)
+
+
+def test_another_encoder_is_refused(encoder_file, corpus, tmp_path):
+    from hasrd.codec.checkpoint import save_encoder
+
+    own = tmp_path / "encoder.safetensors"
+    own.write_bytes(encoder_file.read_bytes())
+    words = ("--frontend", "upstream", "--frontend_conf", f"encoder_file={own}")
+    train(options(corpus, tmp_path / "exp", *words), tmp_path / "log")
+    assert len(layer_weights(tmp_path / "exp", "latest.pth")) == 3
+    assert LOGITS in torch.load(tmp_path / "exp/latest.pth", weights_only=True)
+    asr_decode.load_probe(tmp_path / "exp", "latest.pth")
+    config, front = load_encoder(own)
+    with torch.no_grad():
+        next(front.parameters()).add_(0.1)
+    save_encoder(own, config, front)
+    with pytest.raises(UserError, match="not the trained model that this probe was trained on"):
+        asr_decode.load_probe(tmp_path / "exp", "latest.pth")
