@@ -15,17 +15,15 @@ import torch
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from probes import TOKENS, options, train
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "espnet"))
-from probes import TOKENS, options, train  # noqa: E402
-
-from hasrd.bin import asr_decode, extract, probe  # noqa: E402
-from hasrd.bin.asr_decode import collapse, prefix_search, total_scores  # noqa: E402
-from hasrd.bin.choose_layer import LOGITS  # noqa: E402
-from hasrd.codec.checkpoint import load_encoder  # noqa: E402
-from hasrd.data.audio import read_audio  # noqa: E402
-from hasrd.data.kaldi import read_table  # noqa: E402
-from hasrd.errors import UserError  # noqa: E402
+from hasrd.bin import asr_decode, extract, probe
+from hasrd.bin.asr_decode import collapse, prefix_search, total_scores
+from hasrd.bin.choose_layer import LOGITS
+from hasrd.codec.checkpoint import load_encoder
+from hasrd.data.audio import read_audio
+from hasrd.data.kaldi import read_table
+from hasrd.errors import UserError
 
 LENGTHS = (4000, 16000, 784)
 

@@ -2,13 +2,10 @@
 # Apache-2.0
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))
-from probes import TOKENS, train  # noqa: E402,F401
+from probes import TOKENS, train  # noqa: F401
 
 
 @pytest.fixture(scope="session")

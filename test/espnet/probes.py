@@ -4,13 +4,11 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "train"))
-from children import error_of, finish, start  # noqa: E402
+from children import error_of, finish, start
 
-from hasrd.train.entry import load_task  # noqa: E402
+from hasrd.train.entry import load_task
 
 TOKENS = ("<blank>", "<unk>", "<space>", "A", "B", "<sos/eos>")
 

@@ -14,18 +14,16 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from probes import fail, options, train
 
-sys.path.insert(0, str(Path(__file__).parent))
-from probes import fail, options, train  # noqa: E402
-
-from hasrd.bin import asr_decode  # noqa: E402
-from hasrd.bin.choose_layer import LOGITS, layer_weights  # noqa: E402
-from hasrd.codec.checkpoint import load_encoder  # noqa: E402
-from hasrd.data.kaldi import read_table  # noqa: E402
-from hasrd.encoder.frozen import Frozen  # noqa: E402
-from hasrd.errors import UserError  # noqa: E402
-from hasrd.espnet.upstream import LayerMix, UpstreamFrontend, check_frontend, freeze, frozen_sha256  # noqa: E402
-from hasrd.train.entry import load_task  # noqa: E402
+from hasrd.bin import asr_decode
+from hasrd.bin.choose_layer import LOGITS, layer_weights
+from hasrd.codec.checkpoint import load_encoder
+from hasrd.data.kaldi import read_table
+from hasrd.encoder.frozen import Frozen
+from hasrd.errors import UserError
+from hasrd.espnet.upstream import LayerMix, UpstreamFrontend, check_frontend, freeze, frozen_sha256
+from hasrd.train.entry import load_task
 
 # An ESPnet SSL recipe's configuration, small: HuBERT's loss and masking.
 SSL = {

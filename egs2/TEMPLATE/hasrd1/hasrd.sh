@@ -75,6 +75,7 @@ beam_size=1
 inference_probe_model=valid.loss.best.pth
 
 # Stage 8: scores and report
+quality_measures=pesq,stoi,dnsmos
 recogniser=auto
 lang=en
 ecapa_dir=
@@ -155,6 +156,8 @@ Stage 7
   --beam_size               1: greedy CTC; more: prefix beam search (default: ${beam_size})
   --inference_probe_model   weights to decode with (default: ${inference_probe_model})
 Stage 8
+  --quality_measures        of the whole reconstruction, beside mel, stft, visqol and speaker_similarity, which all that is
+                            decoded gets (default: ${quality_measures}; dnsmos takes most of the time)
   --recogniser              transcribes the resynthesised speech: folder of a Whisper model in CTranslate2's format; auto:
                             tiny.en where it is installed; none (default: ${recogniser})
   --lang                    language that it is told (default: ${lang})
@@ -600,8 +603,7 @@ score_codec() { # $1: set
         fi
     done
     if [ -n "${ecapa_dir}" ]; then measures+=,ecapa_similarity opts=(--ecapa_dir "${ecapa_dir}"); fi
-    # DNSMOS takes most of the time, so it is left to the whole reconstruction, as are the two that need one.
-    score "${measures},pesq,stoi,dnsmos" --nj "${inference_nj}" --ref "${datadir}/${set}/wav.scp" "${opts[@]}" \
+    score "${measures},${quality_measures}" --nj "${inference_nj}" --ref "${datadir}/${set}/wav.scp" "${opts[@]}" \
         --system combined --hyp "${tokens}/combined/wav.scp" --out "${scores}/combined"
     if [ ${#systems[@]} -gt 0 ]; then
         score "${measures}" --nj "${inference_nj}" --ref "${datadir}/${set}/wav.scp" "${opts[@]}" \

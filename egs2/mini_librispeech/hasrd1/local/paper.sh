@@ -20,19 +20,21 @@ run --stop_stage 4 "$@"
 codec() { # $1: name of the configuration, with what differs behind a "-"; then options
     run --stage 5 --codec_config "conf/tuning/train_codec_${1%-*}.yaml" --codec_tag "${1/-/_}" "${@:2}"
 }
-codec dac-04s --probes "" --codec_args "--segment 6144 --batch_size 21" "$@"
-codec dac "$@"
-codec dac_fbank --probes "" "$@"
-codec dac_fbank_sepconv --probes "" "$@"
-codec speechtokenizer-no_teacher "$@"
+few=(--probes "" --num_books "" --conversion false --quality_measures "" --recogniser none)
+codec dac-04s --codec_args "--segment 6144 --batch_size 21" "${few[@]}" "$@"
+codec dac_fbank "${few[@]}" "$@"
+codec dac_fbank_sepconv "${few[@]}" "$@"
+codec speechtokenizer-no_teacher "${few[@]}" "$@"
+codec dac --probes "latent tokens_all" "$@"
 # Table 4, with the spread of three probes on each kind of token.
 codec hasrd --probe_runs 3 "$@"
 
 # Table 3: encoders without a codec.
 for name in plus baseline plus_global; do
     config=conf/tuning/train_ssl_bestrq_${name}.yaml
-    if [ "${name}" = plus ]; then config=conf/train_ssl.yaml; fi
-    run --stage 3 --ssl_config "${config}" --codec_config none --num_clusters 512 --probes "log_mel mix latent tokens_semantic" "$@"
+    probes="latent tokens_semantic"
+    if [ "${name}" = plus ]; then config=conf/train_ssl.yaml probes+=" mix"; fi
+    run --stage 3 --ssl_config "${config}" --codec_config none --num_clusters 512 --probes "${probes}" "$@"
 done
 
 # shellcheck disable=SC2086
