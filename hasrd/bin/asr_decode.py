@@ -152,8 +152,8 @@ def decode(
                 log_probs.transpose(0, 1), target, hidden_lengths.cpu(), target_lengths, reduction="none"
             )
             for row, utterance in enumerate(batch):
-                labels = prefix_search(log_probs[row, : hidden_lengths[row]], beam_size)
-                hypotheses[utterance] = to_text([probe.tokens[token] for token in labels])
+                answer = prefix_search(log_probs[row, : hidden_lengths[row]], beam_size)
+                hypotheses[utterance] = to_text([probe.tokens[token] for token in answer])
                 losses[utterance] = float(nats[row])
     return hypotheses, losses
 
