@@ -10,9 +10,14 @@ from typing import Callable, Sequence
 
 import numpy as np
 import pytest
+from hypothesis import settings
 from small_models import CODEC, ENCODER
 
 MakeDataDir = Callable[..., Path]
+
+# How long an example takes says nothing on a machine that others use too; pytest's timeout ends what hangs.
+settings.register_profile("shared machine", deadline=None)
+settings.load_profile("shared machine")
 
 
 @pytest.fixture

@@ -24,7 +24,6 @@ few=(--probes "" --num_books "" --conversion false --quality_measures "" --recog
 codec dac-04s --codec_args "--segment 6144 --batch_size 21" "${few[@]}" "$@"
 codec dac_fbank "${few[@]}" "$@"
 codec dac_fbank_sepconv "${few[@]}" "$@"
-codec speechtokenizer-no_teacher "${few[@]}" "$@"
 codec dac --probes "latent tokens_all" "$@"
 # Table 4, with the spread of three probes on each kind of token.
 codec hasrd --probe_runs 3 "$@"
