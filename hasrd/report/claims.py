@@ -118,7 +118,8 @@ def _voice(results: Results, test_set: str, experiment: str) -> Claim:
             if combined is not None:
                 evidence += f", all streams {combined.mean:.2f}"
             paper = "; the paper .15, .67, .92" if measure == _SIMILARITIES[0] else ""
-            return Claim(text, test_set, evidence + paper + _apart(semantic, acoustic), semantic.mean < acoustic.mean)
+            near = _near(semantic, acoustic)
+            return Claim(text, test_set, evidence + paper + near, semantic.mean < acoustic.mean and not near)
     return Claim(text, test_set, "", None)
 
 
@@ -141,11 +142,12 @@ def _read_better(results: Results, test_set: str, experiment: str, text: str, ot
         ]
         if None not in pair:
             own, control = pair
-            verdicts.append(own.mean < control.mean)
+            near = _near(own, control)
+            verdicts.append(own.mean < control.mean and not near)
             digits = 1 if measure == "wer" else 2
             paper_wer = f"; the paper {paper}" if measure == "wer" else ""
             evidence.append(
-                f"{own.label} {own.mean:.{digits}f} against {control.mean:.{digits}f}{paper_wer}{_apart(own, control)}"
+                f"{own.label} {own.mean:.{digits}f} against {control.mean:.{digits}f}{paper_wer}{near}"
             )
     return Claim(text, test_set, ", ".join(evidence), verdicts[0] if verdicts else None)
 
@@ -157,7 +159,8 @@ def _conversion(results: Results, test_set: str, experiment: str) -> Claim:
     source = one(results.find("source_similarity", test_set, "conversion", experiment))
     if converted is not None and before is not None:
         evidence = f"similarity to the target {converted.mean:.2f}, not converted {before.mean:.2f}"
-        return Claim(text, test_set, evidence + _apart(converted, before), converted.mean > before.mean)
+        near = _near(converted, before)
+        return Claim(text, test_set, evidence + near, converted.mean > before.mean and not near)
     if converted is not None and "between_source_and_target" in converted.details:
         recorded = converted.details["between_source_and_target"]
         evidence = f"similarity to the target {converted.mean:.2f}, of the source's recording {recorded:.2f}"
@@ -166,7 +169,8 @@ def _conversion(results: Results, test_set: str, experiment: str) -> Claim:
         return Claim(text, test_set, "", None)
     text = "Converted speech is nearer to the target's voice than to the source's"
     evidence = f"{converted.mean:.2f} against {source.mean:.2f}"
-    return Claim(text, test_set, evidence + _apart(converted, source), converted.mean > source.mean)
+    near = _near(converted, source)
+    return Claim(text, test_set, evidence + near, converted.mean > source.mean and not near)
 
 
 def _phones(results: Results, test_set: str, experiment: str) -> Claim:
@@ -194,7 +198,7 @@ def _order(results: Results, test_set: str, experiment: str) -> Claim:
     return Claim(text, test_set, evidence, straight.mean < shuffled.mean)
 
 
-def _apart(one_score: Score, other: Score) -> str:
-    """Say so where the intervals of two scores overlap: the difference may be chance."""
+def _near(one_score: Score, other: Score) -> str:
+    """Say so where the intervals of two scores overlap: the difference may be chance, and no claim holds by it."""
     overlap = one_score.ci95[0] <= other.ci95[1] and other.ci95[0] <= one_score.ci95[1]
     return "; intervals overlap" if overlap else ""

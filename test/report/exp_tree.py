@@ -153,7 +153,7 @@ def put(folder: Path, test_set: str, system: str, run: str = "", **means: float 
         details = {**details, "fingerprint": "0" * 64, **({"run": run} if run else {})}
         known = MEASURES[measure]
         score = Score(
-            measure, system, test_set, mean, (0.9 * mean, 1.1 * mean), 2, known.unit, known.higher_is_better, details,
+            measure, system, test_set, mean, (0.96 * mean, 1.04 * mean), 2, known.unit, known.higher_is_better, details,
             {"hasrd": "0.1.0", "commit": "0123456789ab"},
         )  # fmt: skip
         (where / f"{measure}.json").write_text(json.dumps(asdict(score)))

@@ -87,7 +87,8 @@ def test_experiments_are_not_mixed(codec):
     assert one(found, "codec_train_codec_89abcdef: a probe reads latents in order").verdict == "holds"
 
 
-def test_overlapping_intervals_are_said(codec):
+def test_no_claim_holds_by_a_difference_within_the_intervals(codec):
     assert "overlap" not in one(judged(codec), "less of the voice").evidence
     put(codec, "test-clean", "acoustic", ecapa_similarity=0.21)
-    assert one(judged(codec), "less of the voice").evidence.endswith("intervals overlap")
+    claim = one(judged(codec), "less of the voice")
+    assert claim.evidence.endswith("intervals overlap") and claim.verdict == "does not hold"
