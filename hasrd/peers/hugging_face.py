@@ -161,10 +161,12 @@ class HuggingFace(Peer):
         return wave.reshape(len(codes), -1)
 
     def vectors(self, books: Sequence[Tensor], first: int = 0) -> Tensor:
-        """See `Peer.vectors`: Mimi's."""
+        """See `Peer.vectors`: Mimi's; NotImplementedError for other classes, each of which has its own way."""
         inner = self.model.quantizer.inner
-        name = "acoustic" if first else "semantic"
-        return getattr(inner, f"{name}_residual_vector_quantizer").decode(torch.stack(list(books), 1)).transpose(1, 2)
+        stream = getattr(inner, f"{'acoustic' if first else 'semantic'}_residual_vector_quantizer", None)
+        if stream is None:
+            raise NotImplementedError
+        return stream.decode(torch.stack(list(books), 1)).transpose(1, 2)
 
 
 def _of(config: Any, name: str) -> Any:
