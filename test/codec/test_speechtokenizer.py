@@ -4,10 +4,6 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
-import sys
-import types
 from pathlib import Path
 
 import pytest
@@ -37,20 +33,9 @@ OFFICIAL_SMALL = {**OFFICIAL, "n_filters": 4, "dimension": 24, "semantic_dimensi
 
 @pytest.fixture(scope="module")
 def official():
-    """The package's model class, without the imports of its trainer."""
-    spec = importlib.util.find_spec("speechtokenizer")
-    if spec is None or importlib.util.find_spec("einops") is None:
-        pytest.skip("the official SpeechTokenizer is not installed: it comes with the extra bench")
-    before = set(sys.modules)
-    package = types.ModuleType("speechtokenizer")
-    package.__path__ = list(spec.submodule_search_locations)
-    sys.modules["speechtokenizer"] = package
-    try:
-        return importlib.import_module("speechtokenizer.model").SpeechTokenizer
-    finally:
-        for name in set(sys.modules) - before:
-            if name.split(".")[0] == "speechtokenizer":
-                del sys.modules[name]
+    """The package's model class."""
+    reason = "the official SpeechTokenizer is not installed: it comes with the extra bench"
+    return pytest.importorskip("speechtokenizer", reason=reason).SpeechTokenizer
 
 
 @pytest.fixture
