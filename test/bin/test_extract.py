@@ -15,7 +15,7 @@ import torch
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from probes import TOKENS, options, train
+from probes import options, train, write_probe_corpus
 
 from hasrd.bin import asr_decode, extract, probe
 from hasrd.bin.asr_decode import collapse, prefix_search, total_scores
@@ -129,12 +129,7 @@ def test_options_that_do_not_fit(monkeypatch, words, message, encoder_file, data
 
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory) -> Path:
-    from children import write_corpus
-
-    root = tmp_path_factory.mktemp("corpus")
-    write_corpus(root, {"train": 16, "valid": 2})
-    (root / "tokens.txt").write_text("".join(f"{token}\n" for token in TOKENS))
-    return root
+    return write_probe_corpus(tmp_path_factory.mktemp("corpus"), 16)
 
 
 def states_of(argv: list[str], out: Path) -> dict[str, torch.Tensor]:

@@ -6,11 +6,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from children import error_of, finish, start
+from children import error_of, finish, start, write_corpus
 
 from hasrd.train.entry import load_task
 
 TOKENS = ("<blank>", "<unk>", "<space>", "A", "B", "<sos/eos>")
+
+
+def write_probe_corpus(root: Path, train_size: int) -> Path:
+    """Write data directories train and valid of modulated noise, with the probe's tokens."""
+    write_corpus(root, {"train": train_size, "valid": 2})
+    (root / "tokens.txt").write_text("".join(f"{token}\n" for token in TOKENS))
+    return root
 
 
 def options(corpus: Path, out: Path, *words: str, scp: str = "wav.scp", kind: str = "sound") -> list[str]:

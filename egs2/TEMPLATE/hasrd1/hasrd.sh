@@ -628,7 +628,7 @@ score_codec() { # $1: set
             --pairs "${tokens}/conversion/pairs" --system conversion combined \
             --hyp "${tokens}/conversion/wav.scp" "${tokens}/combined/wav.scp" --out "${scores}/conversion" "${scores}/combined"
     fi
-    if [ "${recogniser}" = none ]; then return; fi
+    if [ "${recogniser}" = none ] || [ ! -f "${datadir}/${set}/text" ]; then return; fi
     # What it makes of the originals is the same beside every codec.
     recognise "${datadir}/${set}/wav.scp" "${expdir}/recognised/${set}"
     systems=(original) hyps=("${expdir}/recognised/${set}/text") outs=("${scores}/original")
