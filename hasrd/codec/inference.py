@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from hasrd.codec.codec import Codec
-from hasrd.encoder.conformer import Conformer
 from hasrd.encoder.frozen import Frozen
+from hasrd.encoder.relative import RelativeStack
 
 
 def prepare(codec: Codec, dtype: torch.dtype = torch.float32, compile: bool = False) -> Codec:
@@ -35,8 +35,8 @@ def prepare(codec: Codec, dtype: torch.dtype = torch.float32, compile: bool = Fa
     codec.decoder = inference_form(codec.decoder, dtype)
     codec.encoder_dtype = getattr(codec.encoder, "input_dtype", dtype)
     codec.decoder_dtype = getattr(codec.decoder, "input_dtype", dtype)
-    for part in (*_parts(codec.encoder), *_parts(codec.decoder)):
-        if isinstance(part, Conformer):
+    for part in (*_parts(codec.encoder), *_parts(codec.quantizer), *_parts(codec.decoder)):
+        if isinstance(part, RelativeStack):
             with torch.no_grad():
                 part.keep_positions()
         if compile and hasattr(part, "fuse"):

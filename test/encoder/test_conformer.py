@@ -14,9 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from hasrd.encoder import conformer
+from hasrd.encoder import relative
 from hasrd.encoder.attention import fused_attention
-from hasrd.encoder.conformer import Conformer, align_positions, block_sizes, relative_positions
+from hasrd.encoder.conformer import Conformer
+from hasrd.encoder.relative import align_positions, block_sizes, relative_positions
 
 
 class ChannelNorm(nn.Module):
@@ -108,7 +109,7 @@ def test_align_positions_picks_the_distance(start, end):
 
 
 def in_blocks_of(rows, group):
-    return mock.patch.object(conformer, "block_sizes", lambda *_: (rows, group))
+    return mock.patch.object(relative, "block_sizes", lambda *_: (rows, group))
 
 
 @pytest.mark.parametrize("dtype, atol", [(torch.float32, 1e-5), (torch.bfloat16, 0.1)])
