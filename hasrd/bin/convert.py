@@ -4,8 +4,8 @@
 
 Each utterance is paired with one of another speaker (utt2spk); the speakers serve as targets about equally often.
 Writes the speech, wav.scp and `pairs` (utt target_utt). Codes that stage 6 left in the folder above --out are used
-where they are up to date. Ours: the paper has no such experiment. A set with one speaker, and a codec without semantic
-and acoustic tokens, are left out.
+where they are up to date. Ours: the papers have no such experiment. A set with one speaker, and a codec without
+acoustic tokens and others, are left out.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ import torch
 from hasrd.bin.codec_work import CodecWork, codes_are_current, options, run, write_speech
 from hasrd.bin.tokenize import TokenizeWork
 from hasrd.codec.checkpoint import load_codec
-from hasrd.codec.convert import METHODS, can_exchange, exchange, semantic_centroids
+from hasrd.codec.convert import METHODS, exchange, word_centroids
+from hasrd.codec.streams import is_split
 from hasrd.codec.tokens import Tokens
 from hasrd.data.archive import read_array
 from hasrd.data.audio import audio_info
@@ -82,7 +83,7 @@ class ConvertWork(CodecWork):
     ) -> None:
         super().__init__(exp_dir, model_file, ngpu)
         self.pairs, self.codes, self.wavs, self.method = pairs, codes, wavs, method
-        self.centroids = semantic_centroids(self.codec.quantizer).cpu() if method == "match" else None
+        self.centroids = [own.cpu() for own in word_centroids(self.codec.quantizer)] if method == "match" else None
 
     def __call__(self, inputs: dict[str, str], folder: Path, final_folder: Path) -> None:
         audio = {}
@@ -128,7 +129,7 @@ def main() -> None:
         choices=METHODS,
         default="match",
         help="cycle: the target's frames in order, again and again; match: for each frame the one of the target whose "
-        "semantic token is nearest",
+        "tokens of the other streams are nearest",
     )
     args = options(parser)
     if args.num_pairs is not None and args.num_pairs < 1:
@@ -141,8 +142,8 @@ def main() -> None:
     if len(set(speakers.values())) < 2:
         print(f"{args.data}: left out: voice conversion needs two speakers at least")
         return
-    if not can_exchange(tuple(load_codec(args.exp_dir, args.model_file).quantizer.stream_names)):
-        print(f"{args.exp_dir}: left out: voice conversion needs a semantic and an acoustic stream")
+    if not is_split(load_codec(args.exp_dir, args.model_file).quantizer.stream_names):
+        print(f"{args.exp_dir}: left out: voice conversion needs acoustic tokens and those of another stream")
         return
     codes = current_codes(args)
     if codes is None:

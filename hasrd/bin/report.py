@@ -1,7 +1,8 @@
 # Copyright 2026 The hasrd authors
 # Apache-2.0
-"""Make RESULTS.md and the HTML page from the score files of experiment folders: Tables 1-4 of HASRD with the paper's
-own numbers, then everything else that was measured.
+"""Make RESULTS.md and the HTML page from the score files of experiment folders: HAC's levels, where a codec has them,
+and Tables 1-4 of HASRD (left out where there are levels and nothing else), with the papers' own numbers; then
+everything else that was measured.
 """
 
 from __future__ import annotations
@@ -18,15 +19,17 @@ from hasrd.metrics.versions import commit
 from hasrd.report.claims import claims
 from hasrd.report.collect import Results, collect
 from hasrd.report.further_tables import make_further_tables
+from hasrd.report.levels import has_levels, level_tables
 from hasrd.report.machine import machine
 from hasrd.report.markdown import discussion_in, markdown
 from hasrd.report.paper_tables import make_paper_tables
 from hasrd.report.record import record, relative_to
+from hasrd.report.streams import split_streams
 from hasrd.report.tables import codebook_tables, codec_tables, masked_tables, probe_tables, reconstruction_tables
 
 LEAD = (
-    "A speech tokenizer whose first stream of tokens says what was spoken and whose other streams "
-    "say how: hear them apart, and see what each is worth."
+    "A speech tokenizer some of whose tokens say what was spoken and the others how: hear them apart, and see what "
+    "each is worth."
 )
 DISCUSSION = Path("local/discussion.md")
 
@@ -97,7 +100,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     facts = _facts(args, results)
     judged = claims(results, test_sets, args.only_codecs, args.single_speaker)
     tables = [
-        *make_paper_tables(results, test_sets, args.only_codecs),
+        *level_tables(results, args.datadir),
+        *(make_paper_tables(results, test_sets, args.only_codecs) if _is_about_hasrd(results) else []),
         *codec_tables(results, test_sets),
         *reconstruction_tables(results, test_sets),
         *([] if args.only_codecs else probe_tables(results, test_sets)),
@@ -120,6 +124,11 @@ def main(argv: Sequence[str] | None = None) -> None:
         html = page(title, LEAD, facts, judged, relative_to(tables, args.out_html.parent), clips, results, discussion)
         write_text(args.out_html, html)
         print(f"{args.out_html}: {len(html) / 1e6:.1f} MB, {len(clips)} utterances to listen to")
+
+
+def _is_about_hasrd(results: Results) -> bool:
+    """Whether HASRD's tables would show more than DAC: not where all codecs that are split are split into levels."""
+    return not has_levels(results) or "semantic" in split_streams(results)
 
 
 def _discussion(path: Path | None, out_md: Path | None) -> str:

@@ -160,8 +160,15 @@ def neighbours(vectors: np.ndarray, labels: Sequence[str], utterances: Sequence[
 
 
 def plane(vectors: np.ndarray, seed: int = SEED) -> list[list[float]]:
-    """Lay vectors (N, D) out on a plane (N, 2): PCA to `COMPONENTS`, then t-SNE (van der Maaten and Hinton, 2008)."""
+    """Lay vectors (N, D) out on a plane (N, 2): PCA to `COMPONENTS`, then t-SNE (van der Maaten and Hinton, 2008).
+
+    Those of a collapsed codebook are all the same, and so are their places.
+    """
     import numpy as np
+
+    # scikit-learn divides by their spread, and crashes; means of the same vectors differ by rounding.
+    if np.ptp(vectors, axis=0).max() <= 1e-9 * np.abs(vectors).max():
+        return [[0.0, 0.0]] * len(vectors)
     from sklearn.decomposition import PCA
     from sklearn.manifold import TSNE
 

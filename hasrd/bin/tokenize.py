@@ -2,7 +2,7 @@
 # Apache-2.0
 """Tokens of a data set, and the speech decoded from all of them and from each stream alone (stage 6).
 
-Besides, where there are semantic and acoustic tokens, the control "shuffled": the same tokens with the acoustic ones
+Besides, where there are acoustic tokens and others, the control "shuffled": the same tokens with the acoustic ones
 permuted in time; and, for curves of quality over rate, "books_<n>": speech of the first n codebooks alone.
 """
 
@@ -24,7 +24,8 @@ from hasrd.bin.exp_name import load_config
 from hasrd.bin.options import str2bool
 from hasrd.codec.checkpoint import load_codec
 from hasrd.codec.codec import Codec
-from hasrd.codec.receptive import looks_back
+from hasrd.codec.receptive import joins, looks_back
+from hasrd.codec.streams import VOICE, is_split
 from hasrd.codec.tokens import Tokens
 from hasrd.data.archive import write_archive
 from hasrd.data.atomic import write_json
@@ -39,7 +40,7 @@ def versions_of(codec: Codec) -> list[str]:
     streams = list(dict.fromkeys(codec.quantizer.stream_names))
     if len(streams) < 2:
         return ["combined"]
-    return ["combined", *streams] + (["shuffled"] if {"semantic", "acoustic"} <= set(streams) else [])
+    return ["combined", *streams] + (["shuffled"] if is_split(streams) else [])
 
 
 def choose_versions(codec: Codec, versions: str = "auto", num_books: str = "") -> list[str]:
@@ -86,7 +87,7 @@ def crop_samples(exp_dir: str, crop_seconds: str, sample_rate: int) -> int:
 def shuffle_acoustic(tokens: Tokens, utterance: str) -> Tokens:
     """Permute the acoustic codes of one utterance in time, all codebooks alike; the same for the same utterance."""
     order = generator_of(utterance).permutation(tokens.codes.shape[1])
-    acoustic = [m for m, name in enumerate(tokens.stream_names) if name == "acoustic"]
+    acoustic = [m for m, name in enumerate(tokens.stream_names) if name == VOICE]
     codes = tokens.codes.clone()
     codes[..., acoustic] = tokens.codes[:, torch.from_numpy(order)][..., acoustic]
     return replace(tokens, codes=codes)
@@ -179,7 +180,7 @@ def decode(codec: Codec, version: str, tokens: Tokens, utterance: str) -> torch.
 def margin_of(codec: Codec) -> int | None:
     """Tokens at the ends of a crop that the crop's surroundings would change; None where all are."""
     encoder = codec.encoder.module if isinstance(codec.encoder, Frozen) else codec.encoder
-    size = looks_back(encoder).size
+    size = None if joins(codec.quantizer) else looks_back(encoder).size
     return None if size is None else math.ceil(size / (2 * encoder.stride))
 
 

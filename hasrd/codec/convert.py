@@ -1,11 +1,11 @@
 # Copyright 2026 The hasrd authors
 # Apache-2.0
-"""Voice conversion by an exchange of streams: one utterance's semantic tokens with another's acoustic ones.
+"""Voice conversion by an exchange of streams: one utterance's words with another's acoustic tokens.
 
-HASRD has no such experiment; how frames are matched is ours. `match` follows the idea of kNN-VC (Baas et al.,
-Interspeech 2023): each frame of the source takes the frame of the target that says most nearly the same. Codes can't be
-averaged, so that it is one frame, not the mean of four. It is the default because it keeps more of the words: with a
-codec that was trained for minutes (40 utterances of LibriSpeech test-other), converted speech encoded again had the
+Neither HASRD nor HAC has such an experiment; how frames are matched is ours. `match` follows the idea of kNN-VC (Baas
+et al., Interspeech 2023): each frame of the source takes the frame of the target that says most nearly the same. Codes
+can't be averaged, so that it is one frame, not the mean of four. It is the default because it keeps more of the words:
+with a HASRD codec trained for minutes (40 utterances of LibriSpeech test-other), converted speech encoded again had the
 source's semantic token in 17.8% of the frames with it, in 13.1% with `cycle` and in 20.5% without a conversion; the
 voices were equally far from the target.
 """
@@ -14,34 +14,32 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from dataclasses import replace
+from typing import Sequence
 
 import torch
 from torch import Tensor, nn
 
+from hasrd.codec.streams import VOICE, is_split
 from hasrd.codec.tokens import Tokens
 
 METHODS = ("cycle", "match")
-WORDS, VOICE = "semantic", "acoustic"
 
 
-def can_exchange(stream_names: tuple[str, ...]) -> bool:
-    """Say whether there are two streams to exchange."""
-    return {WORDS, VOICE} <= set(stream_names)
-
-
-def exchange(source: Tokens, target: Tokens, method: str = "match", centroids: Tensor | None = None) -> Tokens:
+def exchange(
+    source: Tokens, target: Tokens, method: str = "match", centroids: Sequence[Tensor] | None = None
+) -> Tokens:
     """Return the words of `source` in the voice of `target`: its tokens with the acoustic ones of the target.
 
     Args:
         source: B utterances; all their streams but the acoustic one are kept, and their lengths and samples.
         target: as many, of the same codec.
         method: "cycle": the target's frames in order, again from the first where the source is longer. "match": for
-            each frame of the source the frame of the target whose first semantic code is nearest, and of those that
-            are equally near the first one behind the frame taken before (after the last comes the first).
-        centroids: (K, D) of the first semantic codebook, which measure what is near; needed by "match".
+            each frame of the source the frame of the target whose codes of all other streams are nearest, and of those
+            that are equally near the first one behind the frame taken before (after the last comes the first).
+        centroids: (K, D) of each codebook that is not acoustic, which measure what is near; needed by "match".
 
     Raises:
-        ValueError: tokens of two codecs, of a codec without semantic and acoustic tokens, not equally many utterances,
+        ValueError: tokens of two codecs, of a codec without acoustic and other tokens, not equally many utterances,
             a target without tokens, an unknown method, or no centroids.
     """
     if method not in METHODS:
@@ -51,14 +49,15 @@ def exchange(source: Tokens, target: Tokens, method: str = "match", centroids: T
             raise ValueError(
                 f"{field} {getattr(source, field)} and {getattr(target, field)}: the tokens are of two codecs"
             )
-    if not can_exchange(source.stream_names):
-        raise ValueError(f"streams {source.stream_names}: semantic and acoustic tokens are needed")
+    if not is_split(source.stream_names):
+        raise ValueError(f"streams {source.stream_names}: acoustic tokens and others are needed")
     if len(source) != len(target):
         raise ValueError(f"{len(source)} utterances, but {len(target)} targets")
-    size = source.codebook_sizes[source.stream_names.index(WORDS)]
-    if method == "match" and (centroids is None or len(centroids) != size):
-        raise ValueError(f"the {size} centroids of the semantic codebook are needed to match frames")
     voice = [m for m, name in enumerate(source.stream_names) if name == VOICE]
+    words = [m for m, name in enumerate(source.stream_names) if name != VOICE]
+    sizes = [source.codebook_sizes[m] for m in words]
+    if method == "match" and (centroids is None or [len(own) for own in centroids] != sizes):
+        raise ValueError(f"centroids of the codebooks that are not acoustic, {sizes} of them: needed to match frames")
     codes = source.codes.clone()
     for row, (length, available) in enumerate(zip(source.lengths.tolist(), target.lengths.tolist())):
         if not length:
@@ -68,29 +67,31 @@ def exchange(source: Tokens, target: Tokens, method: str = "match", centroids: T
         if method == "cycle":
             frames = torch.arange(length, device=codes.device) % available
         else:
-            first = source.stream_names.index(WORDS)
-            frames = match_frames(source.codes[row, :length, first], target.codes[row, :available, first], centroids)
+            frames = match_frames(source.codes[row, :length, words], target.codes[row, :available, words], centroids)
         codes[row, :length, voice] = target.codes[row, frames][:, voice]
     return replace(source, codes=codes)
 
 
-def match_frames(source: Tensor, target: Tensor, centroids: Tensor) -> Tensor:
+def match_frames(source: Tensor, target: Tensor, centroids: Sequence[Tensor]) -> Tensor:
     """Return the index (T,) of the frame of `target` that "match" of `exchange` takes for each frame of `source`.
 
     Args:
-        source: (T,) codes.
-        target: (T',) codes, at least one.
-        centroids: (K, D).
+        source: (T, C) codes.
+        target: (T', C) codes, at least one frame.
+        centroids: (K, D) of each of the C codebooks. Near is what has the smallest sum of squared distances.
     """
-    wanted, place = source.unique(return_inverse=True)
-    present = target.unique()
-    spoken = target.tolist()
+    wanted, place = source.unique(dim=0, return_inverse=True)
+    present = target.unique(dim=0)
+    spoken = list(map(tuple, target.tolist()))
     # Not by a matrix product: the distance of a code to itself must be the smallest, zero.
-    distance = torch.cdist(
-        centroids[wanted].float(), centroids[present].float(), compute_mode="donot_use_mm_for_euclid_dist"
+    distance = sum(
+        torch.cdist(
+            own[wanted[:, c]].float(), own[present[:, c]].float(), compute_mode="donot_use_mm_for_euclid_dist"
+        ).square()
+        for c, own in enumerate(centroids)
     )
-    nearest = present[distance.argmin(dim=1)].tolist()
-    positions = {code: [i for i, other in enumerate(spoken) if other == code] for code in nearest}
+    nearest = list(map(tuple, present[distance.argmin(dim=1)].tolist()))
+    positions = {codes: [i for i, other in enumerate(spoken) if other == codes] for codes in nearest}
     frames, last = [], -1
     for index in place.tolist():
         options = positions[nearest[index]]
@@ -100,11 +101,16 @@ def match_frames(source: Tensor, target: Tensor, centroids: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def semantic_centroids(quantizer: nn.Module) -> Tensor:
-    """Return what each code of the first semantic codebook of a quantizer stands for, (K, D)."""
-    names = quantizer.stream_names
-    size = quantizer.codebook_sizes[names.index(WORDS)]
+def word_centroids(quantizer: nn.Module) -> list[Tensor]:
+    """Return what each code stands for, (K, D), of each codebook of a quantizer that is not acoustic.
+
+    Of a later codebook of a stream it is with the first code of those before it: no distance depends on that.
+    """
     device = next((tensor.device for tensor in (*quantizer.parameters(), *quantizer.buffers())), None)
-    codes = torch.zeros(1, size, names.index(WORDS) + 1, dtype=torch.long, device=device)
-    codes[..., -1] = torch.arange(size, device=device)
-    return quantizer.decode(codes, streams=[WORDS])[0]
+    centroids = []
+    for m, (name, size) in enumerate(zip(quantizer.stream_names, quantizer.codebook_sizes)):
+        if name != VOICE:
+            codes = torch.zeros(1, size, m + 1, dtype=torch.long, device=device)
+            codes[..., -1] = torch.arange(size, device=device)
+            centroids.append(quantizer.decode(codes, streams=[name])[0])
+    return centroids

@@ -94,6 +94,11 @@ def looks_back(encoder: nn.Module) -> Field:
     return _field(size, layers, tuple(step.down for step in layers if step.down > 1), encoder.stride)
 
 
+def joins(quantizer: nn.Module) -> str:
+    """Return what a quantizer's codes depend on besides the encoder's frame of their token; "" for nothing."""
+    return next((step.unbounded for step in steps(quantizer) if step.unbounded), "")
+
+
 def reaches(decoder: nn.Module) -> Field:
     """Return the samples of a decoder's output that one token has an effect on."""
     layers = list(steps(decoder))

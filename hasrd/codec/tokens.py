@@ -88,7 +88,7 @@ class Tokens:
         return self._books([m for m, name in enumerate(self.stream_names) if name in names])
 
     def first(self, number: int) -> Tokens:
-        """Return only the first `number` codebooks; a semantic stream comes before the others.
+        """Return only the first `number` codebooks; the acoustic ones come last.
 
         Raises:
             ValueError: There are not so many, or fewer than one is asked for.

@@ -19,18 +19,10 @@ from hasrd.data.kaldi import read_table
 from hasrd.metrics.scores import read_rows
 from hasrd.report.collect import Results
 from hasrd.report.paper import row_key
-from hasrd.report.tables import PROBE_ROWS
+from hasrd.report.streams import DEFAULT, probe_rows, streams_of
 
 # Decoded from all tokens, from some of them, or with another voice: folder of stage 6 to label.
 COMBINED, CONVERSION = "combined", "conversion"
-STREAMS = {
-    "semantic": "Semantic only",
-    "lexical": "Lexical only",
-    "phonetic": "Phonetic only",
-    "acoustic": "Acoustic only",
-}
-# What a codec of several streams is expected to have, missing or not.
-EXPECTED = ("semantic", "acoustic")
 # Seconds of audio on the page: FLAC at 16 kHz takes about 25 kB a second in base64, so a page stays below 10 MB.
 BUDGET = 240.0
 # What the clips may take in the page, whatever their rate.
@@ -118,7 +110,7 @@ def examples(
         found, spent = [], 0
         for utterance, seconds in _choose(original.wavs, versions, number):
             example = Example(utterance, test_set, texts.get(utterance, ""), seconds)
-            example.groups = _groups(utterance, original, versions, results.peers)
+            example.groups = _groups(utterance, original, versions, results, test_set)
             example.hypotheses = _hypotheses(utterance, test_set, results)
             spent += sum(len(clip.audio) + len(clip.picture) for group in example.groups for clip in group.clips)
             if found and spent > BYTES:
@@ -136,10 +128,16 @@ def _decoded(folders: Sequence[Path], test_set: str, results: Results) -> dict[s
     for folder in folders:
         for path in _tables(folder):
             version, home = path.name, path.parents[2]
-            if version in (COMBINED, CONVERSION, *STREAMS) and path.parent.name == test_set:
-                codecs.setdefault(names.get(home.resolve(), home.name), {}).setdefault(version, path)
+            name = names.get(home.resolve(), home.name)
+            if path.parent.name == test_set and version in (COMBINED, CONVERSION, *_streams(results, test_set, name)):
+                codecs.setdefault(name, {}).setdefault(version, path)
     order = sorted(codecs, key=lambda name: (name in results.peers, set(codecs[name]) == {COMBINED}, name))
     return {name: codecs[name] for name in order}
+
+
+def _streams(results: Results, test_set: str, codec: str) -> Sequence[str]:
+    """Return the streams that a codec has, decoded or not."""
+    return streams_of(results, test_set, codec) or DEFAULT
 
 
 def _tables(folder: Path) -> Iterator[Path]:
@@ -184,35 +182,33 @@ def _choose(
 
 
 def _groups(
-    utterance: str, original: _Version, versions: Mapping[str, Mapping[str, _Version]], peers: set[str]
+    utterance: str, original: _Version, versions: Mapping[str, Mapping[str, _Version]], results: Results, test_set: str
 ) -> list[Group]:
     """Return the original beside what one codec makes of it; or beside several codecs', and then each one's streams."""
     first = Group("", [_clip("Original", original, utterance)])
     groups = [first]
     names = _short_names(versions)
     for codec, of in versions.items():
-        streams = _stream_clips(utterance, original, of)
+        streams = _stream_clips(utterance, original, of, _streams(results, test_set, codec))
         if len(versions) == 1:
             first.clips += [_clip("Combined", of.get(COMBINED, _Version()), utterance), *streams]
             continue
         clip = _clip(names[codec], of.get(COMBINED, _Version()), utterance)
-        clip.note = "another's codec" if codec in peers else ""
+        clip.note = "another's codec" if codec in results.peers else ""
         first.clips.append(clip)
-        if streams and codec not in peers:
+        if streams and codec not in results.peers:
             groups.append(Group(f"{names[codec]}, stream by stream", streams))
     if len(versions) > 1:
         first.title = "All streams of each codec"
     return groups
 
 
-def _stream_clips(utterance: str, original: _Version, of: Mapping[str, _Version]) -> list[Clip]:
-    present = [stream for stream in STREAMS if stream in of]
-    if not present and CONVERSION not in of:
+def _stream_clips(
+    utterance: str, original: _Version, of: Mapping[str, _Version], streams: Sequence[str]
+) -> list[Clip]:
+    if not {*streams, CONVERSION} & set(of):
         return []
-    expected = present if {"lexical", "phonetic"} & set(present) else EXPECTED
-    clips = [
-        _clip(label, of.get(stream, _Version()), utterance) for stream, label in STREAMS.items() if stream in expected
-    ]
+    clips = [_clip(f"{stream.capitalize()} only", of.get(stream, _Version()), utterance) for stream in streams]
     if CONVERSION in of:
         target = of[CONVERSION].targets.get(utterance, "")
         converted = _clip("Voice conversion", of[CONVERSION], utterance)
@@ -224,7 +220,7 @@ def _stream_clips(utterance: str, original: _Version, of: Mapping[str, _Version]
 
 
 def _short_names(codecs: Mapping[str, object]) -> dict[str, str]:
-    """Return a codec's name in the paper's tables, or its folder's name where two would be called the same."""
+    """Return a codec's name in the papers' tables, or its folder's name where two would be called the same."""
     names = {codec: row_key(codec) or codec for codec in codecs}
     taken = list(names.values())
     return {codec: name if taken.count(name) == 1 else codec for codec, name in names.items()}
@@ -232,7 +228,7 @@ def _short_names(codecs: Mapping[str, object]) -> dict[str, str]:
 
 def _hypotheses(utterance: str, test_set: str, results: Results) -> list[tuple[str, str]]:
     read = []
-    for system, label in PROBE_ROWS.items():
+    for system, label in probe_rows(results).items():
         found = results.find("wer", test_set, system) or results.find("cer", test_set, system)
         for item in found:
             row = read_rows(item.path).get(utterance)

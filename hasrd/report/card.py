@@ -10,9 +10,10 @@ from typing import Any, Mapping
 
 from hasrd.codec.describe import Description, describe
 from hasrd.metrics.bitrate import bitrate
-from hasrd.metrics.scores import MEASURES, Score
-from hasrd.report.collect import collect
-from hasrd.report.tables import PROBE_ROWS, RECONSTRUCTION_ROWS, header, score_cell
+from hasrd.metrics.scores import MEASURES
+from hasrd.report.collect import Found, Results, collect
+from hasrd.report.streams import decoded_from, probe_label
+from hasrd.report.tables import header, score_cell
 
 # Measures whose rows are no systems of speech or probes: what they are of.
 WHOLE = {"bitrate": "All streams", "codebook": "All streams"}
@@ -112,13 +113,14 @@ def _scores(exp_dir: Path, weights_sha256: str) -> list[str]:
         lines += ["| measure | of | value |", "|---|---|---|"]
         for measure in measures:
             for found in results.find(measure, test_set):
-                lines.append(_row(header(measure), _label(found.score), score_cell([found]).text))
+                lines.append(_row(header(measure), _label(results, found), score_cell([found]).text))
     return lines
 
 
-def _label(score: Score) -> str:
-    known = {**RECONSTRUCTION_ROWS, **PROBE_ROWS}
-    return WHOLE.get(score.measure) or known.get(score.system, score.system)
+def _label(results: Results, found: Found) -> str:
+    score = found.score
+    speech = decoded_from(results, score.test_set, found.experiment)
+    return WHOLE.get(score.measure) or speech.get(score.system) or probe_label(score.system)
 
 
 def _row(*cells: str) -> str:

@@ -14,7 +14,8 @@ from typing import Any, Callable, Mapping, Sequence
 
 from hasrd.report.collect import Results
 from hasrd.report.paper import row_key
-from hasrd.report.tables import RECONSTRUCTION_ROWS, one
+from hasrd.report.streams import decoded_from
+from hasrd.report.tables import one
 
 # Stand-ins that become the page's colours.
 INK, LINE = "#010203", "#040506"
@@ -49,18 +50,18 @@ class Figure:
 def mel_figure(results: Results, test_set: str, experiment: str) -> str:
     """Draw the mel distance of every version and control with its interval."""
     rows = []
-    for system, label in RECONSTRUCTION_ROWS.items():
+    for system, label in decoded_from(results, test_set, experiment).items():
         measure = "mean_spectrum" if system == "mean_spectrum" else "mel"
         which = () if system == "mean_spectrum" else (system, experiment)
         score = one(results.find(measure, test_set, *which))
         if score is not None:
-            rows.append((label, score))
+            rows.append((label, score, system == "combined"))
     if not rows:
         return ""
 
     def draw(axes: Any) -> None:
-        for index, (label, score) in enumerate(rows):
-            colour = COLOURS[0] if label == RECONSTRUCTION_ROWS["combined"] else COLOURS[1]
+        for index, (label, score, whole) in enumerate(rows):
+            colour = COLOURS[0] if whole else COLOURS[1]
             axes.plot(
                 score.ci95,
                 [index, index],
@@ -76,7 +77,7 @@ def mel_figure(results: Results, test_set: str, experiment: str) -> str:
             axes.annotate(label, (0, index - 0.42), (3, 0), **offset)
         axes.set_yticks([])
         axes.set_ylim(len(rows) - 0.6, -0.75)
-        axes.set_xlim(0, 1.12 * max(score.ci95[1] for _, score in rows))
+        axes.set_xlim(0, 1.12 * max(score.ci95[1] for _, score, _ in rows))
         axes.set_xlabel("mel distance, lower is closer; bars: 95% interval")
         axes.grid(axis="x")
 

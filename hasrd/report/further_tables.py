@@ -11,15 +11,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Iterable, Mapping, Sequence
 
+from hasrd.codec.streams import word_streams
 from hasrd.metrics.bitrate import bitrate
 from hasrd.metrics.scores import MEASURES
 from hasrd.report.collect import Found, Results
 from hasrd.report.paper_tables import spread_cell
+from hasrd.report.streams import decoded_from, probe_label
 from hasrd.report.tables import (
     MISSING,
     NOT_APPLICABLE,
     PROBES,
-    RECONSTRUCTION_ROWS,
     Cell,
     Table,
     bitrate_cell,
@@ -28,7 +29,6 @@ from hasrd.report.tables import (
     header,
     natural,
     number_cell,
-    probe_label,
     score_cell,
 )
 
@@ -52,12 +52,6 @@ _ALIGNMENT_COLUMNS = (
     ("Words with F1 ≥ 0.5 ↑", "word_f1", "good_words"),
 )
 ORIGINAL = "original"
-_LABELS = {
-    **RECONSTRUCTION_ROWS,
-    "combined": "All streams",
-    ORIGINAL: "Original speech",
-    "conversion": "Converted to another voice",
-}
 _BOOKS = re.compile(r"books_(\d+)")
 _BEST_WORDS = 10
 
@@ -89,11 +83,13 @@ def _system_tables(
             NOT_APPLICABLE if measure in _NEED_REFERENCE else score_cell(results.find(measure, test_set, ORIGINAL))
             for measure in measures
         ]
-        table.rows.append((_LABELS[ORIGINAL], original))
+        table.rows.append(("Original speech", original))
         experiments = sorted({item.experiment for item in scored if item.score.system != ORIGINAL})
         for experiment in experiments:
-            for system in _systems(item for item in scored if item.experiment == experiment):
-                label = _LABELS.get(system, system)
+            labels = {**decoded_from(results, test_set, experiment), "combined": "All streams"}
+            labels["conversion"] = "Converted to another voice"
+            for system in _systems((item for item in scored if item.experiment == experiment), labels):
+                label = labels.get(system, system)
                 if len(experiments) > 1:
                     label = f"{experiment}: {label[0].lower()}{label[1:]}"
                 cells = [score_cell(results.find(measure, test_set, system, experiment)) for measure in measures]
@@ -102,10 +98,10 @@ def _system_tables(
     return tables
 
 
-def _systems(found: Iterable[Found]) -> list[str]:
+def _systems(found: Iterable[Found], labels: Iterable[str]) -> list[str]:
     """Return the systems in the order of the labels; speech of the first n codebooks has a table of its own."""
     systems = {item.score.system for item in found} - {ORIGINAL}
-    known = [system for system in _LABELS if system in systems]
+    known = [system for system in labels if system in systems]
     return known + sorted(system for system in systems - set(known) if not _BOOKS.fullmatch(system))
 
 
@@ -165,7 +161,7 @@ def _rate_tables(results: Results) -> list[Table]:
             if not rate or numbers[-1] < len(rate[0].score.details["codebook_sizes"]):
                 cells = [score_cell(results.find(m, test_set, "combined", experiment)) for m in RATE_QUALITY]
                 table.rows.append(("All", [bitrate_cell(rate, "combined"), *cells]))
-            table.note = "Decoded from the first codebooks alone, the semantic one first where there is one."
+            table.note = "Decoded from the first codebooks alone; those that are not acoustic come first."
             tables.append(table)
     return tables
 
@@ -216,21 +212,29 @@ def _book_cell(found: Sequence[Found], index: int, keys: Sequence[str]) -> Cell:
 
 
 def _word_tables(results: Results) -> list[Table]:
-    """Make a table of the words that a code of the first codebook detects best."""
+    """Make a table of the words that a code of a stream's first codebook detects best, of each stream that is not
+    acoustic; of a codec of acoustic tokens alone, of its first codebook.
+    """
     tables = []
-    columns = ["Word", "F1 ↑", "Precision", "Recall", "Occurrences", "Code"]
+    columns = ["F1 ↑", "Precision", "Recall", "Occurrences", "Code"]
     for test_set in results.test_sets(["word_f1"]):
         for found in results.find("word_f1", test_set):
-            table = Table("Best detected words", test_set, columns, experiment=found.experiment, key="words")
-            book = found.score.details["codebooks"][0]
-            for index, word in enumerate(book.get("best_words", [])[:_BEST_WORDS]):
-                at = ("codebooks", 0, "best_words", index)
-                cells = [detail_cell(found, *at, name) for name in ("f1", "precision", "recall")]
-                cells += [detail_cell(found, *at, name, digits=0) for name in ("occurrences", "code")]
-                table.rows.append((word["word"], cells))
-            table.note = f"By a code of codebook {book_label(book)}, chosen on the training set."
-            if table.rows:
-                tables.append(table)
+            books = found.score.details["codebooks"]
+            names = [book["stream"] for book in books]
+            for place in [names.index(stream) for stream in word_streams(names)] or [0]:
+                book = books[place]
+                first = f"Word, by codebook {book_label(book)}"
+                table = Table(
+                    "Best detected words", test_set, [first, *columns], experiment=found.experiment, key="words"
+                )
+                for index, word in enumerate(book.get("best_words", [])[:_BEST_WORDS]):
+                    at = ("codebooks", place, "best_words", index)
+                    cells = [detail_cell(found, *at, name) for name in ("f1", "precision", "recall")]
+                    cells += [detail_cell(found, *at, name, digits=0) for name in ("occurrences", "code")]
+                    table.rows.append((word["word"], cells))
+                table.note = f"By a code of codebook {book_label(book)}, chosen on the training set."
+                if table.rows:
+                    tables.append(table)
     return tables
 
 

@@ -11,9 +11,9 @@ from hasrd.report.tables import Cell, Table
 
 DISCUSSION = "## What to make of it"
 LEGEND = (
-    "Values are means, with a 95% bootstrap interval over utterances and their number. *In italics: the paper's own "
-    "numbers* (HASRD, arXiv 2506.00843: LibriSpeech test-clean, its own training). {record} names the score file of "
-    "each cell, with its test set, count and versions."
+    "Values are means, with a 95% bootstrap interval over utterances and their number. *In italics: the papers' own "
+    "numbers* (HASRD, arXiv 2506.00843: LibriSpeech test-clean; of levels HAC, arXiv 2506.15456; their own training). "
+    "{record} names the score file of each cell, with its test set, count and versions."
 )
 
 

@@ -1,6 +1,6 @@
 # Copyright 2026 The hasrd authors
 # Apache-2.0
-"""The paper's tables and numbers (paper.yaml), and which experiment is which of its rows."""
+"""The papers' tables and numbers (paper.yaml), and which experiment is which of their rows."""
 
 from __future__ import annotations
 
@@ -50,10 +50,7 @@ class PaperTable:
 
 @lru_cache(maxsize=None)
 def paper_tables() -> dict[str, PaperTable]:
-    """Return table1 to table4.
-
-    Source: HASRD, Tables 1-4.
-    """
+    """Return table1 to table4 (HASRD, Tables 1-4), and levels (HAC, its abstract)."""
     content: dict[str, Any] = yaml.safe_load(Path(__file__).with_name("paper.yaml").read_text(encoding="utf-8"))
     return {
         name: PaperTable(table["title"], table["note"], tuple(PaperRow(**{"keys": {}, **row}) for row in table["rows"]))
@@ -62,7 +59,7 @@ def paper_tables() -> dict[str, PaperTable]:
 
 
 def row_key(experiment: str) -> str:
-    """Return what an experiment is called in the paper's tables.
+    """Return what an experiment is called in the papers' tables.
 
     That is its name without `codec_` or `ssl_`, `train_codec_` or `train_ssl_`, and the hash of its configuration;
     "hasrd" and "bestrq_plus" for the recipe's own configurations; "" for what is neither codec nor encoder.

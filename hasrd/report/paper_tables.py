@@ -14,9 +14,9 @@ from typing import Callable, Iterable, Sequence
 
 from hasrd.report.collect import Found, Results
 from hasrd.report.paper import TEST_SET, PaperRow, paper_tables, row_key
+from hasrd.report.streams import probe_label, streams_of
 from hasrd.report.tables import (
     MISSING,
-    MIX,
     NOT_APPLICABLE,
     PROBES,
     Cell,
@@ -24,7 +24,6 @@ from hasrd.report.tables import (
     bitrate_cell,
     header,
     number_cell,
-    probe_label,
     score_cell,
 )
 
@@ -70,14 +69,8 @@ def spread_cell(runs: Sequence[Found], digits: int = 1) -> Cell:
     return Cell(value, missing=False, source=first, others=tuple(others))
 
 
-def streams_of(results: Results, test_set: str, experiment: str) -> set[str]:
-    """Return the names of a codec's streams; empty where no bitrate says them."""
-    found = results.find("bitrate", test_set, experiment=experiment)
-    return set(found[0].score.details["streams"]) if found else set()
-
-
 def _codec_tables(results: Results, test_sets: Sequence[str], key: str) -> list[Table]:
-    of_paper = paper_tables()[key]
+    paper = paper_tables()[key]
     columns = ["Model", "Bitrate (kbps)", *map(header, _RECONSTRUCTION), PARAMETERS]
     names = ("bitrate", *_RECONSTRUCTION, "parameters")
     tables: list[Table] = []
@@ -85,8 +78,8 @@ def _codec_tables(results: Results, test_sets: Sequence[str], key: str) -> list[
     for test_set in own_sets:
         measured = _measured(results, test_set, (*_RECONSTRUCTION, "bitrate"), ("combined",), "codec_")
         cells = partial(_codec_cells, results, test_set)
-        table = Table(of_paper.title, test_set, columns, note="" if tables else of_paper.note, key=key)
-        known = _add_rows(table, of_paper.rows, results, measured, cells, names, own_sets)
+        table = Table(paper.title, test_set, columns, note="" if tables else paper.note, key=key)
+        known = _add_rows(table, paper.rows, results, measured, cells, names, own_sets)
         if key == "table2":
             # A model of Table 1 is not shown a second time.
             known |= {name for name in measured if row_key(name) in _ABLATIONS} - results.peers
@@ -104,21 +97,21 @@ def _codec_cells(results: Results, test_set: str, experiment: str) -> list[Cell]
 
 
 def _probe_tables(results: Results, test_sets: Sequence[str]) -> list[Table]:
-    of_paper = paper_tables()["table3"]
+    paper = paper_tables()["table3"]
     names = ("latent_cer", "latent_wer", "quantized_cer", "quantized_wer", "parameters")
     rates = [f"{of} {rate} (%) ↓" for of in ("Latent", "Quantized") for rate in ("CER", "WER")]
     columns = ["Model", *rates, PARAMETERS]
-    fbank, *models = of_paper.rows
+    fbank, *models = paper.rows
     tables: list[Table] = []
     own_sets = results.test_sets(_RATES) or test_sets[:1]
     for test_set in own_sets:
-        table = Table(of_paper.title, test_set, columns, note="" if tables else of_paper.note, key="table3")
+        table = Table(paper.title, test_set, columns, note="" if tables else paper.note, key="table3")
         _add_reader(table, results, "log_mel", fbank.label)
-        table.rows += _of_paper(fbank, names, test_set, own_sets)
+        table.rows += of_paper(fbank, names, test_set, own_sets)
         measured = _measured(results, test_set, _RATES, ("latent", "tokens_semantic", "tokens_all"))
         cells = partial(_model_cells, results, test_set)
         known = _add_rows(table, models, results, measured, cells, names, own_sets)
-        _add_reader(table, results, MIX, "Learned mix of all layers")
+        _add_reader(table, results, "mix", probe_label("mix"))
         table.rows += [(_name(results, name), cells(name)) for name in measured if name not in known]
         systems = {item.score.system for rate in _RATES for item in results.find(rate, test_set)}
         for system in sorted(system for system in systems if system.startswith("frontend_")):
@@ -151,28 +144,39 @@ def _rate_cells(results: Results, test_set: str, system: str, experiment: str) -
 
 
 def _stream_tables(results: Results, test_sets: Sequence[str]) -> list[Table]:
-    of_paper = paper_tables()["table4"]
+    paper = paper_tables()["table4"]
     columns = ["Tokens", *map(header, _SIMILARITIES), "CER of the probe (%) ↓", "WER of the probe (%) ↓",
                "WER, mean ± sd over runs (%)", header("recogniser_wer")]  # fmt: skip
     names = (*_SIMILARITIES, "cer", "wer", "spread", "recogniser_wer")
     tables: list[Table] = []
     own_sets = results.test_sets((*_SIMILARITIES, *_RATES)) or test_sets[:1]
     for test_set in own_sets:
-        table = Table(of_paper.title, test_set, columns, note="" if tables else of_paper.note, key="table4")
+        table = Table(paper.title, test_set, columns, note="" if tables else paper.note, key="table4")
         codecs = [
             name
             for name in _measured(results, test_set, (*_SIMILARITIES, "bitrate", "recogniser_wer"), (), "codec_")
             if len(streams_of(results, test_set, name)) != 1
         ]
-        for row in of_paper.rows:
-            for experiment in codecs or [""]:
+        streams = {name: streams_of(results, test_set, name) for name in codecs}
+        known = {row.system for row in paper.rows}
+        others = dict.fromkeys(stream for own in streams.values() for stream in own if stream not in known)
+        for row in (*paper.rows, *map(_stream_row, others)):
+            # Of a codec whose streams no bitrate says, those of the paper are missing.
+            own = [name for name in codecs if row.system in ("combined", *(streams[name] or known))]
+            for experiment in own or ([] if codecs else [""]):
                 label = f"{row.label}: {_name(results, experiment)}" if len(codecs) > 1 else row.label
                 table.rows.append((label, _stream_cells(results, test_set, experiment, row)))
-            table.rows += _of_paper(row, names, test_set, own_sets)
+            if row.paper:
+                table.rows += of_paper(row, names, test_set, own_sets)
         original = [NOT_APPLICABLE] * 5 + [score_cell(results.find("recogniser_wer", test_set, "original"))]
         table.rows.append(("Original speech", original))
         tables.append(table)
     return tables
+
+
+def _stream_row(stream: str) -> PaperRow:
+    """Make the row of a stream that the paper does not have."""
+    return PaperRow(f"{stream.capitalize()} only", {}, {}, system=stream, probe=f"tokens_{stream}")
 
 
 def _stream_cells(results: Results, test_set: str, experiment: str, row: PaperRow) -> list[Cell]:
@@ -223,12 +227,12 @@ def _add_rows(
             table.rows.append((f"{label}: {name}" if keys[row_key(name)] > 1 else label, cells(name)))
         if not own:
             table.rows.append((row.label, [MISSING] * len(names)))
-        table.rows += _of_paper(row, names, table.test_set, own_sets)
+        table.rows += of_paper(row, names, table.test_set, own_sets)
         known |= set(own)
     return known
 
 
-def _of_paper(row: PaperRow, names: Sequence[str], test_set: str, own_sets: Sequence[str]) -> list[Row]:
+def of_paper(row: PaperRow, names: Sequence[str], test_set: str, own_sets: Sequence[str]) -> list[Row]:
     """Return the paper's row. Its numbers are of test-clean: where we have that set, they stand beside no other."""
     if test_set != TEST_SET and TEST_SET in own_sets:
         return []

@@ -12,27 +12,8 @@ from typing import Any, Sequence
 
 from hasrd.metrics.scores import MEASURES, Score
 from hasrd.report.collect import Found, Results
+from hasrd.report.streams import decoded_from, probe_label, probe_rows
 
-# System to label, in the order of the rows.
-RECONSTRUCTION_ROWS = {
-    "combined": "Combined: all streams",
-    "semantic": "Semantic stream only",
-    "acoustic": "Acoustic streams only",
-    "shuffled": "Combined, acoustic tokens shuffled in time",
-    "mean_spectrum": "Constant mean spectrum",
-}
-# Those that need a codec with more than one stream.
-SPLIT = ("semantic", "acoustic", "shuffled")
-PROBE_ROWS = {
-    "log_mel": "Log-mel",
-    "latent": "Latents",
-    "latent_shuffled": "Latents shuffled in time",
-    "tokens_semantic": "Semantic tokens",
-    "tokens_acoustic": "Acoustic tokens",
-    "tokens_all": "All tokens",
-}
-# Further probes, shown where they were run; see probe_label.
-MIX = "mix"
 RECONSTRUCTION = ("mel", "stft", "speaker_similarity", "mean_spectrum")
 PROBES = ("cer", "wer", "ctc_loss")
 _DIGITS = {"%": 1}
@@ -140,26 +121,6 @@ def one(found: Sequence[Found]) -> Score | None:
     return found[0].score if found else None
 
 
-def probe_label(system: str) -> str:
-    """Return what a probe reads, for people."""
-    if system in PROBE_ROWS:
-        return PROBE_ROWS[system]
-    if system == MIX:
-        return "Learned mix of all layers"
-    for prefix, label in (("layer_", "Layer"), ("frontend_", "Frontend")):
-        if system.startswith(prefix):
-            return f"{label} {system.removeprefix(prefix)}"
-    return system
-
-
-def decoded_from(results: Results, test_set: str, experiment: str) -> dict[str, str]:
-    """Return the rows of a codec: one of a single stream has no other than the combined one."""
-    rate = one(results.find("bitrate", test_set, experiment=experiment))
-    if rate is None or len(rate.details["streams"]) > 1:
-        return RECONSTRUCTION_ROWS
-    return {system: label for system, label in RECONSTRUCTION_ROWS.items() if system not in SPLIT}
-
-
 def codec_tables(results: Results, test_sets: Sequence[str]) -> list[Table]:
     """Make a table of all codecs for each test set, where there are several to compare."""
     tables = []
@@ -206,7 +167,7 @@ def probe_tables(results: Results, test_sets: Sequence[str]) -> list[Table]:
     tables = []
     for test_set in results.test_sets(PROBES) or test_sets:
         table = Table("CTC probes", test_set, ["The probe reads", *map(header, PROBES)], key="probes")
-        for system, _ in _rows(PROBE_ROWS, results, PROBES, test_set):
+        for system, _ in _rows(probe_rows(results), results, PROBES, test_set):
             label = probe_label(system)
             found = {measure: results.find(measure, test_set, system) for measure in PROBES}
             runs = sorted({(item.experiment, item.recipe) for items in found.values() for item in items})
@@ -291,7 +252,7 @@ def bitrate_cell(found: Sequence[Found], system: str) -> Cell:
     """Show the bitrate of the streams that `system` is decoded from."""
     if not found:
         return MISSING
-    if system in ("semantic", "acoustic"):
+    if system in found[0].score.details["streams"]:
         return detail_cell(found[0], "streams", system)
     return replace(number_cell(found[0].score.mean), source=str(found[0].path), field="mean")
 

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from hasrd.bin import convert, tokenize
 from hasrd.codec.checkpoint import load_codec
-from hasrd.codec.convert import exchange
+from hasrd.codec.convert import exchange, word_centroids
 from hasrd.codec.inference import prepare
 from hasrd.data.kaldi import read_table, write_table
 from hasrd.errors import UserError
@@ -45,9 +45,9 @@ def speech(out: Path) -> dict[str, bytes]:
     return {utterance: Path(path).read_bytes() for utterance, path in read_table(out / "wav.scp").items()}
 
 
-@pytest.mark.parametrize("method", ["cycle", "match"])
-def test_convert(monkeypatch, codec_dir, data, tmp_path, method):
-    out = tmp_path / "tokens/conversion"
+@pytest.mark.parametrize("method, model", [("cycle", "codec_dir"), ("match", "codec_dir"), ("match", "hac_dir")])
+def test_convert(monkeypatch, request, data, tmp_path, method, model):
+    codec_dir, out = request.getfixturevalue(model), tmp_path / "tokens/conversion"
     run(monkeypatch, tokenize, codec_dir, data, out.parent, "--speech", "false")
     run(monkeypatch, convert, codec_dir, data, out, "--method", method)
     wavs, pairs, speakers = read_table(data / "wav.scp"), read_table(out / "pairs"), read_table(data / "utt2spk")
@@ -60,7 +60,7 @@ def test_convert(monkeypatch, codec_dir, data, tmp_path, method):
 
     for utterance, target in pairs.items():
         assert speakers[utterance] != speakers[target]
-        tokens = exchange(encode(utterance), encode(target), method, codec.quantizer.centroids)
+        tokens = exchange(encode(utterance), encode(target), method, word_centroids(codec.quantizer))
         wanted = codec.decode(tokens)[0].clamp(-1, 1).numpy()
         found, rate = soundfile.read(read_table(out / "wav.scp")[utterance], dtype="float32")
         assert rate == 16000 and len(found) == soundfile.info(wavs[utterance]).frames
@@ -151,7 +151,7 @@ def test_left_out(monkeypatch, codec_dir, make_data_dir, tmp_path, capsys):
     codec = Codec(**build_modules(config, frozen_front(config["encoder_file"])[1]))
     torch.save({f"codec.{name}": value for name, value in codec.state_dict().items()}, folder / "latest.pth")
     run(monkeypatch, convert, folder, one, out)
-    assert "left out: voice conversion needs a semantic and an acoustic stream" in capsys.readouterr().out
+    assert "left out: voice conversion needs acoustic tokens and those of another stream" in capsys.readouterr().out
     assert not out.exists() and not out.parent.exists()
     (one / "utt2spk").write_text("one-0000 a\n")
     with pytest.raises(UserError, match="utt2spk: utterance 'one-0001' is missing"):

@@ -13,7 +13,7 @@ import pytest
 from hasrd.bin.score import main
 from hasrd.data.alignments.tracks import Track, write_ctm
 from hasrd.data.archive import write_archive
-from hasrd.data.kaldi import write_table
+from hasrd.data.kaldi import read_table, write_table
 from hasrd.errors import UserError
 from hasrd.metrics.scores import read_score
 
@@ -151,3 +151,56 @@ def test_text_that_is_no_tokens(sets: Path):
     (sets / "train/text").write_text("\n".join([text[0], text[1] + " x"]) + "\n")
     with pytest.raises(UserError, match="train/text:2: 'x' is no token"):
         call_words(sets, "text")
+
+
+def in_two_languages(sets: Path, part: str, first: int) -> None:
+    """Let the first so many utterances of a set be Xish, the others Yish."""
+    names = [f"{part}-{index}" for index in range(12)]
+    write_table(sets / part / "utt2lang", {utt: "xx" if i < first else "yy" for i, utt in enumerate(names)})
+
+
+def details(sets: Path, measure: str) -> dict:
+    out = call_words(sets) if measure == "word_f1" else call(sets, measure)
+    return read_score(out / f"{measure}.json").details
+
+
+@pytest.mark.parametrize("measure", ["pnmi", "phone_purity", "word_f1"])
+def test_each_language_is_as_a_set_of_its_own(sets, tmp_path, measure):
+    """Its codes are chosen, and shuffled, on its own part of the training set."""
+    whole = details(sets, measure)
+    assert "languages" not in whole
+    for part, first in (("train", 5), ("test", 7)):
+        in_two_languages(sets, part, first)
+    found = details(sets, measure)
+    assert found["codebooks"] == whole["codebooks"], "in all as before"
+    assert {language: own["utterances"] for language, own in found["languages"].items()} == {"xx": 7, "yy": 5}
+    alone = tmp_path / "alone"
+    for part in ("train", "test"):
+        (alone / part).mkdir(parents=True)
+        spoken = read_table(sets / part / "utt2lang")
+        for name in ("codes.scp", "text", "words.ctm", "phones.ctm"):
+            lines = (sets / part / name).read_text().splitlines(keepends=True)
+            (alone / part / name).write_text("".join(line for line in lines if spoken[line.split()[0]] == "yy"))
+    (alone / "codes.json").write_text((sets / "codes.json").read_text())
+    own = details(alone, measure)["codebooks"]
+    for mine, theirs in zip(found["languages"]["yy"]["codebooks"], own, strict=True):
+        assert mine.pop("best_words", None) == theirs.pop("best_words", [])[:5] or measure != "word_f1"
+        assert mine == theirs
+    mean = found["mean_of_languages"]
+    both = [found["languages"][language]["codebooks"][0]["value"] for language in mean["languages"]]
+    assert mean["codebooks"][0]["value"] == pytest.approx(sum(both) / 2) and len(both) == 2
+
+
+def test_a_language_without_training_words_is_left_out(sets):
+    in_two_languages(sets, "test", 7)
+    found = details(sets, "word_f1")
+    reason = "the training set has no aligned words of it"
+    assert {own["left_out"] for own in found["languages"].values()} == {reason} and not found["mean_of_languages"]
+    in_two_languages(sets, "train", 5)
+    in_two_languages(sets, "test", 11)
+    found = details(sets, "word_f1")
+    assert "codebooks" in found["languages"]["xx"] and found["mean_of_languages"] == {}
+    assert found["languages"]["yy"]["left_out"] == "no word occurs 5 times"
+    (sets / "test/utt2lang").write_text("test-0 xx\n")
+    with pytest.raises(UserError, match="utt2lang: utterance 'test-1' of words.ctm is missing"):
+        details(sets, "word_f1")

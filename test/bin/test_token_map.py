@@ -176,3 +176,9 @@ def test_a_stream_gets_no_codes_of_later_streams(tokenized):
     codes = read_table(exp / "tokens/test/codes.scp")
     stream_vectors(SimpleNamespace(quantizer=quantizer, frame_rate=31.25), [Segment("utt0", 0, 1, "AA", "spk0")], codes)
     assert given == {"semantic": 1, "acoustic": 3}
+
+
+def test_a_collapsed_codebook_has_one_place():
+    """Of vectors without any spread scikit-learn's t-SNE crashes the process."""
+    vectors = np.full((40, 16), 0.1) * (1 + 1e-16 * np.arange(40)[:, None])
+    assert token_map.plane(vectors) == [[0.0, 0.0]] * 40

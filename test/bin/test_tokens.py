@@ -129,6 +129,14 @@ def test_crops(monkeypatch, codec_dir, make_data_dir, tmp_path):
         run(monkeypatch, tokenize, *words, "--crop_seconds", "short")
 
 
+def test_the_ends_of_a_crop(hac_dir):
+    """Where levels look at the whole of it, none of its tokens is beyond what its ends have an effect on."""
+    codec = load_codec(hac_dir)
+    assert tokenize.margin_of(codec) is None
+    codec.quantizer.levels = torch.nn.ModuleDict()
+    assert tokenize.margin_of(codec) >= 1
+
+
 @given(frames=st.integers(1, 30), seed=st.integers(0, 99))
 @settings(deadline=None)
 def test_shuffling_the_acoustic_codes(frames, seed):

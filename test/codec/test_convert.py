@@ -12,11 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hasrd.codec.checkpoint import load_codec
-from hasrd.codec.convert import can_exchange, exchange, match_frames, semantic_centroids
+from hasrd.codec.convert import exchange, match_frames, word_centroids
+from hasrd.codec.streams import is_split, word_streams
 from hasrd.codec.tokens import Tokens
 
 NAMES, SIZES = ("semantic", "acoustic", "acoustic"), (6, 9, 9)
-CENTROIDS = torch.tensor([[0.0], [1.0], [2.1], [10.0], [11.0], [20.0]])
+CENTROIDS = [torch.tensor([[0.0], [1.0], [2.1], [10.0], [11.0], [20.0]])]
 
 
 def make(lengths: list[int], seed: int) -> Tokens:
@@ -57,7 +58,7 @@ def test_cycle():
 
 
 def frames_of(source: list[int], target: list[int]) -> list[int]:
-    return match_frames(torch.tensor(source), torch.tensor(target), CENTROIDS).tolist()
+    return match_frames(torch.tensor(source)[:, None], torch.tensor(target)[:, None], CENTROIDS).tolist()
 
 
 def test_match():
@@ -79,19 +80,30 @@ def test_an_utterance_in_its_own_voice_is_itself():
 
 def test_further_streams_stay_the_sources():
     source, target = (replace(make([4], i), stream_names=("semantic", "acoustic", "lexical")) for i in (0, 1))
-    out = exchange(source, target, "cycle")
-    assert torch.equal(out.codes[..., [0, 2]], source.codes[..., [0, 2]])
-    assert torch.equal(out.codes[..., 1], target.codes[..., 1])
+    for out in (exchange(source, target, "cycle"), exchange(source, target, "match", CENTROIDS + [torch.eye(9)])):
+        assert torch.equal(out.codes[..., [0, 2]], source.codes[..., [0, 2]])
+    assert torch.equal(exchange(source, target, "cycle").codes[..., 1], target.codes[..., 1])
+
+
+def test_match_looks_at_every_stream_but_the_acoustic():
+    """Squared distances add up over the codebooks."""
+    books = [torch.tensor([[0.0], [3.0]]), torch.tensor([[0.0], [4.0], [9.0]])]
+
+    def found(source, target):
+        return match_frames(torch.tensor(source), torch.tensor(target), books).tolist()
+
+    assert found([[0, 0]], [[0, 1], [1, 0]]) == [1], "16 against 9"
+    assert found([[1, 1]], [[0, 0], [1, 2], [0, 1]]) == [2], "25, 25, 9"
+    assert found([[0, 1], [0, 1]], [[1, 1], [0, 1], [0, 1]]) == [1, 2], "the next of equal frames"
 
 
 def test_refuses():
     source = make([4], 0)
     with pytest.raises(ValueError, match="choose one of cycle, match"):
         exchange(source, source, "knn")
-    with pytest.raises(ValueError, match="the 6 centroids"):
-        exchange(source, source, "match")
-    with pytest.raises(ValueError, match="the 6 centroids"):
-        exchange(source, source, "match", CENTROIDS[:5])
+    for wrong in (None, [], [CENTROIDS[0][:5]], CENTROIDS * 2):
+        with pytest.raises(ValueError, match=r"not acoustic, \[6\] of them: needed"):
+            exchange(source, source, "match", wrong)
     with pytest.raises(ValueError, match="of two codecs"):
         exchange(source, replace(source, frame_rate=50.0), "cycle")
     with pytest.raises(ValueError, match="1 utterances, but 2 targets"):
@@ -99,11 +111,16 @@ def test_refuses():
     with pytest.raises(ValueError, match="target 0 has no tokens"):
         exchange(source, replace(source, lengths=torch.tensor([0])), "cycle")
     one = source.select(["acoustic"])
-    assert not can_exchange(one.stream_names)
-    with pytest.raises(ValueError, match="semantic and acoustic tokens are needed"):
+    assert not is_split(one.stream_names) and not is_split(["semantic"]) and not word_streams(one.stream_names)
+    with pytest.raises(ValueError, match="acoustic tokens and others are needed"):
         exchange(one, one, "cycle")
 
 
-def test_semantic_centroids(codec_dir):
+def test_word_centroids(codec_dir, hac_dir):
     quantizer = load_codec(codec_dir).quantizer
-    assert torch.equal(semantic_centroids(quantizer), quantizer.centroids)
+    (centroids,) = word_centroids(quantizer)
+    assert torch.equal(centroids, quantizer.centroids)
+    quantizer = load_codec(hac_dir).quantizer
+    assert word_streams(quantizer.stream_names) == ["phonetic", "lexical"] and is_split(quantizer.stream_names)
+    for level, own in zip(quantizer.levels.values(), word_centroids(quantizer), strict=True):
+        torch.testing.assert_close(own, level.vq.decode(torch.arange(16)[None, :, None])[0])

@@ -161,7 +161,9 @@ def put(folder: Path, test_set: str, system: str, run: str = "", **means: float 
 
 def put_rate(folder: Path, test_set: str, sizes: Sequence[int], streams: Sequence[str], rate: float = 31.25) -> None:
     """Write a codec's bitrate."""
-    of = {name: rate * sum(log2(k) for k, s in zip(sizes, streams) if s == name) / 1000 for name in set(streams)}
+    of = dict.fromkeys(streams, 0.0)
+    for name, size in zip(streams, sizes):
+        of[name] += rate * log2(size) / 1000
     facts = {"codebook_sizes": list(sizes), "stream_names": list(streams), "frame_rate": rate, "streams": of}
     put(folder, test_set, "combined", bitrate=(sum(of.values()), facts))
 
@@ -263,3 +265,42 @@ def _probe(folder, system, errors, texts, data, test_set, generator) -> None:
     common += ["--out", str(folder / "scores" / test_set)]
     score(["cer,wer", *common, "--hyp", str(folder / "decode" / "text")])
     score(["ctc_loss", *common, "--losses", str(folder / "decode" / "utt2loss")])
+
+
+HAC = ("phonetic", "lexical", "acoustic", "acoustic")
+
+
+def level_tree(root: Path, test_set: str = "test-clean", values: Sequence[float] = (0.5, 0.3, 0.4, 0.2)) -> Path:
+    """Write score files of HAC, of it without its losses, and of DAC, with alignments; return the folder."""
+    for kind in ("phones", "words"):
+        path = root / "data" / test_set / f"{kind}.ctm"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("")
+    exp = root / "exp"
+    swapped = (values[1], values[0], *values[2:])
+    lower = [0.5 * value for value in values]
+    for name, streams, pnmi, words in (
+        ("codec_train_codec_hac_01234567", HAC, values, swapped),
+        ("codec_hac_no_loss", HAC, lower, lower),
+        ("codec_dac", ("acoustic",) * 4, lower, lower),
+        ("codec_mine", ("prosodic", "acoustic"), lower[:2], lower[:2]),
+    ):
+        put(exp / name, test_set, "combined", mel=0.8, stft=1.6, speaker_similarity=0.8)
+        put_rate(exp / name, test_set, [1024] * len(streams), streams)
+        put_books(exp / name, test_set, streams, pnmi, words)
+        for stream in dict.fromkeys(streams) if len(set(streams)) > 1 else ():
+            put(exp / name, test_set, stream, mel=1.5, speaker_similarity=0.9 if stream == "acoustic" else 0.3)
+    return exp
+
+
+def put_books(folder: Path, test_set: str, streams: Sequence[str], pnmi: Sequence[float], words: Sequence[float],
+              **more: dict) -> None:  # fmt: skip
+    """Write what the codebooks say of phones and words; `more` goes into the details."""
+    books = [_book(m, stream, 1024, value) for m, (stream, value) in enumerate(zip(streams, pnmi))]
+    for measure in ("pnmi", "phone_purity", "cluster_purity"):
+        put(folder, test_set, "combined", **{measure: (pnmi[0], {"codebooks": books, **more})})
+    found = []
+    for m, (stream, value) in enumerate(zip(streams, words)):
+        best = {"word": f"word{m}", "code": m, "precision": 0.8, "recall": 0.9, "f1": 0.85, "occurrences": 31}
+        found.append({**_book(m, stream, 1024, value), "words": 212, "good_words": 40 - m, "best_words": [best]})
+    put(folder, test_set, "combined", word_f1=(words[0], {"codebooks": found, **more}))

@@ -26,6 +26,11 @@ TABLE3 = """11.8 35.8 - - -
 TABLE4 = """0.92 24.2
 0.67 70.2
 0.15 21.0"""
+# Of the abstract of HAC (arXiv 2506.15456).
+LEVELS = {
+    "hac": {"pnmi_value": "0.52", "word_f1_value": "up to 0.8"}, "hac_no_phonetic": {}, "hac_no_lexical": {},
+    "hac_no_loss": {}, "dac": {},
+}  # fmt: skip
 COLUMNS = {
     "table1": ("bitrate", "mel", "stft", "visqol", "parameters"),
     "table2": ("bitrate", "mel", "stft", "visqol", "parameters"),
@@ -43,6 +48,10 @@ def test_numbers_are_the_papers(name, text):
     assert len({row.label for row in rows}) == len(rows)
 
 
+def test_what_is_published_of_hac():
+    assert {key: dict(row.paper) for row in paper_tables()["levels"].rows for key in row.keys} == LEVELS
+
+
 @pytest.mark.parametrize(
     "experiment, key",
     [
@@ -50,6 +59,7 @@ def test_numbers_are_the_papers(name, text):
         ("codec_dac_04s", "dac_04s"),
         ("codec_train_codec_dac_fbank_sepconv_0123abcd", "dac_fbank_sepconv"),
         ("codec_train_codec_hasrd_10cb_0123abcd", "hasrd_10cb"),
+        ("codec_train_codec_hac_no_loss_0123abcd", "hac_no_loss"),
         ("codec_train_codec_0123abcd", "hasrd"),
         ("codec_train_codec_hasrd_0123abcd", "hasrd"),
         ("gpu/exp/codec_hasrd_hubert", "hasrd_hubert"),
@@ -77,9 +87,11 @@ def test_every_configuration_of_the_recipes_has_a_row():
     from pathlib import Path
 
     known = {key for table in paper_tables().values() for row in table.rows for key in row.keys}
-    folders = sorted((Path(__file__).parents[2] / "egs2").glob("*/hasrd1/conf/tuning"))
+    folders = sorted((Path(__file__).parents[2] / "egs2").glob("*/h*1/conf/tuning"))
     names = {path.stem for folder in folders for path in folder.glob("train_*.yaml")}
     found = {row_key(f"{name.split('_')[1]}_{name}_0123abcd") for name in names}
     # The rest are variants that the paper does not have.
     assert len(folders) > 1 and found - known <= {"hasrd_istft"}
     assert {"dac", "dac_fbank", "dac_fbank_sepconv", "speechtokenizer", "hasrd", "hasrd_10cb"} <= found
+    # What the recipe of HAC trains.
+    assert found & {"hac_no_phonetic", "hac_no_lexical", "hac_no_loss"} == {*LEVELS} - {"hac", "dac"}

@@ -1,18 +1,19 @@
 # Copyright 2026 The hasrd authors
 # Apache-2.0
-"""PNMI and purities of every codebook, and the codes and alignments that they are taken from."""
+"""PNMI and purities of every codebook, in all and by language; the codes and alignments that they are taken from."""
 
 from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Sequence
+from typing import Any, Callable, Mapping, Sequence
 
 import numpy as np
 
 from hasrd.data.alignments.labels import SILENCE
 from hasrd.data.alignments.tracks import Track, load_ctm
+from hasrd.data.kaldi import read_table
 from hasrd.errors import UserError
 from hasrd.metrics import phone_information as phones
 from hasrd.metrics.influence import DELTA, JACKKNIFE, interval
@@ -40,6 +41,59 @@ class Aligned:
             for array in (np.asarray(codes, dtype=np.int32), track.starts, track.ends):
                 digest.update(np.ascontiguousarray(array).tobytes())
         return digest.hexdigest()
+
+    def part(self, utterances: Sequence[str]) -> Aligned:
+        """Return those of some utterances."""
+        wanted = set(utterances)
+        at = [index for index, utterance in enumerate(self.utterances) if utterance in wanted]
+        return Aligned(*([own[i] for i in at] for own in (self.utterances, self.codes, self.tracks)), without=0)
+
+
+def languages_of(ctm: Path, utterances: Sequence[str]) -> dict[str, list[str]]:
+    """Return language to its utterances, as utt2lang beside an alignment has them; {} where there is but one.
+
+    Raises:
+        UserError: An utterance without a language.
+    """
+    path = ctm.with_name("utt2lang")
+    spoken = read_table(path) if path.is_file() else {}
+    found: dict[str, list[str]] = {}
+    for utterance in utterances if spoken else ():
+        if utterance not in spoken:
+            raise UserError(f"{path}: utterance '{utterance}' of {ctm.name} is missing: write its language there")
+        found.setdefault(spoken[utterance], []).append(utterance)
+    return {language: found[language] for language in sorted(found)} if len(found) > 1 else {}
+
+
+def by_language(
+    languages: Mapping[str, Sequence[str]], score: Callable[[str], list[dict[str, Any]] | str]
+) -> dict[str, Any]:
+    """Score each language alone, as details of a score file.
+
+    Args:
+        languages: Language to utterances, as `languages_of` gives them.
+        score: Language to its codebooks, or to why there are none.
+
+    Returns:
+        "languages": language to "codebooks" and "utterances", or to "left_out", the reason. "mean_of_languages": the
+        mean over those that have codebooks, {} for fewer than two. Nothing at all where there is one language.
+    """
+    if not languages:
+        return {}
+    found: dict[str, Any] = {}
+    for language, utterances in languages.items():
+        books = score(language)
+        key = "left_out" if isinstance(books, str) else "codebooks"
+        found[language] = {key: books, "utterances": len(utterances)}
+    scored = {language: own["codebooks"] for language, own in found.items() if "codebooks" in own}
+    mean = []
+    for books in zip(*scored.values()):
+        same = {key: books[0][key] for key in ("codebook", "stream", "size")}
+        mean.append(same | {key: float(np.mean([book[key] for book in books])) for key in ("value", "shuffled")})
+    return {
+        "languages": found,
+        "mean_of_languages": {"codebooks": mean, "languages": list(scored)} if len(scored) > 1 else {},
+    }
 
 
 def read_aligned(codes: Path, ctm: Path, kind: str, sizes: Sequence[int], fewer: bool = False) -> Aligned:
@@ -92,63 +146,47 @@ def score_phones(
     """
     facts = token_facts(sizes, frame_rate, stream_names)
     pair = read_aligned(codes_scp, ctm, "phones", sizes)
-    todo = {job: job.fingerprint(**facts, interval=_INTERVAL, aligned=pair.digest) for job in jobs}
+    languages = languages_of(ctm, pair.utterances)
+    inputs = {"interval": _INTERVAL, "aligned": pair.digest, **({"languages": languages} if languages else {})}
+    todo = {job: job.fingerprint(**facts, **inputs) for job in jobs}
     todo = {job: print_ for job, print_ in todo.items() if not job.current(print_)}
     if not todo:
         return
     names = sorted({SILENCE["phones"]}.union(*(track.labels for track in pair.tracks)))
     numbers = {name: number for number, name in enumerate(names)}
-    silence = numbers[SILENCE["phones"]]
-    labels = [
-        phones.frame_labels(
-            track.starts,
-            track.ends,
-            np.array([numbers[name] for name in track.labels], dtype=np.int64),
-            len(array),
-            frame_rate,
-            silence,
-        )
-        for array, track in zip(pair.codes, pair.tracks)
-    ]
-    lengths = [len(own) for own in labels]
-    frames = np.concatenate(labels)
-    codes = np.concatenate([array[:length] for array, length in zip(pair.codes, lengths)])
-    if len(np.unique(frames)) < 2:
+    every = _Labelled.make(pair, numbers, frame_rate)
+    if len(np.unique(every.phones)) < 2:
         raise UserError(f"{ctm}: fewer than two different phones in these utterances: is it phones?")
-    owner = np.repeat(np.arange(len(lengths)), lengths)
-    shuffled = np.random.default_rng(SHUFFLE_SEED).permutation(len(codes))
-    speech = frames != silence
-    rows = {
-        utt: (len(array), length)
-        for utt, array, length in zip(pair.utterances, pair.codes, lengths)
-    }
+    parts = {language: _Labelled.make(pair.part(own), numbers, frame_rate) for language, own in languages.items()}
     for job, print_ in todo.items():
-        books = []
-        for index, (size, stream) in enumerate(zip(sizes, stream_names)):
-            own = codes[:, index].astype(np.int64)
-            every = phones.Frames(frames, own, owner, len(names), size, len(lengths))
-            by_chance = replace(every, codes=own[shuffled])
-            book = {"codebook": index, "stream": stream, "size": size}
-            book |= _phone_values(job.measure, every, by_chance)
-            if len(np.unique(frames[speech])) > 1:
-                parts = (_part(every, speech), _part(by_chance, speech))
-                book["without_silence"] = _phone_values(job.measure, *parts)
-            books.append(book)
+
+        def books_of(part: _Labelled, measure: str = job.measure) -> list[dict]:
+            return [
+                {"codebook": index, "stream": stream, "size": size, **part.values(measure, index, size)}
+                for index, (size, stream) in enumerate(zip(sizes, stream_names))
+            ]
+
+        def of_language(language: str) -> list[dict] | str:
+            enough = len(np.unique(parts[language].phones)) > 1
+            return books_of(parts[language]) if enough else "fewer than two different phones"
+
+        books = books_of(every)
         job.write(
             books[0]["value"],
             tuple(books[0]["ci95"]),
             ("tokens", "frames"),
-            rows,
+            {utt: (len(array), length) for utt, array, length in zip(pair.utterances, pair.codes, every.lengths)},
             print_,
             source=phones.SOURCE,
             codebooks=books,
             interval=_PHONE_MEASURES[job.measure][2],
-            frames=len(frames),
-            silent_frames=int((frames == silence).sum()),
-            phones=len(np.unique(frames)),
+            frames=len(every.phones),
+            silent_frames=int((~every.speech).sum()),
+            phones=len(np.unique(every.phones)),
             without_alignment=pair.without,
             silence="a phone (as in HuBERT); what no segment covers is silence",
             shuffled=f"the same codes shuffled in time over the set, seed {SHUFFLE_SEED}",
+            **by_language(languages, of_language),
             **facts,
         )
 
@@ -159,6 +197,56 @@ _PHONE_MEASURES = {
     "cluster_purity": (phones.cluster_purity, phones.cluster_purity_influences, DELTA),
 }
 _INTERVAL = [JACKKNIFE, DELTA]
+
+
+@dataclass(frozen=True)
+class _Labelled:
+    """Phone (T,), codes (T, M) and utterance (T,) of each frame of a set; frames of its utterances; phones' numbers."""
+
+    phones: np.ndarray
+    codes: np.ndarray
+    owner: np.ndarray
+    lengths: list[int]
+    numbers: Mapping[str, int]
+
+    @classmethod
+    def make(cls, pair: Aligned, numbers: Mapping[str, int], frame_rate: float) -> _Labelled:
+        labels = [
+            phones.frame_labels(
+                track.starts,
+                track.ends,
+                np.array([numbers[name] for name in track.labels], dtype=np.int64),
+                len(array),
+                frame_rate,
+                numbers[SILENCE["phones"]],
+            )
+            for array, track in zip(pair.codes, pair.tracks)
+        ]
+        lengths = [len(own) for own in labels]
+        return cls(
+            np.concatenate(labels),
+            np.concatenate([array[:length] for array, length in zip(pair.codes, lengths)]),
+            np.repeat(np.arange(len(lengths)), lengths),
+            lengths,
+            numbers,
+        )
+
+    @property
+    def speech(self) -> np.ndarray:
+        """True where the phone is not silence (T,)."""
+        return self.phones != self.numbers[SILENCE["phones"]]
+
+    def values(self, measure: str, index: int, size: int) -> dict[str, Any]:
+        """Measure one codebook, with and without silence."""
+        own = self.codes[:, index].astype(np.int64)
+        shuffled = own[np.random.default_rng(SHUFFLE_SEED).permutation(len(own))]
+        every = phones.Frames(self.phones, own, self.owner, len(self.numbers), size, len(self.lengths))
+        by_chance = replace(every, codes=shuffled)
+        found = _phone_values(measure, every, by_chance)
+        speech = self.speech
+        if len(np.unique(self.phones[speech])) > 1:
+            found["without_silence"] = _phone_values(measure, _part(every, speech), _part(by_chance, speech))
+        return found
 
 
 def _phone_values(measure: str, frames: phones.Frames, by_chance: phones.Frames) -> dict:

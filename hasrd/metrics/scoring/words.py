@@ -14,12 +14,13 @@ from hasrd.data.alignments.labels import SILENCE
 from hasrd.errors import UserError
 from hasrd.metrics import word_detection as words
 from hasrd.metrics.influence import DELTA, interval
-from hasrd.metrics.scoring.alignment import SHUFFLE_SEED, Aligned, read_aligned
+from hasrd.metrics.scoring.alignment import SHUFFLE_SEED, Aligned, by_language, languages_of, read_aligned
 from hasrd.metrics.scoring.job import Job
 from hasrd.metrics.scoring.tokens import token_facts
 
-# Rows of the table of words in a score file.
+# Rows of the table of words in a score file, and for one of several languages.
 BEST_WORDS = 25
+FEWER_WORDS = 5
 
 
 def score_words(
@@ -55,7 +56,9 @@ def score_words(
             f"{train_codes}: utterance '{shared[0]}' is in {codes_scp}, too: words are scored on "
             "utterances that no code was chosen on"
         )
-    print_ = job.fingerprint(**facts, interval=DELTA, test=pair.digest, train=train.digest)
+    languages, train_languages = languages_of(ctm, pair.utterances), languages_of(train_ctm, train.utterances)
+    spoken = {"languages": [languages, train_languages]} if languages else {}
+    print_ = job.fingerprint(**facts, **spoken, interval=DELTA, test=pair.digest, train=train.digest)
     if job.current(print_):
         return
     scored = train.codes[0].shape[1]
@@ -65,17 +68,29 @@ def score_words(
     numbers = {word: number for number, word in enumerate(word for word in names if word != SILENCE["words"])}
     names = list(numbers)
     test_set, train_set = (_WordSet.make(part, numbers, frame_rate) for part in (pair, train))
-    eligible = np.flatnonzero(
-        np.bincount(test_set.met.segment_words, minlength=len(names)) >= words.MIN_OCCURRENCES
-    )
+    eligible = test_set.eligible(len(names))
     if not len(eligible):
         raise UserError(
             f"{ctm}: no word occurs {words.MIN_OCCURRENCES} times: a larger test set is needed"
         )
-    books = []
-    for index in range(scored):
-        book = {"codebook": index, "stream": stream_names[index], "size": sizes[index]}
-        books.append(book | _word_value(test_set, train_set, index, sizes[index], names))
+
+    def books_of(test: _WordSet, trained: _WordSet) -> list[dict]:
+        return [
+            {"codebook": index, "stream": stream_names[index], "size": sizes[index]}
+            | _word_value(test, trained, index, sizes[index], names)
+            for index in range(scored)
+        ]
+
+    def of_language(language: str) -> list[dict] | str:
+        if language not in train_languages:
+            return "the training set has no aligned words of it"
+        test = _WordSet.make(pair.part(languages[language]), numbers, frame_rate)
+        if not len(test.eligible(len(names))):
+            return f"no word occurs {words.MIN_OCCURRENCES} times"
+        trained = _WordSet.make(train.part(train_languages[language]), numbers, frame_rate)
+        return [{**book, "best_words": book["best_words"][:FEWER_WORDS]} for book in books_of(test, trained)]
+
+    books = books_of(test_set, train_set)
     known = np.isin(eligible, train_set.met.segment_words)
     job.write(
         books[0]["value"],
@@ -98,6 +113,7 @@ def score_words(
         training_utterances=len(train.utterances),
         without_alignment=pair.without,
         shuffled=f"codes of both sets shuffled in time, each over its set, seed {SHUFFLE_SEED}",
+        **by_language(languages, of_language),
         **facts,
     )
 
@@ -129,6 +145,10 @@ class _WordSet:
             np.array(lengths),
             np.array([len(own.segment_words) for own in parts]),
         )
+
+    def eligible(self, num_words: int) -> np.ndarray:
+        """Words that occur often enough."""
+        return np.flatnonzero(np.bincount(self.met.segment_words, minlength=num_words) >= words.MIN_OCCURRENCES)
 
     def shuffled(self, index: int) -> np.ndarray:
         """Codes of one codebook (T,), shuffled in time over the set."""
