@@ -9,7 +9,6 @@ Weights of experiments are read with torch's restricted loader: nothing in them 
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +23,7 @@ from torch import nn
 from hasrd.codec.build import FRONT, Front, build_front, build_modules
 from hasrd.codec.codec import Codec
 from hasrd.data.atomic import atomic_path
+from hasrd.data.digest import sha256
 from hasrd.encoder.frozen import Frozen
 from hasrd.errors import UserError
 
@@ -32,15 +32,6 @@ FRONT_KEYS = tuple(key for part in FRONT for key in (part, f"{part}_conf"))
 DEFAULT_WEIGHTS = ("valid.mel_distance.best.pth", "latest.pth")
 # In their place, of a codec that another package made (hasrd.peers).
 PEER_FILE = "peer.json"
-
-
-def sha256(path: str | Path) -> str:
-    """SHA-256 of a file, in hexadecimal."""
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def save_encoder(path: str | Path, config: dict[str, Any], front: Front) -> str:

@@ -1,0 +1,353 @@
+# Copyright 2026 The hasrd authors
+# Apache-2.0
+"""What a teacher says of a data set, written once. The folder's format is that of `hasrd.teacher.targets`."""
+
+from __future__ import annotations
+
+import functools
+import json
+import math
+import shutil
+import sys
+from pathlib import Path
+from typing import Any, Iterator, Mapping, Sequence
+
+import numpy as np
+
+from hasrd.data.alignments.labels import SILENCE
+from hasrd.data.alignments.tracks import Track, load_ctm
+from hasrd.data.archive import write_archive
+from hasrd.data.atomic import atomic_path, write_json
+from hasrd.data.chunks import fingerprint, run_in_chunks
+from hasrd.data.digest import sha256
+from hasrd.data.features import merge_stats, merge_tables, sum_stats, write_stats
+from hasrd.data.kaldi import DataDir, write_table
+from hasrd.errors import UserError
+from hasrd.registry import resolve
+from hasrd.teacher import CHOICES
+from hasrd.teacher.source import identity
+from hasrd.teacher.targets import (
+    EMBEDDINGS,
+    FACTS,
+    IGNORED,
+    STATS,
+    UNIT,
+    UNITS,
+    UTT2UNITS,
+    UTTERANCE,
+    WORD,
+    read_facts,
+)
+
+# Bytes of a value by Kaldi's compression method.
+BYTES = {None: 4, 2: 1, 3: 2}
+# Utterances of which the statistics are where the features are not kept.
+STATS_UTTERANCES = 200
+# Padded samples a batch: a minute.
+BATCH_SAMPLES = 16000 * 60
+# What a killed run loses at most, a process.
+UTTERANCES_A_CHUNK, TEXTS_A_CHUNK = 100, 500
+# The files of a data set that its text targets depend on.
+TEXT_FILES = ("wav.scp", "text", "utt2lang", "words.ctm")
+
+
+def build_teacher(teacher: str, conf: Mapping[str, Any]) -> Any:
+    """Build a teacher of a class named by short name or import path.
+
+    Raises:
+        UserError: No such class, or arguments that it does not take.
+    """
+    cls = resolve(CHOICES, teacher)
+    try:
+        return cls(**conf)
+    except TypeError as error:
+        raise UserError(f"--teacher_conf: {error}") from None
+
+
+def dump_teacher(
+    data: str | Path,
+    out: str | Path,
+    teacher: str,
+    conf: Mapping[str, Any],
+    *,
+    nj: int = 1,
+    ngpu: int = 0,
+    compression_method: int | None = 3,
+    max_gb: float = 100.0,
+    languages: Sequence[str] = (),
+) -> dict[str, Any]:
+    """Run a teacher over a data set. A killed run goes on where it was; what is there and up to date stays.
+
+    Args:
+        data: Data directory.
+        out: Folder of the targets.
+        teacher: Short name, or import path.
+        conf: Its arguments.
+        nj: Processes, with one thread each.
+        ngpu: 1 computes on the GPU, in one process.
+        compression_method: Kaldi's method for the frames of a speech teacher; None stores float32.
+        max_gb: Frames that would need more (in units of 2^30 bytes) are not kept, but only their statistics.
+        languages: Those that a text teacher knows; none: all.
+
+    Returns:
+        What teacher.json says.
+
+    Raises:
+        UserError: Bad input; names file, line and utterance.
+    """
+    source, out = DataDir.load(data), Path(out)
+    if not source.wavs:
+        raise UserError(f"{source.path}/wav.scp: no utterances in it")
+    nj = 1 if ngpu else nj
+    if hasattr(resolve(CHOICES, teacher), "embed"):
+        return _dump_text(source, out, teacher, conf, nj, ngpu, languages)
+    if languages:
+        raise UserError("--languages: a speech teacher hears all of them: leave it out")
+    return _dump_speech(source, out, teacher, conf, nj, ngpu, compression_method, max_gb)
+
+
+class SpeechWork:
+    """Frames of one chunk: feats.ark and feats.scp (where they are kept), and their sums in cmvn.npz."""
+
+    def __init__(
+        self, teacher: str, conf: Mapping[str, Any], ngpu: int, keep: bool, compression_method: int | None
+    ) -> None:
+        import torch
+
+        if not ngpu:
+            torch.set_num_threads(1)
+        self.device = torch.device("cuda" if ngpu else "cpu")
+        self.teacher = build_teacher(teacher, conf).ready(self.device)
+        self.keep = keep
+        self.compression_method = compression_method
+
+    def __call__(self, inputs: dict[str, str], folder: Path, final_folder: Path) -> None:
+        feats = dict(self.items(inputs))
+        order = sorted(feats)
+        if self.keep:
+            archive = write_archive(
+                folder / "feats.ark",
+                final_folder / "feats.ark",
+                ((utterance, feats[utterance]) for utterance in order),
+                self.compression_method,
+            )
+            write_table(folder / "feats.scp", archive)
+        write_stats(folder / "cmvn.npz", *sum_stats(feats[utterance] for utterance in order))
+
+    def items(self, inputs: Mapping[str, str]) -> Iterator[tuple[str, np.ndarray]]:
+        """Yield utterance and frames (T, D) float32, in no fixed order."""
+        import torch
+
+        from hasrd.data.waves import wave_batches
+
+        for utterances, waves, lengths in wave_batches(inputs, self.teacher.sample_rate, BATCH_SAMPLES):
+            with torch.inference_mode():
+                feats, counts = self.teacher(waves.to(self.device), lengths.to(self.device))
+            for utterance, rows, count, length in zip(utterances, feats.float().cpu(), counts.tolist(), lengths):
+                rows = rows[:count].numpy()
+                if not count:
+                    raise UserError(
+                        f"{inputs[utterance]}: utterance '{utterance}': {length} samples are less than one frame of "
+                        "the teacher: remove the utterance from the data set"
+                    )
+                if not np.isfinite(rows).all():
+                    raise UserError(f"{inputs[utterance]}: utterance '{utterance}': the teacher gives NaN or infinity")
+                yield utterance, rows
+
+
+def _dump_speech(
+    source: DataDir,
+    out: Path,
+    teacher: str,
+    conf: Mapping[str, Any],
+    nj: int,
+    ngpu: int,
+    compression_method: int | None,
+    max_gb: float,
+) -> dict[str, Any]:
+    model = build_teacher(teacher, conf)
+    samples = source.samples()
+    num_frames = sum(model.num_frames(samples[utterance]) for utterance in source.wavs)
+    gigabytes = num_frames * model.size * BYTES[compression_method] / 2**30
+    keep = gigabytes <= max_gb
+    inputs = source.wavs
+    if not keep:
+        step = math.ceil(len(inputs) / STATS_UTTERANCES)
+        inputs = {utterance: inputs[utterance] for utterance in source.utterances[::step]}
+        print(
+            f"{out}: the frames would take {gigabytes:.3g} GB, more than --max_gb {max_gb:g}: kept are only the "
+            f"statistics over {len(inputs)} utterances, and the teacher will run during the training",
+            file=sys.stderr,
+        )
+    shape = {"identity": identity(teacher, conf), "keep": keep, "compression_method": compression_method}
+    folders = run_in_chunks(
+        inputs,
+        out / "data",
+        functools.partial(SpeechWork, teacher, dict(conf), ngpu, keep, compression_method),
+        fingerprint=fingerprint(**shape),
+        chunk_size=UTTERANCES_A_CHUNK,
+        nj=nj,
+        desc=f"teacher {teacher} on {source.path}",
+        made_from=[out / FACTS, out / "feats.scp"],
+    )
+    assert folders is not None
+    if keep:
+        write_table(out / "feats.scp", merge_tables(folders, "feats.scp"))
+    count, total, square = merge_stats(folders)
+    _write_stats(out, count, total, square)
+    return _write_facts(
+        out,
+        kind="speech",
+        teacher=teacher,
+        conf=dict(conf),
+        identity=shape["identity"],
+        model_hash=model.model_hash,
+        size=model.size,
+        sample_rate=model.sample_rate,
+        frame_shift=model.frame_shift,
+        first_centre=model.first_centre,
+        num_utterances=len(source.wavs),
+        num_frames=num_frames,
+        cached=keep,
+        compression_method=compression_method,
+    )
+
+
+class TextWork:
+    """Embeddings of one chunk of texts."""
+
+    def __init__(self, teacher: str, conf: Mapping[str, Any], ngpu: int) -> None:
+        import torch
+
+        if not ngpu:
+            torch.set_num_threads(1)
+        self.teacher = build_teacher(teacher, conf).ready("cuda" if ngpu else "cpu")
+
+    def __call__(self, inputs: dict[str, str], folder: Path, final_folder: Path) -> None:
+        texts = [json.loads(inputs[number]) for number in sorted(inputs)]
+        embeddings = self.teacher.embed(texts)
+        bad = np.flatnonzero(~np.isfinite(embeddings).all(1))
+        if len(bad):
+            raise UserError(f"the text '{texts[bad[0]]}': the teacher gives NaN or infinity for it")
+        np.save(folder / EMBEDDINGS, embeddings)
+
+
+def _dump_text(
+    source: DataDir,
+    out: Path,
+    teacher: str,
+    conf: Mapping[str, Any],
+    nj: int,
+    ngpu: int,
+    languages: Sequence[str],
+) -> dict[str, Any]:
+    made_by = identity(teacher, conf)
+    files = {name: sha256(source.path / name) for name in TEXT_FILES if (source.path / name).is_file()}
+    data = fingerprint(files=files, languages=sorted(languages))
+    if (out / FACTS).is_file():
+        facts = read_facts(out)
+        if (facts["identity"], facts.get("data")) == (made_by, data):
+            print(f"{out}: the text targets are up to date, nothing to compute", file=sys.stderr)
+            return facts
+        (out / FACTS).unlink()
+    said, texts = _said(source, languages)
+    # In quotes no text is taken for a file's name.
+    inputs = {f"{number:09d}": json.dumps(text, ensure_ascii=False) for number, text in enumerate(texts)}
+    folders = run_in_chunks(
+        inputs,
+        out / "chunks",
+        functools.partial(TextWork, teacher, dict(conf), ngpu),
+        fingerprint=fingerprint(identity=made_by),
+        chunk_size=TEXTS_A_CHUNK,
+        nj=nj,
+        desc=f"teacher {teacher} on texts of {source.path}",
+    )
+    assert folders is not None
+    parts = [np.load(folder / EMBEDDINGS, mmap_mode="r") for folder in folders]
+    size = parts[0].shape[1] if parts else build_teacher(teacher, conf).size
+    with atomic_path(out / EMBEDDINGS) as temporary:
+        # Piece by piece: it may be larger than the memory.
+        whole = np.lib.format.open_memmap(temporary, "w+", np.float32, (len(texts), size)) if texts else None
+        if whole is None:
+            np.save(temporary, np.zeros((0, size), np.float32))
+        start = 0
+        for part in parts:
+            whole[start : start + len(part)] = part
+            start += len(part)
+        del whole
+    _write_stats(out, *(sum_stats(iter(parts)) if parts else (0, np.zeros(size), np.zeros(size))))
+    _write_units(out, said, texts)
+    facts = _write_facts(
+        out,
+        kind="text",
+        teacher=teacher,
+        conf=dict(conf),
+        identity=made_by,
+        data=data,
+        size=size,
+        languages=sorted(languages),
+        num_utterances=len(said),
+        num_ignored=sum(text is None for text, _ in said.values()),
+        num_words=sum(len(words) for _, words in said.values()),
+        num_texts=len(texts),
+    )
+    shutil.rmtree(out / "chunks")
+    return facts
+
+
+Said = dict[str, tuple[str | None, list[tuple[float, float, str]]]]
+
+
+def _said(source: DataDir, languages: Sequence[str]) -> tuple[Said, list[str]]:
+    """What is said in each utterance: its text (None where it is unknown) and words with their times; all texts."""
+    texts, spoken = source.table("text"), source.tables.get("utt2lang")
+    if languages and spoken is None:
+        print(f"{source.path}: no utt2lang there: all of it is taken to be {' or '.join(languages)}", file=sys.stderr)
+    tracks: dict[str, Track] = {}
+    if (source.path / "words.ctm").is_file():
+        tracks = load_ctm(source.path / "words.ctm", "words")
+    else:
+        print(f"{source.path}: no words.ctm there: targets of whole utterances alone", file=sys.stderr)
+    said: Said = {}
+    for utterance in source.utterances:
+        known = not languages or spoken is None or spoken.get(utterance) in languages
+        text = texts.get(utterance) if known else None
+        words = tracks.get(utterance, ()) if text else ()
+        said[utterance] = (
+            text or None,
+            [(start, end, word) for start, end, word in words if end > start and word != SILENCE["words"]],
+        )
+    ignored = sum(text is None for text, _ in said.values())
+    if ignored:
+        why = "in another language, or without text" if languages else "without text"
+        print(f"{source.path}: {ignored} of {len(said)} utterances are {why}: no targets for them", file=sys.stderr)
+    different = {text for text, _ in said.values() if text is not None}
+    different.update(word for _, words in said.values() for _, _, word in words)
+    return said, sorted(different)
+
+
+def _write_units(out: Path, said: Said, texts: list[str]) -> None:
+    rows = {text: row for row, text in enumerate(texts)}
+    units = np.zeros(sum(1 + len(words) for _, words in said.values()), UNIT)
+    table, first = {}, 0
+    for utterance, (text, words) in said.items():
+        units[first] = (-1, 0.0, 0.0, IGNORED) if text is None else (rows[text], 0.0, 0.0, UTTERANCE)
+        for number, (start, end, word) in enumerate(words, start=first + 1):
+            units[number] = rows[word], start, end, WORD
+        table[utterance] = f"{first} {1 + len(words)}"
+        first += 1 + len(words)
+    with atomic_path(out / UNITS) as temporary:
+        np.save(temporary, units)
+    write_table(out / UTT2UNITS, table)
+
+
+def _write_stats(out: Path, count: int, total: np.ndarray, square: np.ndarray) -> None:
+    mean = total / max(count, 1)
+    std = np.sqrt(np.maximum(square / max(count, 1) - mean**2, 0.0))
+    with atomic_path(out / STATS) as temporary:
+        np.savez(temporary, mean=mean.astype(np.float32), std=std.astype(np.float32))
+
+
+def _write_facts(out: Path, **facts: Any) -> dict[str, Any]:
+    write_json(out / FACTS, facts)
+    return facts

@@ -1,0 +1,94 @@
+# Copyright 2026 The hasrd authors
+# Apache-2.0
+"""A speech teacher: one layer of a trained encoder, or the mean of all."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor, nn
+
+from hasrd.codec.build import Front
+from hasrd.codec.checkpoint import load_encoder
+from hasrd.codec.import_hubert import load_hubert
+from hasrd.codec.inference import inference_form
+from hasrd.encoder.frozen import Frozen
+from hasrd.encoder.output import num_tokens
+from hasrd.errors import UserError
+from hasrd.teacher.source import ESPNET_WEIGHTS, content_hash
+
+MEAN = "mean"
+
+
+class SpeechTeacher(nn.Module):
+    """HuBERT, or any encoder of stage 3. It is frozen, and nothing of it is in a state dict.
+
+    Args:
+        source: encoder.safetensors (stage 3, hasrd import-encoder), or what hasrd import-encoder takes: a pipeline of
+            torchaudio, a file of its tensors, a Hugging Face folder, an ESPnet experiment.
+        layer: A layer's number (0 is what enters the first block), or "mean" of all of them.
+        model_file: Name of an ESPnet experiment's weights.
+
+    Attributes:
+        size, sample_rate, frame_shift, first_centre, model_hash: See the package.
+
+    Raises:
+        UserError: No such model or layer.
+    """
+
+    def __init__(self, source: str, layer: str | int = MEAN, model_file: str = ESPNET_WEIGHTS) -> None:
+        super().__init__()
+        front = _load(source, model_file)
+        frontend, encoder = front["frontend"], front["encoder"]
+        if layer != MEAN and not (type(layer) is int and 0 <= layer < encoder.num_layers):
+            raise UserError(
+                f"{source}: no layer {layer}: this encoder has layers 0 to {encoder.num_layers - 1}, or give {MEAN}"
+            )
+        self.front = Front({name: Frozen(module) for name, module in front.items()})
+        self.layer = layer
+        self.size: int = encoder.output_size
+        self.sample_rate: int = frontend.sample_rate
+        self.frame_shift: float = frontend.frame_shift * encoder.stride / frontend.sample_rate
+        window = frontend.window + (encoder.input_window - 1) * frontend.frame_shift
+        self.first_centre: float = window / 2 / frontend.sample_rate
+        self._named = source, model_file
+
+    @functools.cached_property
+    def model_hash(self) -> str:
+        """Hash of the weights."""
+        return content_hash(*self._named)
+
+    def num_frames(self, num_samples: int) -> int:
+        """Frames of a wave of so many samples."""
+        return int(num_tokens(self.front["encoder"], self.front["frontend"].num_frames(num_samples)))
+
+    def forward(self, waves: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Waves (B, N), lengths (B,) in samples, to features (B, T, D), zero on padding, and their lengths (B,)."""
+        output = self.front(waves, lengths)
+        if self.layer != MEAN:
+            return output.layers[self.layer].float(), output.lengths
+        total = output.layers[0].float()
+        for layer in output.layers[1:]:
+            total = total + layer.float()
+        return total / len(output.layers), output.lengths
+
+    def ready(self, device: str | torch.device) -> SpeechTeacher:
+        """Move it to a device for good, in the form that is fastest there; returns it."""
+        self.to(device)
+        self.front["encoder"] = inference_form(self.front["encoder"])
+        return self
+
+
+def _load(source: str, model_file: str) -> Front:
+    if Path(source).suffix == ".safetensors" and Path(source).is_file():
+        try:
+            with safe_open(source, framework="pt") as file:
+                ours = "config" in (file.metadata() or {})
+        except SafetensorError:
+            ours = True  # to say what is wrong with it
+        if ours:
+            return load_encoder(source)[1]
+    return load_hubert(source, model_file)[1]
