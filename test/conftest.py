@@ -11,7 +11,7 @@ from typing import Callable, Sequence
 import numpy as np
 import pytest
 from hypothesis import settings
-from small_models import CODEC, ENCODER
+from small_models import CODEC, ENCODER, HAC
 
 MakeDataDir = Callable[..., Path]
 
@@ -100,5 +100,21 @@ def codec_dir(tmp_path_factory, encoder_file: Path, kmeans_file: Path) -> Path:
     codec = Codec(**build_modules(config, front))
     codec.quantizer.set_centroids(centroids)
     (folder / "config.yaml").write_text(yaml.safe_dump(config))
+    torch.save({f"codec.{name}": value for name, value in codec.state_dict().items()}, folder / "latest.pth")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def hac_dir(tmp_path_factory) -> Path:
+    """An experiment folder as stage 5 leaves it, of a HAC codec (phonetic, lexical, 2 x acoustic) without training."""
+    import torch
+    import yaml
+
+    from hasrd.codec.codec import Codec
+
+    folder = tmp_path_factory.mktemp("hac")
+    torch.manual_seed(2)
+    codec = Codec.from_config(HAC)
+    (folder / "config.yaml").write_text(yaml.safe_dump(HAC))
     torch.save({f"codec.{name}": value for name, value in codec.state_dict().items()}, folder / "latest.pth")
     return folder

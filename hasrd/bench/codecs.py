@@ -23,7 +23,9 @@ from hasrd.errors import UserError
 from hasrd.progress import progress
 
 BASELINE = "official-dac"
-MODELS = (*PEERS, "dac", "dac_fbank", "dac_fbank_sepconv", "hasrd", "hasrd_istft", "hasrd_hubert", "speechtokenizer")
+MODELS = (
+    *PEERS, "dac", "dac_fbank", "dac_fbank_sepconv", "hasrd", "hasrd_istft", "hasrd_hubert", "hac", "speechtokenizer"
+)  # fmt: skip
 Row = dict[str, Any]
 
 

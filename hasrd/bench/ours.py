@@ -31,7 +31,7 @@ def find_config(name: str, size: str) -> Path:
 
     Args:
         name: A path, or the name of one of the recipes' models: "hasrd" for `train_codec_hasrd.yaml`, "ssl_hasrd"
-            for `train_ssl_hasrd.yaml`.
+            for `train_ssl_hasrd.yaml`; of the first of the corpus's recipes (hasrd1, hac1) that has it.
         size: "full" or "small": whose of the recipes.
 
     Raises:
@@ -42,14 +42,16 @@ def find_config(name: str, size: str) -> Path:
         if not path.is_file():
             raise UserError(f"{path}: no such configuration")
         return path
-    conf = RECIPES / SIZES[size] / "hasrd1/conf"
+    corpus = RECIPES / SIZES[size]
     stem = f"train_{name}" if name.startswith("ssl") else f"train_codec_{name}"
-    for path in (conf / "tuning" / f"{stem}.yaml", conf / f"{stem}.yaml"):
-        if path.is_file():
-            return path
-    if not conf.is_dir():
-        raise Unavailable(f"{conf} is not there: the recipes are not part of the package, only of its repository")
-    raise Unavailable(f"no {stem}.yaml in {conf} or its tuning/")
+    folders = [conf for conf in (corpus / recipe / "conf" for recipe in ("hasrd1", "hac1")) if conf.is_dir()]
+    for conf in folders:
+        for path in (conf / "tuning" / f"{stem}.yaml", conf / f"{stem}.yaml"):
+            if path.is_file():
+                return path
+    if not folders:
+        raise Unavailable(f"{corpus} is not there: the recipes are not part of the package, only of its repository")
+    raise Unavailable(f"no {stem}.yaml in {', '.join(map(str, folders))} or their tuning/")
 
 
 def read_config(path: Path) -> dict[str, Any]:

@@ -32,7 +32,7 @@ def get_parser() -> argparse.ArgumentParser:
         "--models",
         type=lambda text: [name for name in text.split(",") if name],
         help="What to time, separated by commas: names of the recipes' models (dac, dac_fbank, dac_fbank_sepconv, "
-        "hasrd, ..., ssl_hasrd), of others' codecs (official-dac, encodec, mimi, official-speechtokenizer, snac), "
+        "hasrd, hac, ..., ssl_hasrd), of others' codecs (official-dac, encodec, mimi, official-speechtokenizer, snac), "
         "configurations (*.yaml) or folders of trained codecs; by default those of the paper and the others'",
     )
     parser.add_argument("--size", choices=("full", "small"), default="full", help="Whose recipes' models: see docs")

@@ -26,12 +26,16 @@ class CodecOutput:
         codes: (B, U, M) long.
         losses: the quantizer's, scalars with gradients: "commitment" and "codebook".
         stats: the quantizer's, scalars without.
+        levels: the quantizer's, (B, U, D).
+        lengths: (B,) valid tokens.
     """
 
     wave_hat: Tensor
     codes: Tensor
     losses: dict[str, Tensor]
     stats: dict[str, Tensor]
+    levels: dict[str, Tensor]
+    lengths: Tensor
 
 
 class Codec(nn.Module):
@@ -135,7 +139,7 @@ class Codec(nn.Module):
         wave_hat = self.decoder(latent)[:, : wave.shape[1]]
         wave_hat = wave_hat * length_mask(lengths, wave.shape[1])
         losses = {"commitment": quantized.commitment_loss, "codebook": quantized.codebook_loss}
-        return CodecOutput(wave_hat, quantized.codes, losses, quantized.stats)
+        return CodecOutput(wave_hat, quantized.codes, losses, quantized.stats, quantized.levels, encoded.lengths)
 
     @torch.no_grad()
     def encode(self, wave: Tensor, lengths: Tensor | None = None) -> Tokens:

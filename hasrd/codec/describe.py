@@ -5,9 +5,11 @@
 from __future__ import annotations
 
 import inspect
+import json
 import math
 from collections import Counter
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any, Callable, Mapping
 
 import torch
@@ -16,10 +18,11 @@ from torch import nn
 from hasrd import encoder, frontend, loss, quantizer
 from hasrd.codec.build import CODEC_DEFAULTS, Front, build_modules, construct
 from hasrd.codec.codec import Codec
-from hasrd.codec.receptive import Field, looks_back, reaches
+from hasrd.codec.receptive import Field, joins, looks_back, reaches
 from hasrd.errors import UserError
 from hasrd.frontend.normalize import GlobalNorm
 from hasrd.registry import resolve
+from hasrd.teacher.targets import FACTS
 
 
 @dataclass
@@ -29,7 +32,8 @@ class Description:
     Attributes:
         kind: "codec", "ssl" or "encoder".
         parameters: of "encoder" (with frontend and normalisation), "quantizer", "decoder", "discriminator", "head" (of
-            the pre-training) and "total", which leaves out the discriminator. In the training form: weight norm has a
+            the pre-training), "distillation" (heads of a codec's levels, their teachers not counted; where it has some)
+            and "total", which leaves out the discriminator. In the training form: weight norm has a
             length and a direction for each kernel. Centroids of a k-means count in the quantizer.
         encoder_parameters: of each part of the encoder.
         sample_rate: in Hz.
@@ -108,6 +112,9 @@ def _codec(config: Mapping[str, Any]) -> Description:
         "streams": dict(Counter(codec.quantizer.stream_names)),
     }
     facts["strides"]["decoder"] = list(reach.strides)
+    extent, joined = facts["receptive_field"]["encoder"], joins(codec.quantizer)
+    if joined and extent["samples"] is not None:
+        extent["note"] = " ".join(filter(None, [extent["note"], f"and what the quantizer takes from the {joined}"]))
     facts["receptive_field"]["decoder"] = _extent(reach, reach.size, codec.sample_rate)
     modules = {"encoder": front, "quantizer": codec.quantizer, "decoder": codec.decoder}
     notes = []
@@ -121,7 +128,32 @@ def _codec(config: Mapping[str, Any]) -> Description:
             if "espnet" not in str(error):
                 raise
             notes.append("the discriminator is not counted: ESPnet, whose parts it is made of, is not installed")
+    if config.get("distillation"):
+        modules["distillation"] = _heads(config["distillation"], codec, notes)
     return _description(config, facts, modules, notes)
+
+
+def teacher_size(conf: Mapping[str, Any]) -> int | None:
+    """Return D of the teacher of a level, which its configuration states or its targets' folder says; None: neither."""
+    if conf.get("teacher_size"):
+        return conf["teacher_size"]
+    try:
+        return json.loads(Path(conf["targets"][0], FACTS).read_text(encoding="utf-8"))["size"]
+    except (OSError, ValueError, KeyError, TypeError, IndexError):
+        return None
+
+
+def _heads(levels: Mapping[str, Mapping[str, Any]], codec: Codec, notes: list[str]) -> nn.Module:
+    """Build what a distillation trains beside the codec, of the levels whose teacher's size is known."""
+    from hasrd.loss.distillation import build_distillation
+
+    if not isinstance(levels, Mapping) or not all(isinstance(conf, Mapping) for conf in levels.values()):
+        raise UserError("config: distillation: give each level its loss, weight, ...")
+    sizes = {level: teacher_size(conf) for level, conf in levels.items()}
+    if unknown := [level for level, size in sizes.items() if size is None]:
+        notes.append(f"the distillation's head of {', '.join(unknown)} is not counted: state its teacher_size")
+    known = {level: conf for level, conf in levels.items() if sizes[level] is not None}
+    return build_distillation(known, codec.quantizer, sizes).losses
 
 
 def _encoder(config: Mapping[str, Any]) -> Description:
@@ -210,14 +242,14 @@ def _description(
             left_out = state["quantizer"] - parameters["quantizer"]
             notes.append(f"{left_out:,} values of the quantizer (running means) are state, not parameters")
     parameters["total"] = sum(number for part, number in parameters.items() if number and part != "discriminator")
-    used = {part: number for part, number in state.items() if part != "discriminator"}
+    used = {part: number for part, number in state.items() if part not in ("discriminator", "distillation")}
     half = sum(number for part, number in used.items() if part in ("encoder", "decoder"))
     adam = str(config.get("optim", "adam")).startswith(("adam", "radam"))
     memory = {
         "weights_float32": 4 * sum(used.values()),
         "weights_bfloat16": 4 * sum(used.values()) - 2 * half,
         "training": {
-            "weights": 4 * (sum(used.values()) + judge),
+            "weights": 4 * (sum(used.values()) + judge + state.get("distillation", 0)),
             "gradients": 4 * trained,
             "optimizer": 8 * trained if adam else None,
         },

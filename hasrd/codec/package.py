@@ -21,12 +21,15 @@ import hasrd
 from hasrd.codec.build import PARTS, build_modules, refuse_imports
 from hasrd.codec.checkpoint import embed_encoder, load_codec, load_strict, read_experiment, sha256
 from hasrd.codec.codec import Codec
+from hasrd.codec.describe import teacher_size
 from hasrd.codec.inference import fold_weight_norm
 from hasrd.errors import UserError
 
 CONFIG, WEIGHTS, CARD = "config.yaml", "model.safetensors", "README.md"
 # Of the folder's layout; a reader refuses a higher number.
 FORMAT = 1
+# Of a distillation, what is about the data of the training.
+OF_DATA = ("targets", "teacher")
 
 
 def pack(
@@ -155,12 +158,20 @@ def read_packed_config(folder: str | Path) -> dict[str, Any]:
 
 
 def _model_keys(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what builds the model, nothing else.
+    """Return what builds the model, and what its levels were taught by, for its size in the training form.
 
     Raises:
         UserError: A value in it is a path: the model would be built on this machine alone.
     """
     keys = {key: config.get(key) for part in PARTS for key in (part, f"{part}_conf")}
+    taught = {
+        level: {**{key: value for key, value in conf.items() if key not in OF_DATA}, "teacher_size": teacher_size(conf)}
+        for level, conf in (config.get("distillation") or {}).items()
+        # A class from elsewhere is not needed to use the model.
+        if ":" not in conf["loss"]
+    }
+    if taught:
+        keys["distillation"] = taught
     for key, value in keys.items():
         for text in _texts(value):
             if os.sep in text:

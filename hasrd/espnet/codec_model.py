@@ -14,12 +14,15 @@ from espnet2.gan_tts.hifigan.loss import (
 )
 from espnet2.train.abs_gan_espnet_model import AbsGANESPnetModel
 
+from hasrd.loss.distillation import Clock
 from hasrd.loss.spectral import MelDistance
 from hasrd.quantizer.usage import CodebookUsage
 
 
 class CodecModel(AbsGANESPnetModel):
     """Reconstruction, adversarial and codebook losses of a codec (HASRD section 2.3; DAC's losses and weights).
+
+    With `distillation`, teachers' losses on the quantizer's levels besides (HAC, SpeechTokenizer).
 
     Args:
         codec: `hasrd.codec.codec.Codec`.
@@ -30,6 +33,7 @@ class CodecModel(AbsGANESPnetModel):
         lambda_adv: Weight of the least-squares generator loss (DAC: 1).
         lambda_commit: Weight of the commitment loss (DAC: 0.25).
         lambda_codebook: Weight of the codebook loss (DAC: 1).
+        distillation: `hasrd.loss.distillation.Distillation`, whose losses come weighted; None for none.
     """
 
     def __init__(
@@ -41,10 +45,13 @@ class CodecModel(AbsGANESPnetModel):
         lambda_adv: float = 1.0,
         lambda_commit: float = 0.25,
         lambda_codebook: float = 1.0,
+        distillation: torch.nn.Module | None = None,
     ):
         super().__init__()
         self.codec = codec
         self.discriminator = discriminator
+        self.distillation = distillation
+        self.clock = Clock(codec.min_samples / 2 / codec.sample_rate, 1 / codec.frame_rate)
         self.mel_distance = MelDistance(sample_rate=codec.sample_rate)
         self.generator_loss = GeneratorAdversarialLoss(average_by_discriminators=False, loss_type="mse")
         self.discriminator_loss = DiscriminatorAdversarialLoss(average_by_discriminators=False, loss_type="mse")
@@ -75,7 +82,7 @@ class CodecModel(AbsGANESPnetModel):
         audio_lengths: torch.Tensor | None = None,
         forward_generator: bool = True,
         adversarial: bool = True,
-        **_: object,
+        **targets: Any,
     ) -> dict[str, Any]:
         """Return loss, stats, weight (scalars on the device) and the optimiser's index (0 generator, 1 discriminator).
 
@@ -87,6 +94,7 @@ class CodecModel(AbsGANESPnetModel):
             audio_lengths: (B,) in samples; None means N for all.
             forward_generator: Whose turn it is.
             adversarial: Whether the generator's turn uses the discriminator.
+            targets: What the distillation compares with, by names that start with their level's (the data loader's).
         """
         if audio_lengths is None:
             audio_lengths = torch.full((len(audio),), audio.shape[1], device=audio.device)
@@ -97,6 +105,11 @@ class CodecModel(AbsGANESPnetModel):
         if forward_generator:
             self._shared = None
             loss, stats = self._generator_turn(audio, output, adversarial and self.discriminator is not None)
+            if self.distillation is not None:
+                batch = {**targets, "audio": audio, "audio_lengths": audio_lengths}
+                taught, shown = self.distillation(output.levels, output.lengths, self.clock, batch)
+                loss = loss + taught
+                stats |= {**shown, "loss": loss}
         else:
             self._shared = output if self.training else None
             real = self._judge(audio)

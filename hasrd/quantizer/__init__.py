@@ -6,4 +6,5 @@ CHOICES = {
     "residual_vq": "hasrd.quantizer.residual_vq:ResidualVQ",
     "euclidean_rvq": "hasrd.quantizer.euclidean_rvq:EuclideanRVQ",
     "hasrd": "hasrd.quantizer.hasrd:HASRDQuantizer",
+    "hac": "hasrd.quantizer.hac:HACQuantizer",
 }

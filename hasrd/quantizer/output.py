@@ -22,6 +22,7 @@ class QuantizerOutput:
             over valid frames.
         codebook_loss: scalar; draws the codes to the encoder.
         stats: scalars without gradients, to be shown beside the losses.
+        levels: (B, U, D), straight-through: what streams that a teacher can be distilled into add to the latent.
     """
 
     latent: Tensor
@@ -29,6 +30,7 @@ class QuantizerOutput:
     commitment_loss: Tensor
     codebook_loss: Tensor
     stats: dict[str, Tensor] = field(default_factory=dict)
+    levels: dict[str, Tensor] = field(default_factory=dict)
 
 
 @torch.no_grad()

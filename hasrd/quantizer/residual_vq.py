@@ -64,7 +64,7 @@ class ResidualStack(nn.Module):
 
     Args:
         input_size: D.
-        num_codebooks: M.
+        num_codebooks: M; 0 is a stream that is left out.
         codebook_size: K.
         codebook_dim: dimensions of the look-up.
     """
@@ -73,6 +73,7 @@ class ResidualStack(nn.Module):
         self, input_size: int, num_codebooks: int, codebook_size: int, codebook_dim: int
     ) -> None:
         super().__init__()
+        self.input_size = input_size
         self.books = nn.ModuleList(
             FactorizedVQ(input_size, codebook_size, codebook_dim) for _ in range(num_codebooks)
         )
@@ -102,7 +103,7 @@ class ResidualStack(nn.Module):
             commitment = commitment + ((latent - entry.detach()).square().mean(-1) * weight).sum()
             codebook = codebook + ((entry - latent.detach()).square().mean(-1) * weight).sum()
             codes.append(code.masked_fill(~mask, 0))
-        return quantized, torch.stack(codes, dim=-1), commitment, codebook
+        return quantized, _join(codes, mask), commitment, codebook
 
     @torch.no_grad()
     def encode(self, x: Tensor, mask: Tensor) -> Tensor:
@@ -112,15 +113,19 @@ class ResidualStack(nn.Module):
             part, code, _, _ = book(x)
             x = x - part
             codes.append(code.masked_fill(~mask, 0))
-        return torch.stack(codes, dim=-1)
+        return _join(codes, mask)
 
     def decode(self, codes: Tensor) -> Tensor:
         """Return the sum (B, U, D) of the entries of codes (B, U, M'); M' <= M, also 0."""
-        size = self.books[0].in_proj.in_features
-        total = self.books[0].codebook.weight.new_zeros(*codes.shape[:2], size)
+        total = torch.zeros(*codes.shape[:2], self.input_size, device=codes.device)
         for m in range(codes.shape[-1]):
             total = total + self.books[m].decode(codes[..., m])
         return total
+
+
+def _join(codes: list[Tensor], mask: Tensor) -> Tensor:
+    """Stack codes (B, U) of each codebook to (B, U, M), also where there is none."""
+    return torch.stack(codes, dim=-1) if codes else torch.zeros(*mask.shape, 0, dtype=torch.long, device=mask.device)
 
 
 def draw_kept(batch: int, lowest: int, highest: int, dropout: float, device) -> Tensor:

@@ -13,15 +13,17 @@ from espnet2.utils.nested_dict_action import NestedDictAction
 from espnet2.utils.types import int_or_none, str2bool, str_or_none
 
 from hasrd import decoder, discriminator, encoder, frontend, quantizer
-from hasrd.codec.build import CODEC_DEFAULTS, build_modules, check_front
+from hasrd.codec.build import CODEC_DEFAULTS, build_modules, check_front, construct
 from hasrd.codec.checkpoint import FRONT_KEYS, frozen_front, sha256
 from hasrd.codec.codec import Codec
 from hasrd.codec.kmeans import load_kmeans
 from hasrd.errors import UserError
 from hasrd.espnet.choices import ImportableChoices
 from hasrd.espnet.codec_model import CodecModel
+from hasrd.loss.distillation import build_distillation
 from hasrd.registry import resolve
 from hasrd.tasks.preprocess import PadTo, Segment
+from hasrd.teacher.levels import open_levels
 from hasrd.train.gan_trainer import GANTrainer
 
 
@@ -83,6 +85,13 @@ class CodecTask(espnet.GANCodecTask):
             default=dict(),
             help="Loss weights: lambda_mel, lambda_feat_match, lambda_adv, lambda_commit, lambda_codebook",
         )
+        group.add_argument(
+            "--distillation",
+            action=NestedDictAction,
+            default=dict(),
+            help="Of levels of the quantizer: loss, weight and what the loss takes (hasrd.loss.distillation); targets, "
+            "the folders that stage 4 wrote",
+        )
         for choices in cls.class_choices_list:
             choices.add_arguments(group)
 
@@ -99,8 +108,11 @@ class CodecTask(espnet.GANCodecTask):
 
     @classmethod
     def build_preprocess_fn(cls, args: argparse.Namespace, train: bool):
-        """Cut segments in the loader."""
-        return Segment(args.segment, name="audio", random=train) if cls._segments(args) else None
+        """Cut segments in the loader, and what teachers said of them."""
+        if not cls._segments(args):
+            return None
+        rate = construct(vars(args), "frontend", frontend.CHOICES).sample_rate
+        return Segment(args.segment, "audio", train, rate, open_levels(args.distillation).cached)
 
     @classmethod
     def build_model(cls, args: argparse.Namespace) -> CodecModel:
@@ -132,12 +144,20 @@ class CodecTask(espnet.GANCodecTask):
         judge = None
         if args.discriminator is not None:
             judge = resolve(discriminator.CHOICES, args.discriminator)(**args.discriminator_conf)
-        return CodecModel(codec=codec, discriminator=judge, **args.model_conf)
+        teaching = None
+        if args.distillation:
+            if args.segment is None or args.iterator_type == "chunk":
+                raise UserError("distillation: give --segment: what teachers say is cut as the waves are")
+            levels = open_levels(args.distillation)
+            live = {level: make() for level, make in levels.live.items()}
+            teaching = build_distillation(args.distillation, codec.quantizer, levels.sizes, live)
+        return CodecModel(codec=codec, discriminator=judge, distillation=teaching, **args.model_conf)
 
     @classmethod
     def build_optimizers(cls, args: argparse.Namespace, model: CodecModel) -> list:
-        """Optimiser 0 trains what is not frozen of the codec, 1 the discriminator."""
-        trained = [p for p in model.codec.parameters() if p.requires_grad]
+        """Optimiser 0 trains what is not frozen of the codec, and the heads of a distillation; 1 the discriminator."""
+        taught = [] if model.distillation is None else [model.distillation]
+        trained = [p for part in (model.codec, *taught) for p in part.parameters() if p.requires_grad]
         optimizers = [optim_classes[args.optim](trained, **args.optim_conf)]
         if model.discriminator is not None:
             optimizers.append(optim_classes[args.optim2](model.discriminator.parameters(), **args.optim2_conf))

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import zlib
+from typing import Callable, Mapping
 
 import numpy as np
 import torch
@@ -17,22 +18,38 @@ class Segment:
         length: Samples of a segment.
         name: Key of the wave in the utterance's dictionary.
         random: Take a random place (training); else the clip's start.
+        sample_rate: Of the wave, in Hz.
+        targets: What else lies in the segment, by the start of its names: (uid, start, stop in seconds) to arrays.
     """
 
-    def __init__(self, length: int, name: str, random: bool):
+    def __init__(
+        self,
+        length: int,
+        name: str,
+        random: bool,
+        sample_rate: int = 16000,
+        targets: Mapping[str, Callable[[str, float, float], dict[str, np.ndarray]]] | None = None,
+    ):
         self.length = length
         self.name = name
         self.random = random
+        self.sample_rate = sample_rate
+        self.targets = targets or {}
 
     def __call__(self, uid: str, data: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Replace the wave (N,) of utterance `uid` by its segment (at most `length`,)."""
+        """Replace the wave (N,) of utterance `uid` by its segment (at most `length`,); add the segment's targets."""
         wave = data[self.name]
         spare = len(wave) - self.length
+        start = 0
         if spare > 0:
             # numpy's global generator: ESPnet seeds it for each epoch and worker.
             start = np.random.randint(spare + 1) if self.random else 0
             wave = wave[start : start + self.length]
-        return {**data, self.name: wave}
+        data = {**data, self.name: wave}
+        begin, end = start / self.sample_rate, (start + len(wave)) / self.sample_rate
+        for prefix, targets in self.targets.items():
+            data |= {f"{prefix}_{name}": array for name, array in targets(uid, begin, end).items()}
+        return data
 
 
 class PadTo:

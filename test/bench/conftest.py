@@ -8,6 +8,7 @@ import argparse
 
 import pytest
 import yaml
+from small_models import HAC
 
 DECODER = {"decoder": "istft", "decoder_conf": {"dim": 16, "num_layers": 1, "intermediate": 32, "token_layers": 1}}
 CODECS = {
@@ -33,6 +34,7 @@ CODECS = {
         "quantizer_conf": {"num_codebooks": 2, "codebook_size": 16, "codebook_dim": 4, "num_clusters": 8},
         **DECODER,
     },
+    "hac": HAC,
 }  # fmt: skip
 TRAINING = {
     "segment": 8000, "batch_type": "unsorted", "batch_size": 2, "optim": "adamw", "optim_conf": {"lr": 1e-4},

@@ -9,6 +9,7 @@ import torch
 
 from hasrd.bench import ours
 from hasrd.bench.agreement import code_agreement, snr_db
+from hasrd.bench.codecs import MODELS
 from hasrd.bench.memory import weights
 from hasrd.bench.subject import Unavailable, parse_modes
 from hasrd.codec.describe import describe
@@ -52,6 +53,17 @@ def test_what_a_kmeans_would_set_is_random(config):
     assert codec.encode(torch.randn(1, 8000)).codes.shape == (1, 15, 3)
 
 
+def test_levels(config):
+    """HAC's codes are compared book by book as any others."""
+    path = config("hac")
+    plain, half = ours.subjects(path, "full", ["float32", "bf16"], "cpu")
+    codes, decoded = run(plain, torch.randn(1, 16000) * 0.1)
+    other, _ = run(half, torch.randn(1, 16000) * 0.1)
+    assert plain.name == "hac" and [book.shape for book in plain.books(codes)] == [(1, 31)] * 4
+    assert decoded.shape == (1, 16000) and 0 < code_agreement(half.books(other), plain.books(codes)) <= 1
+    assert plain.parameters == describe(ours.read_config(ours.Path(path))).parameters["total"]
+
+
 def test_a_trained_one_is_taken_from_its_folder(codec_dir):
     (subject,) = ours.subjects(str(codec_dir), "full", ["float32"], "cpu")
     assert subject.name == codec_dir.name
@@ -65,6 +77,10 @@ def test_recipes_are_found_by_name(monkeypatch, tmp_path):
     assert ours.find_config("dac_fbank", "full").name == "train_codec_dac_fbank.yaml"
     assert ours.model_name(ours.find_config("ssl_hasrd", "full")) == "ssl_hasrd"
     assert "mini_librispeech" in str(ours.find_config("dac", "small"))
+    # Of the first recipe that has it.
+    recipes = {name: ours.find_config(name, "full").parts[-3] for name in ("hac", "dac")}
+    assert recipes == {"hac": "hac1", "dac": "conf"} and "hasrd1" in ours.find_config("dac", "full").parts
+    assert ours.model_name(ours.find_config("hac_no_loss", "small")) == "hac_no_loss" and "hac" in MODELS
     with pytest.raises(Unavailable, match="no train_codec_nothing.yaml"):
         ours.find_config("nothing", "full")
     with pytest.raises(UserError, match="no such configuration"):

@@ -139,7 +139,7 @@ def test_rates(codec):
 
 
 def test_number_of_tokens_of_five_seconds():
-    # SPEC: 622 log-mel frames, 155 tokens, 79,360 samples of their own.
+    # 5 s are 622 log-mel frames, 155 tokens, 79,360 samples of their own.
     codec = make(SMALL)
     tokens = codec.encode(torch.randn(1, 80000))
     assert tokens.lengths.tolist() == [155]

@@ -11,7 +11,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from small_models import CODEC, ENCODER
+from small_models import CODEC, ENCODER, HAC
 
 from hasrd.codec.build import build_modules
 from hasrd.codec.codec import Codec
@@ -83,6 +83,39 @@ def test_pre_training_and_encoder_alone():
     assert alone.kind == "encoder" and alone.parameters["total"] == found.parameters["encoder"]
 
 
+TAUGHT = {
+    "phonetic": {"loss": "frames", "weight": 20.0, "teacher_size": 12},
+    "lexical": {"loss": "text", "weight": [[0, 0.0], [9, 10.0]], "word_weight": 0.5, "teacher_size": 10},
+}
+
+
+def test_heads_of_a_distillation(tmp_path):
+    """A part of their own: trained, in no model that is used; the teachers are not counted."""
+    plain, found = describe(HAC), describe({**HAC, "distillation": TAUGHT})
+    heads = (16 + 1) * 12 + (16 + 1) * 10 + 16
+    assert "distillation" not in plain.parameters and not plain.notes and not found.notes
+    assert found.parameters == {**plain.parameters, "distillation": heads, "total": plain.parameters["total"] + heads}
+    assert found.memory_bytes["weights_float32"] == plain.memory_bytes["weights_float32"]
+    training = found.memory_bytes["training"]
+    assert training["gradients"] == plain.memory_bytes["training"]["gradients"] + 4 * heads
+    assert training["weights"] == plain.memory_bytes["training"]["weights"] + 4 * heads
+    assert found.streams == {"phonetic": 1, "lexical": 1, "acoustic": 2}
+    # Where the configuration leaves it to the teacher, its folder says the size.
+    (tmp_path / "teacher.json").write_text('{"size": 10}')
+    lexical = {"loss": "text", "weight": 1.0, "targets": [str(tmp_path)]}
+    assert describe({**HAC, "distillation": {**TAUGHT, "lexical": lexical}}).parameters == found.parameters
+    unknown = describe({**HAC, "distillation": {**TAUGHT, "lexical": {**lexical, "targets": ["nowhere"]}}})
+    assert unknown.parameters["distillation"] == (16 + 1) * 12 and "head of lexical is not counted" in unknown.notes[0]
+
+
+def test_levels_see_the_whole_utterance():
+    """The encoder's field bounds the acoustic codes alone."""
+    found = describe(HAC).receptive_field["encoder"]
+    assert found["samples"] and "the quantizer takes from the whole utterance" in found["note"]
+    without = describe({**HAC, "quantizer_conf": {**HAC["quantizer_conf"], "levels": []}}).receptive_field["encoder"]
+    assert without == {**found, "note": None}
+
+
 def test_statistics_of_the_data_are_not_needed():
     config = {**SSL, "normalize": "global"}
     assert describe(config).parameters == describe(SSL).parameters
@@ -136,6 +169,8 @@ assert found.parameters["total"] == {describe(DAC).parameters["total"]}
         ({"decoder_conf": {"channels": "many"}}, "^config: "),
         ({"quantizer": "no_such"}, "no_such"),
         ({"discriminator": "no_such"}, "no_such"),
+        ({"distillation": {"phonetic": {"loss": "frames", "weight": 1.0, "teacher_size": 2}}}, "no such level"),
+        ({"distillation": [1]}, "distillation: give each level"),
         ({"discriminator": "torch.nn:Linear", "discriminator_conf": {"x": 1}}, "discriminator_conf: .*Linear"),
     ],
 )

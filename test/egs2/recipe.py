@@ -37,6 +37,20 @@ SMALL = {
     },
     "probe": {"encoder_conf": {"projection_size": 32, "hidden_size": 32}, "max_epoch": 2},
 }  # fmt: skip
+SMALL_HAC = {
+    **{name: SMALL[name] for name in ("ssl", "probe")},
+    "codec_hac": {
+        "encoder_conf": {"channels": 4, "output_size": 32},
+        "quantizer_conf": {
+            "num_codebooks": 2, "codebook_size": 32, "codebook_dim": 4, "attention_dim": 16, "attention_heads": 2,
+            "linear_units": 32, "num_blocks": 1,
+        },
+        "decoder": "istft",
+        "decoder_conf": {"dim": 32, "intermediate": 64, "num_layers": 1, "token_layers": 1},
+        "segment": 16384, "batch_size": 4, "max_epoch": 2, "num_iters_per_epoch": 3,
+    },
+}  # fmt: skip
+SMALL_OF = {"hasrd1": SMALL, "hac1": SMALL_HAC}
 
 
 def merged(base: dict, changes: dict) -> dict:
@@ -53,20 +67,23 @@ class Recipe:
     Args:
         folder: Where the copy goes.
         name: Corpus: the folder in egs2/.
+        system: The folder in that.
     """
 
-    def __init__(self, folder: Path, name: str):
+    def __init__(self, folder: Path, name: str, system: str = "hasrd1"):
         shutil.copytree(ROOT / "egs2", folder / "egs2", symlinks=True, ignore=_products)
         for part in ("hasrd", "tools"):
             (folder / part).symlink_to(ROOT / part)
-        self.folder = folder / "egs2" / name / "hasrd1"
+        self.folder = folder / "egs2" / name / system
         self.options: list[str] = []
-        for config, changes in SMALL.items():
+        for config, changes in SMALL_OF[system].items():
             path = self.folder / "conf_small" / f"{config}.yaml"
             path.parent.mkdir(exist_ok=True)
             base = yaml.safe_load((self.folder / "conf" / f"train_{config}.yaml").read_text(encoding="utf-8"))
+            if "decoder" in changes:
+                del base["decoder_conf"]
             path.write_text(yaml.safe_dump(merged(base, changes)))
-            self.options += [f"--{config}_config", f"conf_small/{config}.yaml"]
+            self.options += [f"--{config.partition('_hac')[0]}_config", f"conf_small/{config}.yaml"]
 
     def start(self, *words: str, log: Path | None = None) -> subprocess.Popen:
         """Start run.sh with the recipe's options and these."""
@@ -132,6 +149,6 @@ class Recipe:
 
 def _products(folder: str, names: list[str]) -> set[str]:
     """What runs of the repository's own recipes have left."""
-    if Path(folder).name != "hasrd1":
+    if Path(folder).name not in SMALL_OF:
         return set()
     return {"data", "downloads", "dump", "exp", "logs", "report"} & set(names)

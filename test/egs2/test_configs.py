@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -23,13 +24,14 @@ from hasrd.tasks.ssl import SSLTask
 
 EGS2 = Path(__file__).resolve().parents[2] / "egs2"
 # A recipe's conf may be a link to another's.
-CONFIGS = sorted({path.resolve() for path in EGS2.glob("*/hasrd1/conf/**/*.yaml") if path.parent.name != "upstream"})
+CONFIGS = sorted({path.resolve() for path in EGS2.glob("*/h*1/conf/**/*.yaml") if path.parent.name != "upstream"})
 PAPER = EGS2 / "librispeech" / "hasrd1" / "conf"
+HAC = EGS2 / "librispeech" / "hac1" / "conf"
 SEMANTIC_LAYER, CLUSTERS = 2, 1024
 
 
 def name_of(path: Path) -> str:
-    return str(path.relative_to(EGS2)).replace("hasrd1/conf/", "")
+    return str(path.relative_to(EGS2)).replace("hasrd1/conf/", "").replace("hac1/conf/", "")
 
 
 def task_of(path: Path):
@@ -82,7 +84,22 @@ def cmvn(tmp_path_factory):
     return str(path)
 
 
-def build(path: Path, stages, cmvn=None):
+def taught(config: dict, folder: Path) -> tuple[str, ...]:
+    """The option of each level for what its teacher says, here nothing."""
+    options: list[str] = []
+    for level, conf in (config.get("distillation") or {}).items():
+        size = conf.get("teacher_size", 384)
+        (folder / level).mkdir()
+        np.savez(folder / level / "stats.npz", mean=np.zeros(size), std=np.ones(size))
+        facts = {"kind": "speech", "identity": level, "size": size, "teacher": "speech", "conf": {}, "cached": True}
+        facts |= {"frame_shift": 0.02, "first_centre": 0.0125}
+        (folder / level / "teacher.json").write_text(json.dumps(facts))
+        (folder / level / "feats.scp").write_text("")
+        options += ["--distillation", f"{level}.targets=[{folder / level}]"]
+    return tuple(options)
+
+
+def build(path: Path, stages, cmvn=None, folder=None):
     """The task, arguments and model of a configuration, given what its recipe gives it."""
     options: tuple[str, ...] = ()
     config = load(path)
@@ -96,6 +113,8 @@ def build(path: Path, stages, cmvn=None):
         options = ("--input_size", "80")
     elif config.get("normalize") == "global":
         options = ("--global_stats", cmvn)
+    elif config.get("distillation"):
+        options = taught(config, folder)
     task, args = parse(path, *options)
     return task, args, task.build_model(args)
 
@@ -105,8 +124,8 @@ def count(*modules: torch.nn.Module) -> int:
 
 
 @pytest.mark.parametrize("config", CONFIGS, ids=name_of)
-def test_builds(config, stages, cmvn):
-    task, args, model = build(config, stages, cmvn)
+def test_builds(config, stages, cmvn, tmp_path):
+    task, args, model = build(config, stages, cmvn, tmp_path)
     optimizers = task.build_optimizers(args, model)
     assert len(optimizers) == (2 if task is CodecTask and args.discriminator else 1)
     for number, optimizer in enumerate(optimizers, start=1):
@@ -127,7 +146,7 @@ def test_builds(config, stages, cmvn):
             codec = model.codec
             extra = [codec.encoder.module] if args.encoder_file else []
             centroids = codec.quantizer.centroids.numel() if args.encoder_file else 0
-            assert found["total"] == count(codec, *extra) + centroids
+            assert found["total"] == count(codec, *extra) + centroids + (found.get("distillation") or 0)
             assert (found["discriminator"] or 0) == (count(model.discriminator) if model.discriminator else 0)
 
 
@@ -234,11 +253,41 @@ def test_sizes_of_the_paper(name, parameters, tolerance):
         ("hasrd_10cb", 31.25, 3125.0, {"semantic": 1, "acoustic": 9}),
         ("hasrd_hubert", 50.0, 4500.0, {"semantic": 1, "acoustic": 8}),
         ("speechtokenizer", 50.0, 4000.0, {"semantic": 1, "acoustic": 7}),
+        ("hac", 31.25, 2812.5, {"phonetic": 1, "lexical": 1, "acoustic": 7}),
+        ("hac_no_phonetic", 31.25, 2812.5, {"lexical": 1, "acoustic": 8}),
+        ("hac_no_lexical", 31.25, 2812.5, {"phonetic": 1, "acoustic": 8}),
+        ("hac_no_loss", 31.25, 2812.5, {"phonetic": 1, "lexical": 1, "acoustic": 7}),
     ],
 )
 def test_rates_of_the_paper(name, frame_rate, bitrate, streams):
-    found = describe(load(PAPER / "tuning" / f"train_codec_{name}.yaml"))
+    file = f"train_codec_{name}.yaml"
+    folder = HAC if name == "hac" else (HAC if name.startswith("hac_") else PAPER) / "tuning"
+    found = describe(load(folder / file))
     assert (found.frame_rate, found.bitrate_bps, found.streams) == (frame_rate, bitrate, streams)
+
+
+@pytest.mark.parametrize("corpus", ["librispeech", "mini_librispeech"])
+def test_ablations_of_hac_differ_in_levels_and_losses_alone(corpus):
+    folder = EGS2 / corpus / "hac1" / "conf"
+    whole = load(folder / "train_codec_hac.yaml")
+    assert list(whole["distillation"]) == whole["quantizer_conf"]["levels"] == ["phonetic", "lexical"]
+    for name, levels, losses in (
+        ("no_phonetic", ["lexical"], ["lexical"]),
+        ("no_lexical", ["phonetic"], ["phonetic"]),
+        ("no_loss", ["phonetic", "lexical"], []),
+    ):
+        other = load(folder / "tuning" / f"train_codec_hac_{name}.yaml")
+        conf = {**whole["quantizer_conf"], "levels": levels, "num_codebooks": 9 - len(levels)}
+        expected = {**whole, "quantizer_conf": conf}
+        expected["distillation"] = {level: whole["distillation"][level] for level in losses}
+        assert {"distillation": {}, **other} == expected
+    dac = load(folder / "tuning" / "train_codec_dac.yaml")
+    # DAC's row in HASRD's tables has 30k steps.
+    own = {"quantizer", "quantizer_conf", "distillation"}
+    if corpus == "librispeech":
+        own.add("max_epoch")  # DAC's row in HASRD's tables has 30k steps
+    shared = whole.keys() - own
+    assert {key: whole[key] for key in shared} == {key: dac[key] for key in shared}
 
 
 def test_schedules_of_the_paper():

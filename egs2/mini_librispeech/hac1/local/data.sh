@@ -1,0 +1,1 @@
+../../hasrd1/local/data.sh
