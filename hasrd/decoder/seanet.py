@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from hasrd.encoder.layers import wn_conv_transpose1d
-from hasrd.encoder.seanet_layers import ReflectConv1d, ResidualLSTM, SEANetUnit, tokens_in_tiles
+from hasrd.encoder.seanet_layers import ReflectConv1d, ResidualLSTM, SEANetUnit, start, tokens_in_tiles
 
 
 class SEANetDecoder(nn.Module):
@@ -54,6 +54,8 @@ class SEANetDecoder(nn.Module):
             channels //= 2
         self.context = math.ceil((reach + 3) / self.hop)
         self.last = ReflectConv1d(channels, 1, 7)
+        # Speech has an rms of 0.05: from 0.3 on, the first 50 steps do little but make it quieter.
+        start(self.last.conv, 7 * channels, gain=0.1)
 
     def _upsample(self, x: Tensor, lengths: Tensor) -> Tensor:
         for block in self.blocks:
@@ -83,6 +85,7 @@ class UpBlock(nn.Module):
         self.up = wn_conv_transpose1d(
             channels, channels // 2, 2 * stride, stride, padding=math.ceil(stride / 2), output_padding=stride % 2
         )
+        start(self.up, 2 * channels)
         self.unit = SEANetUnit(channels // 2)
 
     def forward(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:

@@ -20,6 +20,9 @@ from hasrd.quantizer.output import QuantizerOutput, usage_stats
 from hasrd.quantizer.residual_vq import select_streams
 
 EPSILON = 1e-5  # added to the counts, so that no mean is one of nothing: EnCodec's
+# At least so many vectors to a mean of the k-means of the first batch (ours). 4 crops of 2 s are 408 vectors: for 1024
+# entries each would be its own mean, and all codebooks but the first one zero, as in SpeechTokenizer's code.
+FRAMES_A_MEAN = 4
 
 
 class EuclideanRVQ(nn.Module):
@@ -29,13 +32,20 @@ class EuclideanRVQ(nn.Module):
     mode sets the entries by k-means. The first stream is SpeechTokenizer's semantic one, which it distils from a
     teacher; all codebooks are used in every step (it has no quantizer dropout).
 
-    Two things differ from EnCodec's code and SpeechTokenizer's, which follows it. There, the sums behind the means
-    start as if each entry had been used once, so that the first steps shrink them; here they agree with k-means'
-    counts. There, an entry with a running count below 2 a step is replaced, but the same step's running mean overwrites
-    it; here it stays, with the average count. With 8 crops of 150 frames a step for 1024 entries, 2 is more than the
-    average, and most entries would be replaced in every step: the bound here is a share of the average. As there, the
-    commitment loss of the codebooks after the first has no gradient: each one before subtracts a straight-through
-    estimate.
+    Three things differ from EnCodec's code and SpeechTokenizer's, which follows it. There, k-means has as many means as
+    entries, even where the first batch has fewer vectors; here it has FRAMES_A_MEAN vectors to each. There, the sums
+    behind the means start as if each entry had been used once, so that the first steps shrink them; here they agree
+    with k-means' counts. There, an entry with a running count below 2 a step is replaced, but the same step's running
+    mean overwrites it; here it stays, with the average count. With 8 crops of 150 frames a step for 1024 entries, 2 is
+    more than the average, and most entries would be replaced in every step: the bound here is a share of the average.
+    As there, the commitment loss of the codebooks after the first has no gradient: each one before subtracts a
+    straight-through estimate.
+
+    What is looked up must vary by more than an optimiser's step moves all of it, or one entry is the nearest of all:
+    see hasrd.encoder.seanet_layers.start. On speech (560 clips of LibriSpeech, 4 crops of 2 s a step, lr 5e-4, D =
+    128), a valid set used of the 1024 entries, after 50 steps: with decay 0.99 and SpeechTokenizer's k-means 68 of the
+    first codebook and 38 to 49 of the others, with FRAMES_A_MEAN 139 and 293 to 365, with decay 0.95 besides 197 and
+    334 to 497.
 
     Several processes have equal codebooks: each step sums the vectors over all of them, and the random ones are those
     of the first process.
@@ -48,10 +58,10 @@ class EuclideanRVQ(nn.Module):
         decay: of the running means a step.
         kmeans_iterations: of the k-means of the first batch.
         dead_share: an entry that is used less often (running mean) than this share of the average one is replaced by a
-            vector of the batch: 230 steps after its last use. On synthetic vectors of Zipf-like frequencies (128
-            entries, 150 vectors a step, 2000 steps) that start elsewhere, as an encoder's do, the squared error came to
-            0.291 with a share of 0, 0.163 with 0.02, 0.154 with 0.1, 0.213 with 0.4 and 0.330 with 0.8.
-        teacher_size: size of a teacher's features, to which `predict_teacher` maps the first codebook; None for none.
+            vector of the batch: with decay 0.99, 230 steps after its last use (0.95: 45). On synthetic vectors of
+            Zipf-like frequencies (128 entries, 150 vectors a step, 2000 steps) that start elsewhere, as an encoder's
+            do, the squared error came to 0.291 with a share of 0, 0.163 with 0.02, 0.154 with 0.1, 0.213 with 0.4 and
+            0.330 with 0.8.
     """
 
     def __init__(
@@ -63,7 +73,6 @@ class EuclideanRVQ(nn.Module):
         decay: float = 0.99,
         kmeans_iterations: int = 50,
         dead_share: float = 0.1,
-        teacher_size: int | None = None,
     ) -> None:
         super().__init__()
         self.output_size = input_size
@@ -72,11 +81,11 @@ class EuclideanRVQ(nn.Module):
         self.dead_share = dead_share
         self.codebook_sizes = (codebook_size,) * num_codebooks
         self.stream_names = ("semantic",) + ("acoustic",) * (num_codebooks - 1)
+        self.level_names = self.stream_names[:1]
         # NaN until they are set: a state dict brings them along, and nothing can use them before.
         self.register_buffer("codebooks", torch.full((num_codebooks, codebook_size, input_size), torch.nan))
         self.register_buffer("counts", torch.zeros(num_codebooks, codebook_size))
         self._codebooks_set = False
-        self.teacher_head = None if teacher_size is None else nn.Linear(input_size, teacher_size)
 
     def _are_set(self) -> bool:
         # The first use looks at the values once (they may come from a state dict).
@@ -96,8 +105,9 @@ class EuclideanRVQ(nn.Module):
             n_codebooks: use the first so many codebooks; None: all.
 
         Returns:
-            A QuantizerOutput; D as given, M codebooks. The codebook loss is zero. In training, the stats have the
-            number of entries that were replaced ("replaced").
+            A QuantizerOutput; D as given, M codebooks. The codebook loss is zero. Its level "semantic" is the first
+            codebook's part, into which SpeechTokenizer distils a teacher. In training, the stats have the number of
+            entries that were replaced ("replaced").
 
         Raises:
             RuntimeError: The codebooks are not set, in eval mode.
@@ -106,18 +116,20 @@ class EuclideanRVQ(nn.Module):
         with torch.autocast(x.device.type, enabled=False):
             x = x.float()
             mask = length_mask(lengths, x.shape[1])
-            if self.training and not self._are_set():
+            first = self.training and not self._are_set()
+            if first:
                 self._initialise(x.detach(), mask)
             self._check_set()
             frames = mask.sum().clamp(min=1)
             residual, quantized, commitment = x, torch.zeros_like(x), x.new_zeros(())
-            codes, inputs = [], []
+            codes, inputs, parts = [], [], []
             for m, codebook in enumerate(self.codebooks):
                 code = self._look_up(residual.detach(), codebook)
                 entry = F.embedding(code, codebook)
                 inputs.append(residual.detach())
                 codes.append(code.masked_fill(~mask, 0))
                 part = residual + (entry - residual).detach()
+                parts.append(part)
                 if n_codebooks is None or m < n_codebooks:
                     error = (residual - entry).square().mean(dim=-1)
                     commitment = commitment + (error * mask).sum() / frames
@@ -126,8 +138,9 @@ class EuclideanRVQ(nn.Module):
             codes = torch.stack(codes, dim=-1)
         stats = usage_stats(codes, mask, self.codebook_sizes)
         if self.training:
-            stats["replaced"] = self._update(inputs, codes, mask)
-        return QuantizerOutput(quantized, codes, commitment, x.new_zeros(()), stats)
+            # The first batch made the codebooks: what they have no use for is left to the second one.
+            stats["replaced"] = x.new_zeros(()) if first else self._update(inputs, codes, mask)
+        return QuantizerOutput(quantized, codes, commitment, x.new_zeros(()), stats, {self.stream_names[0]: parts[0]})
 
     @staticmethod
     def _look_up(x: Tensor, codebook: Tensor) -> Tensor:
@@ -136,17 +149,22 @@ class EuclideanRVQ(nn.Module):
 
     @torch.no_grad()
     def _initialise(self, x: Tensor, mask: Tensor) -> None:
-        """Set each codebook to the k-means of what x (B, U, D) and the codebooks before it leave."""
+        """Set each codebook to the k-means of what x (B, U, D) and the codebooks before it leave.
+
+        With FRAMES_A_MEAN vectors a mean at least; vectors of x themselves are the entries that are left over then.
+        """
+        frames = int(totals(x, torch.zeros_like(mask, dtype=torch.long), mask, 1)[1])
         for m, size in enumerate(self.codebook_sizes):
-            means = from_first_process(draw(x, mask, size))
+            entries = from_first_process(draw(x, mask, size))
+            means = entries[: max(1, frames // FRAMES_A_MEAN)]
             for _ in range(self.kmeans_iterations):
                 code = self._look_up(x, means)
-                sums, counts = totals(x, code, mask, size)
+                sums, counts = totals(x, code, mask, len(means))
                 means = torch.where(counts[:, None] > 0, sums / counts.clamp(min=1)[:, None], means)
-            code = self._look_up(x, means)
-            self.codebooks[m] = means
-            self.counts[m] = totals(x, code, mask, size)[1]
-            x = x - F.embedding(code, means)
+            self.codebooks[m] = torch.cat([means, entries[len(means) :]])
+            self.counts[m] = totals(x, self._look_up(x, self.codebooks[m]), mask, size)[1]
+            # Of the means alone: a vector that is an entry, too, leaves nothing.
+            x = x - F.embedding(self._look_up(x, means), means)
 
     @torch.no_grad()
     def _update(self, inputs: list[Tensor], codes: Tensor, mask: Tensor) -> Tensor:
@@ -213,25 +231,6 @@ class EuclideanRVQ(nn.Module):
             if name in names:
                 latent = latent + F.embedding(code, codebook)
         return latent
-
-    def predict_teacher(self, layers: Sequence[Tensor]) -> Tensor:
-        """Return what the first codebook says of a teacher's features (SpeechTokenizer section 3.2).
-
-        The encoder and the linear layer get gradients.
-
-        Args:
-            layers: tensors (B, U, D).
-
-        Returns:
-            (B, U, teacher_size).
-
-        Raises:
-            RuntimeError: The codebooks are not set.
-        """
-        self._check_set()
-        x = layers[-1].float()
-        entry = F.embedding(self._look_up(x.detach(), self.codebooks[0]), self.codebooks[0])
-        return self.teacher_head(x + (entry - x).detach())
 
 
 def smooth(counts: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ import torch
 import yaml
 
 from hasrd.codec.codec import Codec
+from hasrd.loss.spectral import MelDistance
 
 CONFIG = Path(__file__).parents[2] / "egs2/librispeech/hasrd1/conf/tuning/train_codec_speechtokenizer.yaml"
 SMALL = {
@@ -18,7 +19,7 @@ SMALL = {
     "encoder": "seanet",
     "encoder_conf": {"channels": 4, "output_size": 24},
     "quantizer": "euclidean_rvq",
-    "quantizer_conf": {"num_codebooks": 3, "codebook_size": 16, "teacher_size": 10, "dead_share": 0.0},
+    "quantizer_conf": {"num_codebooks": 3, "codebook_size": 16, "dead_share": 0.0},
     "decoder": "seanet",
     "decoder_conf": {"channels": 4},
 }
@@ -45,11 +46,7 @@ def both(official):
     theirs, ours = official(OFFICIAL_SMALL).eval(), Codec.from_config(SMALL).eval()
     quantizer = ours.quantizer
     with torch.no_grad():
-        for mine, other in (
-            (ours.encoder, theirs.encoder),
-            (ours.decoder, theirs.decoder),
-            (quantizer.teacher_head, theirs.transform),
-        ):
+        for mine, other in ((ours.encoder, theirs.encoder), (ours.decoder, theirs.decoder)):
             for a, b in zip(mine.parameters(), other.parameters(), strict=True):
                 assert a.shape == b.shape
                 a.copy_(b)
@@ -79,7 +76,7 @@ def test_equals_the_package(both, tokens):
         latent = theirs.encoder(wave[:, None])
         decoded = theirs.decode(codes)
         acoustic = theirs.decode(codes[1:], st=1).squeeze(1)
-        feature = theirs.transform(theirs.forward_feature(wave[:, None], layers=[0])[0].mT)
+        semantic = theirs.forward_feature(wave[:, None], layers=[0])[0].mT
     output = ours.features(wave, torch.tensor([320 * tokens] * 2))
     torch.testing.assert_close(output.last, latent.mT, atol=1e-5, rtol=1e-5)
     got = ours.encode(wave)
@@ -87,7 +84,8 @@ def test_equals_the_package(both, tokens):
     assert tokens < 30 or len(got.codes.unique()) > 8, "the look-up must matter"
     torch.testing.assert_close(ours.decode(got), decoded.squeeze(1), atol=1e-5, rtol=1e-5)
     torch.testing.assert_close(ours.decode(got, streams=["acoustic"]), acoustic, atol=1e-5, rtol=1e-5)
-    torch.testing.assert_close(ours.quantizer.predict_teacher(output.layers), feature, atol=1e-5, rtol=1e-5)
+    levels = ours.quantizer(output.layers, output.lengths).levels
+    torch.testing.assert_close(levels["semantic"], semantic, atol=1e-5, rtol=1e-5)
 
 
 def test_a_training_step_equals_the_packages(both):
@@ -112,12 +110,13 @@ def test_a_training_step_equals_the_packages(both):
 
 
 def test_number_of_parameters(official):
-    """All parameters in the training form, the linear layer to HuBERT's 768 too; codebooks are no parameters."""
+    """Theirs has the linear layer to HuBERT's 768 dimensions, which here is the distillation's."""
     config = yaml.safe_load(CONFIG.read_text())
     with torch.device("meta"):
         codec, theirs = Codec.from_config(config), official(OFFICIAL)
-    for module in (codec, theirs):
-        assert sum(p.numel() for p in module.parameters()) == 103_675_586
+    head = 1024 * 768 + 768
+    for module, more in ((codec, head), (theirs, 0)):
+        assert sum(p.numel() for p in module.parameters()) + more == 103_675_586
     assert codec.quantizer.codebooks.numel() == 8 * 1024 * 1024
     assert codec.frame_rate == 50 and codec.num_codebooks == 8 and codec.sample_rate == 16000
 
@@ -128,6 +127,29 @@ def make() -> Codec:
     codec = Codec.from_config(SMALL).train()
     codec(0.3 * torch.randn(2, 320 * 20))
     return codec.eval()
+
+
+def tones() -> torch.Tensor:
+    """(4, 8000) waves as quiet as speech, a tone of random pitch and loudness for each of 25 tokens."""
+    pitch, loudness = 0.06 + torch.rand(4, 25, 1), 0.1 * torch.rand(4, 25, 1).square()
+    return (loudness * torch.sin(pitch * torch.arange(320))).flatten(1)
+
+
+def test_codebooks_stay_in_use_from_the_first_steps():
+    """With torch's own first weights the latents all but equal each other, one step moves them further than they lie
+    apart, and all 100 get the same entry."""
+    torch.manual_seed(0)
+    codec = Codec.from_config({**SMALL, "quantizer_conf": {"num_codebooks": 3, "codebook_size": 64}}).train()
+    optimizer = torch.optim.AdamW(codec.parameters(), lr=5e-4)
+    mel_distance = MelDistance(sample_rate=16000)
+    for _ in range(3):
+        wave = tones()
+        output = codec(wave)
+        optimizer.zero_grad()
+        (15 * mel_distance(output.wave_hat, wave) + 1.25 * output.losses["commitment"]).backward()
+        optimizer.step()
+    # Seeds 0 to 2: 42 to 77 in all, and 4 or 5 with torch's weights.
+    assert sum(output.stats[f"used_{m}"] for m in range(3)) > 20
 
 
 @pytest.mark.parametrize("samples", [160, 320, 639, 640, 5000])

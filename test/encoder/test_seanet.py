@@ -52,6 +52,15 @@ def encoder():
     return SEANetEncoder(channels=4, output_size=8).eval()
 
 
+def test_a_fresh_encoder_hears_its_input():
+    """Of noise as quiet as speech, the output varies more than it is offset, and is about as large."""
+    torch.manual_seed(0)
+    encoder, noise = SEANetEncoder(channels=8, output_size=64), 0.05 * torch.randn(2, 320 * 20, 1)
+    last = encoder(noise, torch.tensor([320 * 20] * 2)).last.flatten(0, 1)
+    spread, offset = last.std(dim=0).square().mean().sqrt(), last.mean(dim=0).square().mean().sqrt()
+    assert spread > 2 * offset and 0.05 < spread < 0.5
+
+
 def test_tiles_change_nothing(encoder, monkeypatch):
     """Of an utterance that ends in a tile, before it and behind it."""
     monkeypatch.setattr(seanet_layers, "TILE", 4)

@@ -45,6 +45,17 @@ def test_the_first_batch_sets_the_codebooks_by_kmeans():
     torch.testing.assert_close(quantizer.codebooks[0], before[0], atol=1e-3, rtol=0)
 
 
+def test_a_first_batch_with_fewer_vectors_than_entries_sets_all_codebooks():
+    """If each vector were its own mean, nothing would be left for the second codebook, and all of it zero."""
+    torch.manual_seed(0)
+    quantizer = EuclideanRVQ(8, num_codebooks=4, codebook_size=128)
+    quantizer((torch.randn(2, 40, 8),), LENGTHS)
+    sizes = quantizer.codebooks.square().mean((1, 2)).sqrt()
+    assert (sizes[1:] < sizes[:-1]).all() and (sizes[1:] > 0.3 * sizes[:-1]).all()
+    # Another batch: 80 vectors.
+    assert min(quantizer((torch.randn(2, 40, 8),), LENGTHS).stats[f"used_{m}"] for m in range(4)) > 20
+
+
 def test_running_means_follow_the_data():
     torch.manual_seed(0)
     quantizer = EuclideanRVQ(8, num_codebooks=1, codebook_size=4, decay=0.9)
@@ -93,7 +104,6 @@ def test_codebooks_that_are_not_set_are_an_error(trained):
         lambda: quantizer(x, LENGTHS),
         lambda: quantizer.encode(x, LENGTHS),
         lambda: quantizer.decode(torch.zeros(1, 2, 3, dtype=torch.long)),
-        lambda: quantizer.predict_teacher(x),
     ):
         with pytest.raises(RuntimeError, match="codebooks are not set"):
             use()
@@ -170,6 +180,12 @@ def test_gradients_go_straight_through(trained):
     trained((x,), LENGTHS).commitment_loss.backward()
     first = trained.decode(output.codes, n_codebooks=1)
     torch.testing.assert_close(x.grad, 2 * (x - first).detach() / 8 / 80)
+    # The first codebook's part, for a teacher.
+    x.grad = None
+    level = trained((x,), LENGTHS).levels["semantic"]
+    torch.testing.assert_close(level, first)
+    (level * weight).sum().backward()
+    torch.testing.assert_close(x.grad, weight)
 
 
 def test_autocast_changes_nothing(trained):

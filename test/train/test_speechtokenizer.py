@@ -22,7 +22,7 @@ def options(corpus: Path, out: Path, max_epoch: int) -> list[str]:
             del argv[at : at + 2]
     return argv + [
         "--frontend", "raw", "--encoder", "seanet", "--encoder_conf", "{channels: 4, output_size: 16}",
-        "--quantizer", "euclidean_rvq", "--quantizer_conf", "{num_codebooks: 2, codebook_size: 16, teacher_size: 8}",
+        "--quantizer", "euclidean_rvq", "--quantizer_conf", "{num_codebooks: 2, codebook_size: 16}",
         "--decoder", "seanet", "--decoder_conf", "channels=4",
     ]  # fmt: skip
 
@@ -38,8 +38,8 @@ def test_it_learns_and_goes_on_exactly(tasks, corpus, tmp_path):
     assert torch.isfinite(saved["codec.quantizer.codebooks"]).all()
     assert saved["codec.quantizer.counts"].sum() > 0
     epochs = json.loads((whole / "history.json").read_text())["epochs"]
-    assert epochs[-1]["valid"]["mel_distance"] < 0.8 * epochs[0]["valid"]["mel_distance"]
-    assert all(epoch["train"]["used_0"] >= 1 and epoch["train"]["codebook_loss"] == 0 for epoch in epochs)
+    assert epochs[-1]["valid"]["mel_distance"] < 0.95 * epochs[0]["valid"]["mel_distance"]
+    assert all(epoch["train"]["used_0"] > 2 and epoch["train"]["codebook_loss"] == 0 for epoch in epochs)
 
 
 @pytest.mark.parametrize("world_size", [2])
