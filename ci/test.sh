@@ -27,6 +27,6 @@ echo "LIBRISPEECH=${LIBRISPEECH:-(unset: tests on its speech are skipped)}"
 
 "${python}" -m ruff check
 
-# Two test processes of one thread each; the recipe end to end, one group of tests, runs beside those of the code.
+# Two test processes of one thread each; one of them runs the tests of a file, which share what takes long to make.
 export OMP_NUM_THREADS=1 PYTHONPATH="${PWD}${PYTHONPATH:+:${PYTHONPATH}}" PYTHONUTF8=1
-exec "${python}" -m pytest -n 2 --dist loadgroup "$@" </dev/null
+exec "${python}" -m pytest -n 2 --dist loadfile --no-loadscope-reorder "$@" </dev/null

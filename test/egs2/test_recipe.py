@@ -16,8 +16,7 @@ import pytest
 import torch
 from recipe import ROOT, Recipe
 
-# One process runs these, one after the other, beside the process with all other tests.
-pytestmark = [pytest.mark.xdist_group("recipe"), pytest.mark.timeout(600)]
+pytestmark = pytest.mark.timeout(600)
 
 CLIPS = {"train": 48, "valid": 12, "test": 24}
 OPTIONS = [

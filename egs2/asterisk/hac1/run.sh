@@ -10,10 +10,15 @@ set -euo pipefail
 cd "$(dirname "$0")"
 
 langs="en es fr it ru"
-if [ "${1:-}" = --langs ]; then
-    langs=$2
-    shift 2
-fi
+options=()
+while [ $# -gt 0 ]; do
+    case "$1" in
+        --langs) langs=${2:-}; shift ;;
+        --langs=*) langs=${1#*=} ;;
+        *) options+=("$1") ;;
+    esac
+    if [ $# -gt 0 ]; then shift; fi
+done
 # What the recogniser that comes along understands.
 recogniser=none
 if [ "${langs}" = en ]; then recogniser=auto; fi
@@ -28,4 +33,4 @@ if [ "${langs}" = en ]; then recogniser=auto; fi
     --probes "log_mel latent tokens_phonetic tokens_lexical tokens_acoustic tokens_all" \
     --log_mel_probe_args "--encoder_conf stack=4" \
     --recogniser "${recogniser}" \
-    "$@"
+    "${options[@]}"
