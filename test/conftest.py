@@ -19,6 +19,17 @@ MakeDataDir = Callable[..., Path]
 settings.register_profile("shared machine", deadline=None)
 settings.load_profile("shared machine")
 
+# Their trainings are forks. torch refuses gradients in a fork of a process that has started autograd's own threads, as
+# something that other tests load makes it do.
+FORKING = ("espnet", "tasks", "train", "bin/test_extract.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run the tests that fork trainings before all others."""
+    root = Path(__file__).parent
+    places = [str(root / name) for name in FORKING]
+    items.sort(key=lambda item: not str(item.path).startswith(tuple(places)))
+
 
 @pytest.fixture
 def make_data_dir(tmp_path: Path) -> MakeDataDir:
