@@ -508,6 +508,10 @@ elif runs 7; then
             "${extract_opts[@]}" --data "${datadir}/${set}" --nj "${inference_nj}" --ngpu "${inference_ngpu}" --out "${latents}/${set}"
         if [[ " ${probes} " == *" log_mel "* ]] && [ ! -f "${dumpdir}/fbank/${set}/speech_shape" ]; then dump_feats "${set}"; fi
     done
+    for probe in ${probes}; do
+        file=$(probe_input "${probe}" "${probe_train_set}")
+        [[ "${probe}" != tokens_* ]] || [ -f "${file%%,*}" ] || fail "--probes ${probe}: no such stream (${file%%,*} is missing)"
+    done
     # On a CPU, one thread a probe and as many probes at once as there are cores: small models gain little from threads.
     at_once=1 probe_threads=${num_threads}
     if [ "${ngpu}" -eq 0 ] && [ "${cmd_backend}" = local ]; then at_once=${num_threads} probe_threads=1; fi
