@@ -71,7 +71,7 @@ def encoder_file(tmp_path_factory) -> Path:
     """encoder.safetensors as stage 3 writes it, of a tiny random encoder with layers 0 to 2."""
     torch = pytest.importorskip("torch")
     from hasrd.codec.build import build_front
-    from hasrd.codec.checkpoint import save_encoder
+    from hasrd.models.checkpoint import save_encoder
 
     path = tmp_path_factory.mktemp("encoder") / "encoder.safetensors"
     torch.manual_seed(0)
@@ -82,8 +82,8 @@ def encoder_file(tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def kmeans_file(encoder_file: Path) -> Path:
     """kmeans.npz as stage 4 writes it: 8 random centroids for layer 1 of `encoder_file`."""
-    from hasrd.codec.checkpoint import sha256
-    from hasrd.codec.kmeans import save_kmeans
+    from hasrd.models.checkpoint import sha256
+    from hasrd.models.kmeans import save_kmeans
 
     path = encoder_file.with_name("kmeans.npz")
     centroids = np.random.default_rng(0).standard_normal((8, 16)).astype(np.float32)
@@ -98,9 +98,9 @@ def codec_dir(tmp_path_factory, encoder_file: Path, kmeans_file: Path) -> Path:
     import yaml
 
     from hasrd.codec.build import build_modules
-    from hasrd.codec.checkpoint import frozen_front, sha256
     from hasrd.codec.codec import Codec
-    from hasrd.codec.kmeans import load_kmeans
+    from hasrd.models.checkpoint import frozen_front, sha256
+    from hasrd.models.kmeans import load_kmeans
 
     folder = tmp_path_factory.mktemp("codec")
     front_config, front = frozen_front(encoder_file)

@@ -98,7 +98,7 @@ def trained_codec(folder: Path) -> tuple[dict[str, Any], Codec]:
     Raises:
         UserError: It is neither, or not complete.
     """
-    from hasrd.codec import checkpoint, package
+    from hasrd.models import checkpoint, package
 
     if (folder / package.WEIGHTS).is_file():
         return package.load_packed(folder)

@@ -23,9 +23,9 @@ from hasrd.bench.ours import SEMANTIC_LAYER, find_config, model_name, read_confi
 from hasrd.bench.subject import Unavailable
 from hasrd.bench.timing import in_turn, quartiles, ratio
 from hasrd.codec.build import build_front
-from hasrd.codec.checkpoint import save_encoder
-from hasrd.codec.kmeans import save_kmeans
 from hasrd.errors import UserError
+from hasrd.models.checkpoint import save_encoder
+from hasrd.models.kmeans import save_kmeans
 from hasrd.progress import progress
 from hasrd.tasks.codec import CodecTask
 from hasrd.tasks.ssl import SSLTask

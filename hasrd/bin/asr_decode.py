@@ -13,11 +13,11 @@ import torch
 import yaml
 
 from hasrd.data.archive import read_array
-from hasrd.data.atomic import up_to_date, write_text
 from hasrd.data.audio import read_audio
 from hasrd.data.features import batches
 from hasrd.data.kaldi import read_table, write_table
 from hasrd.errors import UserError, run_main
+from hasrd.jobs.atomic import up_to_date, write_text
 from hasrd.progress import progress
 from hasrd.train.entry import load_task
 

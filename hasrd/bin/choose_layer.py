@@ -12,8 +12,8 @@ from pathlib import Path
 
 import torch
 
-from hasrd.data.atomic import write_json, write_text
 from hasrd.errors import UserError, run_main
+from hasrd.jobs.atomic import write_json, write_text
 
 LOGITS = "frontend.layer_logits"
 

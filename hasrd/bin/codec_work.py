@@ -14,12 +14,12 @@ from typing import Any, Callable, Iterator, Mapping, Sequence
 import soundfile
 import torch
 
-from hasrd.codec.checkpoint import load_codec, sha256
 from hasrd.codec.inference import prepare
 from hasrd.codec.latents import BATCH_SAMPLES
-from hasrd.data.chunks import ChunkWork, fingerprint, parse_shard, run_in_chunks
 from hasrd.data.kaldi import DataDir, read_table
 from hasrd.data.waves import wave_batches
+from hasrd.jobs.chunks import ChunkWork, fingerprint, parse_shard, run_in_chunks
+from hasrd.models.checkpoint import load_codec, sha256
 
 
 class CodecWork:

@@ -12,8 +12,8 @@ import argparse
 from pathlib import Path
 from typing import Sequence
 
-from hasrd.data.atomic import write_text
 from hasrd.errors import run_main
+from hasrd.jobs.atomic import write_text
 from hasrd.report.compare import compare, render
 
 

@@ -22,7 +22,6 @@ import torch
 
 from hasrd.bin.codec_work import CodecWork, codes_are_current, options, run, write_speech
 from hasrd.bin.tokenize import TokenizeWork
-from hasrd.codec.checkpoint import load_codec
 from hasrd.codec.convert import METHODS, exchange, word_centroids
 from hasrd.codec.streams import is_split
 from hasrd.codec.tokens import Tokens
@@ -31,6 +30,7 @@ from hasrd.data.audio import audio_info
 from hasrd.data.features import merge_tables
 from hasrd.data.kaldi import DataDir, read_table, write_table
 from hasrd.errors import UserError, run_main
+from hasrd.models.checkpoint import load_codec
 
 
 def pair_up(speakers: Mapping[str, str], num_pairs: int | None = None, seed: int = 0) -> dict[str, str]:

@@ -26,9 +26,9 @@ from hasrd.bin.files import (
     run_jobs,
 )
 from hasrd.data.archive import read_array
-from hasrd.data.atomic import atomic_path
 from hasrd.data.kaldi import read_table, write_table
 from hasrd.errors import UserError, run_main
+from hasrd.jobs.atomic import atomic_path
 
 FORMATS = ("wav", "flac")
 

@@ -9,9 +9,9 @@ from typing import Sequence
 
 from hasrd.bin.options import key_value
 from hasrd.data.archive import COMPRESSION_METHODS
-from hasrd.data.chunks import parse_shard
 from hasrd.data.features import dump_features
 from hasrd.errors import run_main
+from hasrd.jobs.chunks import parse_shard
 
 
 def get_parser() -> argparse.ArgumentParser:

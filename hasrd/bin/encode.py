@@ -26,10 +26,10 @@ from hasrd.bin.files import (
     run_jobs,
 )
 from hasrd.data.archive import write_archive
-from hasrd.data.atomic import atomic_path, write_json
 from hasrd.data.audio import audio_info, read_audio
 from hasrd.data.kaldi import write_table
 from hasrd.errors import UserError, run_main
+from hasrd.jobs.atomic import atomic_path, write_json
 
 AUDIO = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".aif", ".aiff")
 

@@ -11,8 +11,8 @@ import torch
 import yaml
 
 from hasrd.codec.build import build_front
-from hasrd.codec.checkpoint import save_encoder
 from hasrd.errors import UserError, run_main
+from hasrd.models.checkpoint import save_encoder
 
 
 def export(exp_dir: str | Path, model_file: str, out: str | Path) -> str:

@@ -29,18 +29,18 @@ from torch import nn
 
 from hasrd.bin.codec_work import CodecWork, options, weights_sha256
 from hasrd.bin.kmeans import sha256_or_error
-from hasrd.codec.checkpoint import load_encoder, sha256
 from hasrd.codec.inference import inference_form
-from hasrd.codec.kmeans import load_kmeans
 from hasrd.codec.latents import BATCH_SAMPLES
 from hasrd.data.archive import COMPRESSION_METHODS, write_archive
-from hasrd.data.atomic import write_json, write_text
-from hasrd.data.chunks import fingerprint, parse_shard, run_in_chunks
 from hasrd.data.features import merge_tables
 from hasrd.data.kaldi import DataDir, write_table
 from hasrd.data.waves import wave_batches
 from hasrd.encoder.output import EncoderOutput
 from hasrd.errors import UserError, run_main
+from hasrd.jobs.atomic import write_json, write_text
+from hasrd.jobs.chunks import fingerprint, parse_shard, run_in_chunks
+from hasrd.models.checkpoint import load_encoder, sha256
+from hasrd.models.kmeans import load_kmeans
 from hasrd.quantizer.kmeans import assign
 
 # Bytes of a number in layers.ark. After the normalisation its error is below 1e-3, less than that of bfloat16.

@@ -17,10 +17,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Callable, Mapping, Sequence
 
-from hasrd.data.atomic import up_to_date, write_json
 from hasrd.data.kaldi import read_table
-from hasrd.data.workers import run_workers
 from hasrd.errors import UserError
+from hasrd.jobs.atomic import up_to_date, write_json
+from hasrd.jobs.workers import run_workers
 from hasrd.progress import progress
 
 SETTINGS = "settings.json"

@@ -7,9 +7,9 @@ from __future__ import annotations
 import argparse
 import json
 
-from hasrd.codec.checkpoint import save_encoder
-from hasrd.codec.import_hubert import load_hubert
 from hasrd.errors import run_main
+from hasrd.models.checkpoint import save_encoder
+from hasrd.models.import_hubert import load_hubert
 
 
 def main() -> None:

@@ -17,9 +17,9 @@ from typing import Any, Sequence
 
 from hasrd.bin.exp_name import join_values, load_config, merge, parse_args_string
 from hasrd.codec.build import FRONT, check_front, refuse_imports
-from hasrd.codec.checkpoint import PEER_FILE
 from hasrd.codec.describe import Description, describe
 from hasrd.errors import UserError, run_main
+from hasrd.models.checkpoint import PEER_FILE
 
 
 def read(path: str | Path, args: str = "") -> dict[str, Any]:

@@ -15,12 +15,12 @@ from pathlib import Path
 
 import numpy as np
 
-from hasrd.codec.checkpoint import sha256
-from hasrd.codec.kmeans import load_kmeans, save_kmeans
 from hasrd.codec.latents import LatentWork
-from hasrd.data.chunks import fingerprint, run_in_chunks
 from hasrd.data.kaldi import DataDir
 from hasrd.errors import UserError, run_main
+from hasrd.jobs.chunks import fingerprint, run_in_chunks
+from hasrd.models.checkpoint import sha256
+from hasrd.models.kmeans import load_kmeans, save_kmeans
 
 # Training holds the frames twice at its peak: ours and faiss's.
 COPIES = 2.2

@@ -15,10 +15,10 @@ import yaml
 from hasrd import loss
 from hasrd.codec.build import build_front, construct
 from hasrd.data.archive import write_archive
-from hasrd.data.atomic import atomic_path, up_to_date
 from hasrd.data.kaldi import DataDir, write_table
 from hasrd.data.waves import wave_batches
 from hasrd.errors import run_main
+from hasrd.jobs.atomic import atomic_path, up_to_date
 from hasrd.progress import progress
 
 BATCH_SAMPLES = 16000 * 60

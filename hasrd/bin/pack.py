@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import argparse
 
-from hasrd.codec.package import pack
 from hasrd.errors import run_main
+from hasrd.models.package import pack
 
 
 def main() -> None:

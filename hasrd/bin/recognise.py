@@ -13,18 +13,18 @@ import functools
 from pathlib import Path
 from typing import Sequence
 
-from hasrd.data.atomic import write_json
-from hasrd.data.chunks import fingerprint, parse_shard, run_in_chunks
 from hasrd.data.features import merge_tables
 from hasrd.data.kaldi import line_of, read_table, write_table
 from hasrd.errors import UserError, run_main
+from hasrd.jobs.atomic import write_json
+from hasrd.jobs.chunks import fingerprint, parse_shard, run_in_chunks
 from hasrd.metrics.recogniser import DEFAULT_MODEL, Recogniser, describe, find_model, read_speech
 
 CHUNK_SIZE = 10
 
 
 class RecogniseWork:
-    """The text of one chunk of utterances (see hasrd.data.chunks)."""
+    """The text of one chunk of utterances (see hasrd.jobs.chunks)."""
 
     def __init__(self, folder: Path, language: str, ngpu: int, wav_scp: Path) -> None:
         self.recogniser = Recogniser(folder, language, ngpu)

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Sequence
 
 from hasrd.bin.options import str2bool
-from hasrd.data.atomic import write_json, write_text
 from hasrd.errors import UserError, run_main
+from hasrd.jobs.atomic import write_json, write_text
 from hasrd.metrics.versions import commit
 from hasrd.report.claims import claims
 from hasrd.report.collect import Results, collect

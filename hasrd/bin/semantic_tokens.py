@@ -11,13 +11,13 @@ from pathlib import Path
 import torch
 
 from hasrd.bin.kmeans import sha256_or_error
-from hasrd.codec.checkpoint import sha256
-from hasrd.codec.kmeans import load_kmeans
 from hasrd.codec.latents import LatentWork
-from hasrd.data.chunks import fingerprint, parse_shard, run_in_chunks
 from hasrd.data.features import merge_tables
 from hasrd.data.kaldi import DataDir, write_table
 from hasrd.errors import run_main
+from hasrd.jobs.chunks import fingerprint, parse_shard, run_in_chunks
+from hasrd.models.checkpoint import sha256
+from hasrd.models.kmeans import load_kmeans
 from hasrd.quantizer.kmeans import assign
 
 

@@ -7,9 +7,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from hasrd.data.atomic import write_text
 from hasrd.data.kaldi import read_table
 from hasrd.errors import UserError, run_main
+from hasrd.jobs.atomic import write_text
 
 
 def token_list(text: str | Path) -> list[str]:

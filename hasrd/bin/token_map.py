@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING, Any, Sequence
 from hasrd.data.alignments.labels import is_silence
 from hasrd.data.alignments.tracks import load_ctm
 from hasrd.data.archive import read_array
-from hasrd.data.atomic import write_text
-from hasrd.data.chunks import fingerprint
 from hasrd.data.kaldi import read_table
 from hasrd.errors import UserError, run_main
+from hasrd.jobs.atomic import write_text
+from hasrd.jobs.chunks import fingerprint
 from hasrd.metrics.bootstrap import ratio_interval
 from hasrd.metrics.neighbours import SOURCE, K, chance, predicted_labels
 from hasrd.metrics.versions import versions
@@ -217,7 +217,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         return
 
     from hasrd.bin.codec_work import weights_sha256
-    from hasrd.codec.checkpoint import load_codec
+    from hasrd.models.checkpoint import load_codec
 
     if _model_of(codes_scp) != weights_sha256(args):
         raise UserError(f"{codes_scp}: made with other weights than {args.model_file}: run stage 6 again")

@@ -22,17 +22,17 @@ import torch
 from hasrd.bin.codec_work import CodecWork, codes_are_current, options, run, weights_sha256, write_speech
 from hasrd.bin.exp_name import load_config
 from hasrd.bin.options import str2bool
-from hasrd.codec.checkpoint import load_codec
 from hasrd.codec.codec import Codec
 from hasrd.codec.receptive import joins, looks_back
 from hasrd.codec.streams import VOICE, is_split
 from hasrd.codec.tokens import Tokens
 from hasrd.data.archive import write_archive
-from hasrd.data.atomic import write_json
 from hasrd.data.features import merge_tables
 from hasrd.data.kaldi import write_table
 from hasrd.encoder.frozen import Frozen
 from hasrd.errors import UserError, run_main
+from hasrd.jobs.atomic import write_json
+from hasrd.models.checkpoint import load_codec
 
 
 def versions_of(codec: Codec) -> list[str]:

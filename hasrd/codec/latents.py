@@ -9,11 +9,11 @@ from typing import Iterator, Mapping
 import numpy as np
 import torch
 
-from hasrd.codec.checkpoint import load_encoder
 from hasrd.codec.inference import inference_form
 from hasrd.data.waves import wave_batches
 from hasrd.encoder.output import num_tokens
 from hasrd.errors import UserError
+from hasrd.models.checkpoint import load_encoder
 
 # Padded samples a batch: a minute.
 BATCH_SAMPLES = 16000 * 60

@@ -23,8 +23,8 @@ from pathlib import Path
 import numpy as np
 
 from hasrd.codec.tokens import Tokens
-from hasrd.data.atomic import atomic_path
 from hasrd.errors import UserError
+from hasrd.jobs.atomic import atomic_path
 
 FORMAT = 1
 

@@ -12,16 +12,16 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from hasrd.codec.checkpoint import PEER_FILE, embed_encoder, load_codec, read_experiment, sha256
 from hasrd.codec.codec import Codec
 from hasrd.codec.inference import prepare
 from hasrd.codec.latents import BATCH_SAMPLES
-from hasrd.codec.package import CONFIG, load_packed
 from hasrd.codec.token_file import read_token_file, write_token_file
 from hasrd.codec.tokens import Tokens
 from hasrd.data.features import batches
 from hasrd.data.resample import resample as resample_wave
 from hasrd.errors import UserError
+from hasrd.models.checkpoint import PEER_FILE, embed_encoder, load_codec, read_experiment, sha256
+from hasrd.models.package import CONFIG, load_packed
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 # Above it samples are no speech in [-1, 1] that is too loud, but integers that were cast and not scaled.

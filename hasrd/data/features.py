@@ -11,18 +11,18 @@ from typing import Any, Iterator, Mapping, Sequence
 import numpy as np
 
 from hasrd.data.archive import write_archive
-from hasrd.data.atomic import atomic_path
 from hasrd.data.audio import read_audio
-from hasrd.data.chunks import fingerprint, run_in_chunks
 from hasrd.data.kaldi import DataDir, line_of, read_table, write_table
 from hasrd.errors import UserError
+from hasrd.jobs.atomic import atomic_path
+from hasrd.jobs.chunks import fingerprint, run_in_chunks
 
 # Padded samples a batch. Larger batches leave the processor's caches and are slower.
 BATCH_SAMPLES = 16000 * 40
 
 
 class FeatureWork:
-    """Features of one chunk: `feats.ark`, `feats.scp`, `utt2num_frames` and `cmvn.npz` (see hasrd.data.chunks)."""
+    """Features of one chunk: `feats.ark`, `feats.scp`, `utt2num_frames` and `cmvn.npz` (see hasrd.jobs.chunks)."""
 
     def __init__(
         self, feats_type: str, feats_conf: Mapping[str, Any], compression_method: int | None, wav_scp: str

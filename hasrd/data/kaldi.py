@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Iterable, Mapping
 
-from hasrd.data.atomic import write_text
 from hasrd.errors import UserError
+from hasrd.jobs.atomic import write_text
 
 # The files of a data directory with one line an utterance. wav.scp is written last: where it stands, the others do.
 TABLES = (

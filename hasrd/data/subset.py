@@ -8,9 +8,9 @@ import hashlib
 from pathlib import Path
 from typing import Sequence
 
-from hasrd.data.atomic import write_text
 from hasrd.data.kaldi import DataDir
 from hasrd.errors import UserError
+from hasrd.jobs.atomic import write_text
 
 
 def choose(data: DataDir, *, num_utts: int | None = None, share: float | None = None, seed: int = 0) -> list[str]:

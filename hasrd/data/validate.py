@@ -13,8 +13,8 @@ from typing import Iterable, Iterator, Mapping, Sequence
 from hasrd.data.audio import audio_info, check_info, read_audio
 from hasrd.data.kaldi import DataDir, write_lines
 from hasrd.data.problems import Problems
-from hasrd.data.workers import run_workers
 from hasrd.errors import UserError
+from hasrd.jobs.workers import run_workers
 from hasrd.progress import progress
 
 # Small enough to spread over processes and for progress to move, large enough for little overhead.

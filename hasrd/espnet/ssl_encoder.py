@@ -12,11 +12,11 @@ import yaml
 from torch import Tensor, nn
 
 from hasrd.codec.build import build_front
-from hasrd.codec.checkpoint import load_strict
-from hasrd.codec.import_hubert import Imported, read_tensors
 from hasrd.encoder.hubert import count_windows, window_and_stride
 from hasrd.encoder.output import EncoderOutput
 from hasrd.errors import UserError
+from hasrd.models.checkpoint import load_strict
+from hasrd.models.import_hubert import Imported, read_tensors
 from hasrd.registry import resolve
 
 # ESPnet's names, as its task knows them; its own table imports the whole of its training with them.

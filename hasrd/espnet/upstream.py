@@ -15,9 +15,9 @@ import torch
 from espnet2.asr.frontend.abs_frontend import AbsFrontend
 from torch import nn
 
-from hasrd.codec.checkpoint import frozen_front
 from hasrd.encoder.frozen import Frozen
 from hasrd.errors import UserError
+from hasrd.models.checkpoint import frozen_front
 
 # Where ESPnet's frontends keep the trained model. The parts of a fused one are among its children.
 TRAINED_PART = {

@@ -15,8 +15,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Mapping, Sequence
 
-from hasrd.data.atomic import write_json, write_text
 from hasrd.errors import UserError
+from hasrd.jobs.atomic import write_json, write_text
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,8 @@ from typing import Sequence
 import torch
 from torch import Tensor, nn
 
-from hasrd.codec.checkpoint import load_strict
 from hasrd.errors import UserError
+from hasrd.models.checkpoint import load_strict
 from hasrd.peers.files import reason
 from hasrd.peers.peer import Peer, package
 

@@ -18,10 +18,10 @@ from typing import Any, Callable, Mapping
 import torch
 import yaml
 
-from hasrd.codec.checkpoint import PEER_FILE, near, sha256
-from hasrd.data.atomic import write_json, write_text
-from hasrd.data.chunks import fingerprint
 from hasrd.errors import UserError
+from hasrd.jobs.atomic import write_json, write_text
+from hasrd.jobs.chunks import fingerprint
+from hasrd.models.checkpoint import PEER_FILE, near, sha256
 from hasrd.peers import dac, hugging_face, snac, speechtokenizer
 from hasrd.peers.codec import PeerCodec
 from hasrd.peers.files import read_json, reason

@@ -14,9 +14,9 @@ from typing import Sequence
 import torch
 from torch import Tensor, nn
 
-from hasrd.codec.checkpoint import load_strict
-from hasrd.codec.import_hubert import read_tensors
 from hasrd.errors import UserError
+from hasrd.models.checkpoint import load_strict
+from hasrd.models.import_hubert import read_tensors
 from hasrd.peers.files import read_json, reason
 from hasrd.peers.peer import Peer, package
 

@@ -14,13 +14,13 @@ from espnet2.utils.types import int_or_none, str2bool, str_or_none
 
 from hasrd import decoder, discriminator, encoder, frontend, quantizer
 from hasrd.codec.build import CODEC_DEFAULTS, build_modules, check_front, construct
-from hasrd.codec.checkpoint import FRONT_KEYS, frozen_front, sha256
 from hasrd.codec.codec import Codec
-from hasrd.codec.kmeans import load_kmeans
 from hasrd.errors import UserError
 from hasrd.espnet.choices import ImportableChoices
 from hasrd.espnet.codec_model import CodecModel
 from hasrd.loss.distillation import build_distillation
+from hasrd.models.checkpoint import FRONT_KEYS, frozen_front, sha256
+from hasrd.models.kmeans import load_kmeans
 from hasrd.registry import resolve
 from hasrd.tasks.preprocess import PadTo, Segment
 from hasrd.teacher.levels import open_levels

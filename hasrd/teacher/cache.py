@@ -17,12 +17,12 @@ import numpy as np
 from hasrd.data.alignments.labels import SILENCE
 from hasrd.data.alignments.tracks import Track, load_ctm
 from hasrd.data.archive import write_archive
-from hasrd.data.atomic import atomic_path, write_json
-from hasrd.data.chunks import fingerprint, run_in_chunks
 from hasrd.data.digest import sha256
 from hasrd.data.features import merge_stats, merge_tables, sum_stats, write_stats
 from hasrd.data.kaldi import DataDir, write_table
 from hasrd.errors import UserError
+from hasrd.jobs.atomic import atomic_path, write_json
+from hasrd.jobs.chunks import fingerprint, run_in_chunks
 from hasrd.registry import resolve
 from hasrd.teacher import CHOICES
 from hasrd.teacher.source import identity

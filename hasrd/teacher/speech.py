@@ -12,12 +12,12 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from hasrd.codec.build import Front
-from hasrd.codec.checkpoint import load_encoder
-from hasrd.codec.import_hubert import load_hubert
 from hasrd.codec.inference import inference_form
 from hasrd.encoder.frozen import Frozen
 from hasrd.encoder.output import num_tokens
 from hasrd.errors import UserError
+from hasrd.models.checkpoint import load_encoder
+from hasrd.models.import_hubert import load_hubert
 from hasrd.teacher.source import ESPNET_WEIGHTS, content_hash
 
 MEAN = "mean"

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from hasrd.data.atomic import atomic_path
+from hasrd.jobs.atomic import atomic_path
 
 
 def save(value: Any, path: str | Path) -> None:

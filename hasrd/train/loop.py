@@ -24,8 +24,8 @@ from espnet2.schedulers.abs_scheduler import AbsEpochStepScheduler, AbsValEpochS
 from espnet2.torch_utils.set_all_random_seed import set_all_random_seed
 from espnet2.train.reporter import Reporter
 
-from hasrd.data.atomic import write_json
 from hasrd.errors import UserError
+from hasrd.jobs.atomic import write_json
 from hasrd.train import checkpoint
 from hasrd.train.precision import Autocast, autocast_dtype
 from hasrd.train.steps import StepLoop

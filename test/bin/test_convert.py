@@ -18,11 +18,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hasrd.bin import convert, tokenize
-from hasrd.codec.checkpoint import load_codec
 from hasrd.codec.convert import exchange, word_centroids
 from hasrd.codec.inference import prepare
 from hasrd.data.kaldi import read_table, write_table
 from hasrd.errors import UserError
+from hasrd.models.checkpoint import load_codec
 
 LENGTHS = (4000, 16000, 784, 9000, 12000)
 
@@ -145,8 +145,8 @@ def test_left_out(monkeypatch, codec_dir, make_data_dir, tmp_path, capsys):
     folder.mkdir()
     (folder / "config.yaml").write_text(yaml.safe_dump(config))
     from hasrd.codec.build import build_modules
-    from hasrd.codec.checkpoint import frozen_front
     from hasrd.codec.codec import Codec
+    from hasrd.models.checkpoint import frozen_front
 
     codec = Codec(**build_modules(config, frozen_front(config["encoder_file"])[1]))
     torch.save({f"codec.{name}": value for name, value in codec.state_dict().items()}, folder / "latest.pth")

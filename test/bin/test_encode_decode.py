@@ -34,7 +34,7 @@ def run(monkeypatch):
 
 @pytest.fixture(scope="module")
 def packed(codec_dir, tmp_path_factory) -> Path:
-    from hasrd.codec.package import pack as write
+    from hasrd.models.package import pack as write
 
     return write(codec_dir, tmp_path_factory.mktemp("packed") / "model")
 

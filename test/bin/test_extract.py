@@ -20,10 +20,10 @@ from probes import options, train, write_probe_corpus
 from hasrd.bin import asr_decode, extract, probe
 from hasrd.bin.asr_decode import collapse, prefix_search, total_scores
 from hasrd.bin.choose_layer import LOGITS
-from hasrd.codec.checkpoint import load_encoder
 from hasrd.data.audio import read_audio
 from hasrd.data.kaldi import read_table
 from hasrd.errors import UserError
+from hasrd.models.checkpoint import load_encoder
 
 LENGTHS = (4000, 16000, 784)
 

@@ -11,8 +11,8 @@ import pytest
 import yaml
 
 from hasrd.bin import info
-from hasrd.codec.package import pack
 from hasrd.errors import UserError
+from hasrd.models.package import pack
 
 LIBRISPEECH = Path(__file__).resolve().parents[2] / "egs2" / "librispeech" / "hasrd1" / "conf"
 

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from hasrd.bin import kmeans
 from hasrd.bin.kmeans import COPIES, draw_frames, portion_of, train
-from hasrd.codec.kmeans import load_kmeans
 from hasrd.errors import UserError
+from hasrd.models.kmeans import load_kmeans
 
 
 def inertia(frames: np.ndarray, centroids: np.ndarray) -> float:

@@ -19,10 +19,10 @@ from small_models import HAC
 
 import hasrd
 from hasrd.bin import decode, encode, extract, info, pack, score, token_map, tokenize
-from hasrd.codec.checkpoint import load_codec
 from hasrd.codec.inference import prepare
 from hasrd.data.kaldi import read_table
 from hasrd.metrics.scores import read_score
+from hasrd.models.checkpoint import load_codec
 
 LENGTHS = (4000, 16000, 700, 9000)
 STREAMS = ("phonetic", "lexical", "acoustic")

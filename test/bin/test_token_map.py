@@ -14,10 +14,10 @@ import torch
 
 from hasrd.bin import token_map, tokenize
 from hasrd.bin.token_map import SPEAKERS, Segment, balanced, read_segments, segment_mean, stream_vectors
-from hasrd.codec.checkpoint import load_codec
 from hasrd.data.archive import read_array
 from hasrd.data.kaldi import read_table
 from hasrd.errors import UserError
+from hasrd.models.checkpoint import load_codec
 
 PHONES = ("AA1", "T", "S", "SIL", "IY0", "sp")
 

@@ -22,12 +22,12 @@ from hasrd.bin.asr_decode import collapse, to_text
 from hasrd.bin.choose_layer import layer_weights
 from hasrd.bin.export_encoder import export
 from hasrd.bin.token_list import token_list
-from hasrd.codec.checkpoint import load_codec, load_encoder
 from hasrd.codec.inference import prepare
 from hasrd.codec.tokens import Tokens
 from hasrd.data.kaldi import read_table
 from hasrd.errors import UserError
 from hasrd.metrics.scores import read_score
+from hasrd.models.checkpoint import load_codec, load_encoder
 
 LENGTHS = (4000, 16000, 784)
 

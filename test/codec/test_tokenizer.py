@@ -18,10 +18,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import hasrd
-from hasrd.codec.checkpoint import load_codec, sha256
 from hasrd.codec.codec import Codec
-from hasrd.codec.package import pack
 from hasrd.errors import UserError
+from hasrd.models.checkpoint import load_codec, sha256
+from hasrd.models.package import pack
 
 ROOT = Path(__file__).resolve().parents[2]
 RATE = 16000

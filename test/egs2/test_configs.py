@@ -14,10 +14,10 @@ import yaml
 from espnet2.tasks.abs_task import scheduler_classes
 
 from hasrd.codec.build import FRONT, build_front, check_front
-from hasrd.codec.checkpoint import save_encoder
 from hasrd.codec.describe import describe
-from hasrd.codec.kmeans import save_kmeans
 from hasrd.errors import UserError
+from hasrd.models.checkpoint import save_encoder
+from hasrd.models.kmeans import save_kmeans
 from hasrd.tasks.asr import ASRTask
 from hasrd.tasks.codec import CodecTask
 from hasrd.tasks.ssl import SSLTask

@@ -9,9 +9,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hasrd.codec import import_hubert
 from hasrd.encoder import hubert
 from hasrd.encoder.hubert import CONV_LAYERS, HuBERT
+from hasrd.models import import_hubert
 
 NARROW = [[16, kernel, stride] for _, kernel, stride in CONV_LAYERS]
 SMALL = {

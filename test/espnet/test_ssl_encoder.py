@@ -11,8 +11,8 @@ import torch
 import yaml
 
 from hasrd.bin import import_encoder
-from hasrd.codec.checkpoint import load_encoder
 from hasrd.errors import UserError
+from hasrd.models.checkpoint import load_encoder
 from hasrd.registry import resolve
 
 pytest.importorskip("espnet2.asr.frontend.cnn")

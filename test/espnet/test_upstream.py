@@ -18,11 +18,11 @@ from probes import fail, options, train
 
 from hasrd.bin import asr_decode
 from hasrd.bin.choose_layer import LOGITS, layer_weights
-from hasrd.codec.checkpoint import load_encoder
 from hasrd.data.kaldi import read_table
 from hasrd.encoder.frozen import Frozen
 from hasrd.errors import UserError
 from hasrd.espnet.upstream import LayerMix, UpstreamFrontend, check_frontend, freeze, frozen_sha256
+from hasrd.models.checkpoint import load_encoder
 from hasrd.train.entry import load_task
 
 # An ESPnet SSL recipe's configuration, small: HuBERT's loss and masking.
@@ -263,7 +263,7 @@ def test_layers_of_an_encoder(encoder_file):
 
 
 def test_another_encoder_is_refused(encoder_file, corpus, tmp_path):
-    from hasrd.codec.checkpoint import save_encoder
+    from hasrd.models.checkpoint import save_encoder
 
     own = tmp_path / "encoder.safetensors"
     own.write_bytes(encoder_file.read_bytes())

@@ -18,9 +18,9 @@ from safetensors.torch import load_file, save_file
 
 import hasrd
 from hasrd.bin import extract, import_peer, info, tokenize
-from hasrd.codec.checkpoint import load_codec
 from hasrd.data.kaldi import read_table
 from hasrd.errors import UserError
+from hasrd.models.checkpoint import load_codec
 from hasrd.peers import experiment, peer
 
 LENGTHS = (8000, 16000, 700)

@@ -9,8 +9,8 @@ import json
 import pytest
 import torch
 
-from hasrd.codec.checkpoint import load_encoder
 from hasrd.errors import UserError
+from hasrd.models.checkpoint import load_encoder
 from hasrd.teacher.source import content_hash
 from hasrd.teacher.speech import SpeechTeacher
 

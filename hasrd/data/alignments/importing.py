@@ -14,8 +14,8 @@ from hasrd.data.alignments.librispeech import SUFFIX, read_chapter
 from hasrd.data.alignments.textgrid import read_textgrid
 from hasrd.data.alignments.tracks import Track, numbered_lines, read_ctm, write_ctm
 from hasrd.data.problems import Problems
-from hasrd.data.workers import run_workers
 from hasrd.errors import UserError
+from hasrd.jobs.workers import run_workers
 from hasrd.progress import progress
 
 # An aligner's last frame may reach past the audio.

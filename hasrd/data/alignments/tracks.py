@@ -13,9 +13,9 @@ from typing import Container, Iterator, Mapping
 import numpy as np
 
 from hasrd.data.alignments.labels import normal
-from hasrd.data.atomic import atomic_path
 from hasrd.data.problems import Problems
 from hasrd.errors import UserError
+from hasrd.jobs.atomic import atomic_path
 
 # Times rounded to 10 ms overlap by that much; more is an error.
 MAX_OVERLAP = 0.02

@@ -21,12 +21,12 @@ from typing import Mapping
 
 import numpy as np
 
-from hasrd.data.atomic import atomic_path
 from hasrd.data.audio import audio_info
 from hasrd.data.corpora.common import Clip, Corpus
 from hasrd.data.deb import read_deb
 from hasrd.data.prompt_text import DIGITS, Unclear, parse_prompts, transcript
 from hasrd.errors import UserError
+from hasrd.jobs.atomic import atomic_path
 from hasrd.progress import progress
 
 SAMPLE_RATE = 16000

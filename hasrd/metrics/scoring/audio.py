@@ -20,11 +20,11 @@ from typing import Any, Callable, Mapping, Sequence
 import numpy as np
 
 from hasrd.data.audio import audio_info, read_audio
-from hasrd.data.chunks import fingerprint, run_in_chunks
 from hasrd.data.kaldi import read_table
 from hasrd.data.resample import resample
-from hasrd.data.workers import run_workers
 from hasrd.errors import UserError
+from hasrd.jobs.chunks import fingerprint, run_in_chunks
+from hasrd.jobs.workers import run_workers
 from hasrd.metrics import dnsmos, ecapa_similarity, level, pesq, speaker_similarity, stoi, visqol
 from hasrd.metrics.bootstrap import mean_interval
 from hasrd.metrics.scoring.job import Job, digest_files, match

@@ -17,8 +17,8 @@ import numpy as np
 from hasrd.data.audio import audio_info, read_audio
 from hasrd.data.kaldi import line_of, read_table
 from hasrd.data.resample import resample
-from hasrd.data.workers import run_workers
 from hasrd.errors import UserError
+from hasrd.jobs.workers import run_workers
 from hasrd.metrics import speaker_similarity
 from hasrd.metrics.scoring.job import Job, digest_files, match
 from hasrd.progress import progress

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any, Mapping, Sequence
 
 import hasrd
-from hasrd.data.chunks import fingerprint
 from hasrd.errors import UserError
+from hasrd.jobs.chunks import fingerprint
 from hasrd.metrics.bootstrap import METHOD, mean_interval, ratio_interval
 from hasrd.metrics.scores import MEASURES, Score, check_finite, is_current, write_score
 from hasrd.metrics.versions import versions

@@ -17,10 +17,10 @@ from pathlib import Path
 import pytest
 from chunk_works import copy_work, make_copy_work, make_counting_work, make_dying_work, make_failing
 
-from hasrd.data import chunks
-from hasrd.data.chunks import fingerprint, parse_shard, run_in_chunks
-from hasrd.data.workers import run_workers
 from hasrd.errors import UserError
+from hasrd.jobs import chunks
+from hasrd.jobs.chunks import fingerprint, parse_shard, run_in_chunks
+from hasrd.jobs.workers import run_workers
 
 HERE = Path(__file__).resolve().parent
 ENVIRONMENT = os.environ | {"PYTHONPATH": os.pathsep.join([str(HERE.parents[1]), str(HERE)])}
@@ -172,7 +172,7 @@ def test_a_full_disk_keeps_what_is_done(tmp_path: Path, inputs):
 
 KILLED = """
 import os, sys
-from hasrd.data import chunks
+from hasrd.jobs import chunks
 from chunk_works import copy_work, die
 
 where, out, *sources = sys.argv[1:]
@@ -216,7 +216,7 @@ def test_kill_9_while_a_chunk_is_saved(tmp_path: Path, inputs, where: str):
 
 ORPHANS = """
 import sys, time
-from hasrd.data.workers import run_workers
+from hasrd.jobs.workers import run_workers
 from chunk_works import make_sleeper
 
 for _ in run_workers(make_sleeper, range(4), 2):

@@ -20,9 +20,9 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from hasrd.codec.build import Front, build_front
-from hasrd.codec.checkpoint import load_strict
 from hasrd.encoder.hubert import CONV_LAYERS, HuBERT
 from hasrd.errors import UserError
+from hasrd.models.checkpoint import load_strict
 
 Tensors = Mapping[str, Tensor]
 Imported = tuple[dict[str, Any], Front]

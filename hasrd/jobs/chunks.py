@@ -26,8 +26,8 @@ import sys
 from pathlib import Path
 from typing import Any, Callable, Mapping, Sequence
 
-from hasrd.data.workers import run_workers
 from hasrd.errors import UserError
+from hasrd.jobs.workers import run_workers
 from hasrd.progress import progress
 
 FINGERPRINT = "fingerprint"

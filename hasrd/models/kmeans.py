@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from hasrd.data.atomic import atomic_path
 from hasrd.errors import UserError
+from hasrd.jobs.atomic import atomic_path
 
 
 def save_kmeans(path: str | Path, centroids: np.ndarray, facts: dict[str, Any]) -> None:

@@ -16,10 +16,10 @@ import yaml
 from safetensors.torch import load_file, save_file
 
 import hasrd
-from hasrd.codec.checkpoint import load_codec, sha256
-from hasrd.codec.package import load_packed, pack
 from hasrd.errors import UserError
 from hasrd.metrics.scores import Score, write_score
+from hasrd.models.checkpoint import load_codec, sha256
+from hasrd.models.package import load_packed, pack
 
 RATE = 16000
 

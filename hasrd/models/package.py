@@ -19,11 +19,11 @@ from safetensors.torch import load_file, save_file
 
 import hasrd
 from hasrd.codec.build import PARTS, build_modules, refuse_imports
-from hasrd.codec.checkpoint import embed_encoder, load_codec, load_strict, read_experiment, sha256
 from hasrd.codec.codec import Codec
 from hasrd.codec.describe import teacher_size
 from hasrd.codec.inference import fold_weight_norm
 from hasrd.errors import UserError
+from hasrd.models.checkpoint import embed_encoder, load_codec, load_strict, read_experiment, sha256
 
 CONFIG, WEIGHTS, CARD = "config.yaml", "model.safetensors", "README.md"
 # Of the folder's layout; a reader refuses a higher number.

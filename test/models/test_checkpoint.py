@@ -13,9 +13,9 @@ import torch
 import yaml
 
 from hasrd.codec.build import build_front
-from hasrd.codec.checkpoint import frozen_front, load_codec, load_encoder, save_encoder, sha256
-from hasrd.codec.kmeans import load_kmeans, save_kmeans
 from hasrd.errors import UserError
+from hasrd.models.checkpoint import frozen_front, load_codec, load_encoder, save_encoder, sha256
+from hasrd.models.kmeans import load_kmeans, save_kmeans
 
 
 def one_line(error) -> str:

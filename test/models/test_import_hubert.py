@@ -14,10 +14,10 @@ import yaml
 
 from hasrd.bin import import_encoder
 from hasrd.codec.build import build_modules
-from hasrd.codec.checkpoint import frozen_front, load_encoder
 from hasrd.codec.codec import Codec
 from hasrd.encoder.hubert import CONV_LAYERS
 from hasrd.errors import UserError
+from hasrd.models.checkpoint import frozen_front, load_encoder
 
 SHAPES = [(16, kernel, stride) for _, kernel, stride in CONV_LAYERS]
 WAVE = 0.1 * torch.randn(2, 9000, generator=torch.Generator().manual_seed(0)) + 0.05
