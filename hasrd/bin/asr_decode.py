@@ -17,7 +17,7 @@ from hasrd.data.audio import read_audio
 from hasrd.data.features import batches
 from hasrd.data.kaldi import read_table, write_table
 from hasrd.errors import UserError, run_main
-from hasrd.jobs.atomic import up_to_date, write_text
+from hasrd.jobs.origin import Origin, origin_file, why_stale, write_record
 from hasrd.progress import progress
 from hasrd.train.entry import load_task
 
@@ -158,12 +158,6 @@ def decode(
     return hypotheses, losses
 
 
-def beam_size_of(out: Path) -> int:
-    """The `--beam_size` that the text in `out` was decoded with."""
-    file = out / "beam_size"
-    return int(file.read_text()) if file.is_file() else 1
-
-
 def main() -> None:
     """Decode on the options of the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -180,22 +174,27 @@ def main() -> None:
         parser.error(f"--beam_size {args.beam_size}: at least 1 is needed")
     todo = []
     for inputs, reference, out in zip(args.inputs, args.ref, args.out, strict=True):
-        sources = [args.exp_dir / args.model_file, inputs, reference]
-        if up_to_date([out / "utt2loss", out / "text"], sources) and beam_size_of(out) == args.beam_size:
+        origin = Origin(
+            {"beam_size": args.beam_size},
+            {"the probe": args.exp_dir / args.model_file, "the transcripts": reference},
+            {"the inputs": inputs},
+        )
+        if (out / "utt2loss").is_file() and not why_stale(out / "text", origin):
             print(f"{out}/text: up to date, skipped")
         else:
-            todo.append((inputs, reference, out))
+            todo.append((inputs, reference, out, origin))
     if not todo:
         return
     probe = load_probe(args.exp_dir, args.model_file)
     device = torch.device("cuda" if args.ngpu else "cpu")
-    for inputs, reference, out in todo:
-        for name in ("utt2loss", "text"):
-            (out / name).unlink(missing_ok=True)
-        write_text(out / "beam_size", f"{args.beam_size}\n")
+    for inputs, reference, out, origin in todo:
+        for path in (origin_file(out / "text"), out / "utt2loss", out / "text"):
+            path.unlink(missing_ok=True)
+        record = origin.record()
         hypotheses, losses = decode(probe, inputs, args.kind, reference, device, args.beam_size)
         write_table(out / "utt2loss", {utterance: f"{loss:.6g}" for utterance, loss in losses.items()})
         write_table(out / "text", hypotheses)
+        write_record(out / "text", record)
         print(f"{out}/text: {len(hypotheses)} utterances")
 
 

@@ -18,8 +18,9 @@ from hasrd.codec.inference import prepare
 from hasrd.codec.latents import BATCH_SAMPLES
 from hasrd.data.kaldi import DataDir, read_table
 from hasrd.data.waves import wave_batches
-from hasrd.jobs.chunks import ChunkWork, fingerprint, parse_shard, run_in_chunks
-from hasrd.models.checkpoint import load_codec, sha256
+from hasrd.jobs.chunks import ChunkWork, parse_shard, run_in_chunks
+from hasrd.jobs.digest import sha256
+from hasrd.models.checkpoint import load_codec
 
 
 class CodecWork:
@@ -97,7 +98,7 @@ def run(
         DataDir.load(args.data).wavs if inputs is None else inputs,
         args.out / "chunks",
         functools.partial(work, args.exp_dir, args.model_file, args.ngpu),
-        fingerprint=fingerprint(weights=weights_sha256(args), **facts),
+        options=dict(weights=weights_sha256(args), **facts),
         nj=1 if args.ngpu else args.nj,
         shard=parse_shard(args.shard),
         chunk_size=chunk_size,

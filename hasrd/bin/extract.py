@@ -39,7 +39,8 @@ from hasrd.encoder.output import EncoderOutput
 from hasrd.errors import UserError, run_main
 from hasrd.jobs.atomic import write_json, write_text
 from hasrd.jobs.chunks import fingerprint, parse_shard, run_in_chunks
-from hasrd.models.checkpoint import load_encoder, sha256
+from hasrd.jobs.digest import sha256
+from hasrd.models.checkpoint import load_encoder
 from hasrd.models.kmeans import load_kmeans
 from hasrd.quantizer.kmeans import assign
 
@@ -267,7 +268,7 @@ def main() -> None:
         DataDir.load(args.data).wavs,
         args.out / "chunks",
         functools.partial(ExtractWork, make_source, layers, all_layers),
-        fingerprint=fingerprint(model=model, layers=layers, all_layers=all_layers),
+        options=dict(model=model, layers=layers, all_layers=all_layers),
         chunk_size=LAYERS_CHUNK if all_layers else 100,
         nj=1 if args.ngpu else args.nj,
         shard=parse_shard(args.shard),

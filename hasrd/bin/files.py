@@ -2,14 +2,14 @@
 # Apache-2.0
 """One output file for each of many input files: found, done in parallel, and gone on with after an interruption.
 
-A file that fails is named, and the rest is done. `settings.json` in the output folder says how its files were made:
-files that are there already are skipped, and a run with other settings is refused.
+A file that fails is named, and the rest is done. `settings.json` in the output folder says how its files were made, and
+`.sources.jsonl` what was in the files that they were made of. A file that is there already, of the same content, is
+skipped; one whose source has changed is made again; a run with other settings is refused.
 """
 
 from __future__ import annotations
 
 import argparse
-import fcntl
 import functools
 import json
 import sys
@@ -19,11 +19,16 @@ from typing import Any, Callable, Mapping, Sequence
 
 from hasrd.data.kaldi import read_table
 from hasrd.errors import UserError
-from hasrd.jobs.atomic import up_to_date, write_json
+from hasrd.jobs.atomic import write_json
+from hasrd.jobs.lock import exclusive
+from hasrd.jobs.names import inside
+from hasrd.jobs.origin import Facts, facts_of, source_file
 from hasrd.jobs.workers import run_workers
 from hasrd.progress import progress
 
 SETTINGS = "settings.json"
+# A line for each file that was made: its name and the facts of its source. The last line of a name counts.
+SOURCES = ".sources.jsonl"
 # Files that a worker takes at a time, so that the short ones can share a batch.
 GROUP = 16
 
@@ -36,11 +41,18 @@ class Job:
     source: str
     target: Path
 
-    @property
-    def source_file(self) -> Path:
-        """The file to look at for changes; of an archive's entry (`file:offset`) the archive."""
-        whole = Path(self.source)
-        return whole if whole.exists() else Path(self.source.rpartition(":")[0])
+    def facts(self, known: Facts | None = None) -> Facts:
+        """What is in the source; of an archive's entry (`file:offset`), in the archive, and where the entry is."""
+        file = source_file(self.source)
+        return [*facts_of(file, known), self.source.removeprefix(file)]
+
+    def is_done(self, known: Facts | None) -> bool:
+        """Whether the target is there, made of what is now in the source."""
+        if known is None or not self.target.exists():
+            return False
+        # Size, hash and place; the times may be others.
+        now = self.facts(known)
+        return [now[0], *now[3:]] == [known[0], *known[3:]]
 
 
 # Does a group of jobs; returns the names of those that failed with what is wrong.
@@ -67,10 +79,7 @@ def list_jobs(source: Path, out: Path, suffixes: Sequence[str], out_suffix: str,
         source = source / table
     if source.suffix == ".scp":
         names = read_table(source)
-        for name in names:
-            if "/" in name or name.startswith("."):
-                raise UserError(f"{source}: '{name}' cannot be the name of a file: rename the utterance")
-        return [Job(name, names[name], out / f"{name}{out_suffix}") for name in sorted(names)], "table"
+        return [Job(name, names[name], inside(out, name, out_suffix)) for name in sorted(names)], "table"
     if source.is_dir():
         found: dict[str, Job] = {}
         for path in sorted(source.rglob("*")):
@@ -79,7 +88,7 @@ def list_jobs(source: Path, out: Path, suffixes: Sequence[str], out_suffix: str,
             name = path.relative_to(source).with_suffix("").as_posix()
             if name in found:
                 raise UserError(f"{path}: {found[name].source} would have the same output: rename one of them")
-            found[name] = Job(name, str(path), out / f"{name}{out_suffix}")
+            found[name] = Job(name, str(path), inside(out, name, out_suffix, folders=True))
         if not found:
             raise UserError(f"{source}: no files with {', '.join(suffixes)} in it")
         return list(found.values()), "folder"
@@ -122,17 +131,39 @@ def run_jobs(
     if out.exists() and not out.is_dir():
         raise UserError(f"{out}: is a file: name the folder to write to")
     out.mkdir(parents=True, exist_ok=True)
-    with open(out / ".lock", "w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UserError(f"{out}: another process writes to it: wait for it, or choose another folder") from None
+    with exclusive(out):
         _keep_settings(out / SETTINGS, json.loads(json.dumps(dict(settings))))
-        todo = [job for job in jobs if not up_to_date([job.target], [job.source_file])]
+        known = _read_sources(out / SOURCES)
+        todo = [job for job in jobs if not job.is_done(known.get(job.name))]
         if len(todo) < len(jobs):
             rest = "going on with the rest" if todo else "nothing to do"
             print(f"{out}: {len(jobs) - len(todo)} of {len(jobs)} files are there already, {rest}", file=sys.stderr)
-        return _do(todo, make_work, nj, desc)
+        return _do(todo, make_work, nj, desc, out / SOURCES)
+
+
+def _read_sources(path: Path) -> dict[str, Facts]:
+    """Read the facts of the sources of what is there; a line that a kill has cut off counts as none."""
+    known: dict[str, Facts] = {}
+    if path.is_file():
+        for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+            try:
+                name, facts = json.loads(line)
+            except (ValueError, TypeError, RecursionError):
+                continue
+            if isinstance(name, str) and isinstance(facts, list) and len(facts) == 5:
+                known[name] = facts
+    return known
+
+
+class _Recorded:
+    """In a worker: does a group of jobs, and says what was in their sources before."""
+
+    def __init__(self, make_work: Callable[[], Work]) -> None:
+        self.work = make_work()
+
+    def __call__(self, group: Sequence[Job]) -> tuple[list[Facts], list[tuple[str, str]]]:
+        facts = [job.facts() for job in group]
+        return facts, self.work(group)
 
 
 def _keep_settings(path: Path, settings: dict[str, Any]) -> None:
@@ -152,15 +183,21 @@ def _keep_settings(path: Path, settings: dict[str, Any]) -> None:
             )
 
 
-def _do(jobs: Sequence[Job], make_work: Callable[[], Work], nj: int, desc: str) -> dict[str, str]:
+def _do(
+    jobs: Sequence[Job], make_work: Callable[[], Work], nj: int, desc: str, sources: Path | None = None
+) -> dict[str, str]:
     groups = [jobs[start : start + GROUP] for start in range(0, len(jobs), GROUP)]
     failed: dict[str, str] = {}
 
     def done():
-        for group, wrong in run_workers(make_work, groups, nj):
+        for group, (facts, wrong) in run_workers(functools.partial(_Recorded, make_work), groups, nj):
             for name, reason in wrong:
                 failed[name] = reason
                 print(f"failed: {reason}", file=sys.stderr, flush=True)
+            if sources is not None:
+                made = [[job.name, own] for job, own in zip(group, facts) if job.name not in failed]
+                with open(sources, "a", encoding="utf-8") as file:
+                    file.write("".join(json.dumps(line) + "\n" for line in made))
             yield from group
 
     for _ in progress(done(), total=len(jobs), desc=desc, unit="file") if len(jobs) > 1 else done():

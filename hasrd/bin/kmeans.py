@@ -18,8 +18,8 @@ import numpy as np
 from hasrd.codec.latents import LatentWork
 from hasrd.data.kaldi import DataDir
 from hasrd.errors import UserError, run_main
-from hasrd.jobs.chunks import fingerprint, run_in_chunks
-from hasrd.models.checkpoint import sha256
+from hasrd.jobs.chunks import run_in_chunks
+from hasrd.jobs.digest import sha256
 from hasrd.models.kmeans import load_kmeans, save_kmeans
 
 # Training holds the frames twice at its peak: ours and faiss's.
@@ -123,7 +123,7 @@ def main() -> None:
         {utterance: data.wavs[utterance] for utterance in chosen},
         args.out.parent / "frames",
         functools.partial(_make_work, args.encoder_file, args.layer, args.ngpu, share, args.seed),
-        fingerprint=fingerprint(**{name: facts[name] for name in SHAPING}),
+        options=dict(**{name: facts[name] for name in SHAPING}),
         nj=1 if args.ngpu else args.nj,
         desc=f"latents of layer {args.layer}",
     )

@@ -18,7 +18,8 @@ from hasrd.data.archive import write_archive
 from hasrd.data.kaldi import DataDir, write_table
 from hasrd.data.waves import wave_batches
 from hasrd.errors import run_main
-from hasrd.jobs.atomic import atomic_path, up_to_date
+from hasrd.jobs.atomic import atomic_path
+from hasrd.jobs.origin import Origin, why_stale, write_record
 from hasrd.progress import progress
 
 BATCH_SAMPLES = 16000 * 60
@@ -69,10 +70,13 @@ def main() -> None:
     args = parser.parse_args()
     data = DataDir.load(args.data)
     table = args.out / "masked.scp"
-    if up_to_date([table], [args.exp_dir / args.model_file, data.path / "wav.scp"]):
+    files = {"the model": args.exp_dir / args.model_file, "its configuration": args.exp_dir / "config.yaml"}
+    origin = Origin({"seed": args.seed}, files, {"the data": data.path / "wav.scp"})
+    if not why_stale(table, origin):
         print(f"note: {table}: up to date, skipped")
         return
     table.unlink(missing_ok=True)
+    record = origin.record()
     wavs = data.wavs
     items = progress(
         predictions(args.exp_dir, args.model_file, wavs, args.seed), total=len(wavs), desc="masked prediction"
@@ -81,6 +85,7 @@ def main() -> None:
     with atomic_path(archive) as temporary:
         entries = write_archive(temporary, archive, items)
     write_table(table, entries)
+    write_record(table, record)
 
 
 if __name__ == "__main__":

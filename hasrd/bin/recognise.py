@@ -17,7 +17,7 @@ from hasrd.data.features import merge_tables
 from hasrd.data.kaldi import line_of, read_table, write_table
 from hasrd.errors import UserError, run_main
 from hasrd.jobs.atomic import write_json
-from hasrd.jobs.chunks import fingerprint, parse_shard, run_in_chunks
+from hasrd.jobs.chunks import parse_shard, run_in_chunks
 from hasrd.metrics.recogniser import DEFAULT_MODEL, Recogniser, describe, find_model, read_speech
 
 CHUNK_SIZE = 10
@@ -74,7 +74,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         wavs,
         args.out / "chunks",
         functools.partial(RecogniseWork, folder, args.language, args.ngpu, args.wav_scp),
-        fingerprint=fingerprint(**{key: value for key, value in facts.items() if key != "model"}),
+        options=dict(**{key: value for key, value in facts.items() if key != "model"}),
         nj=1 if args.ngpu else args.nj,
         shard=parse_shard(args.shard),
         chunk_size=CHUNK_SIZE,

@@ -15,8 +15,8 @@ from hasrd.codec.latents import LatentWork
 from hasrd.data.features import merge_tables
 from hasrd.data.kaldi import DataDir, write_table
 from hasrd.errors import run_main
-from hasrd.jobs.chunks import fingerprint, parse_shard, run_in_chunks
-from hasrd.models.checkpoint import sha256
+from hasrd.jobs.chunks import parse_shard, run_in_chunks
+from hasrd.jobs.digest import sha256
 from hasrd.models.kmeans import load_kmeans
 from hasrd.quantizer.kmeans import assign
 
@@ -49,7 +49,7 @@ def main() -> None:
         DataDir.load(args.data).wavs,
         args.out / "chunks",
         functools.partial(_TokenWork, args.encoder_file, args.kmeans_file, args.ngpu),
-        fingerprint=fingerprint(encoder=sha256_or_error(args.encoder_file), kmeans=sha256(args.kmeans_file)),
+        options=dict(encoder=sha256_or_error(args.encoder_file), kmeans=sha256(args.kmeans_file)),
         nj=1 if args.ngpu else args.nj,
         shard=parse_shard(args.shard),
         desc=f"semantic tokens of {args.data}",

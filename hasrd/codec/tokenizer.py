@@ -20,7 +20,8 @@ from hasrd.codec.tokens import Tokens
 from hasrd.data.features import batches
 from hasrd.data.resample import resample as resample_wave
 from hasrd.errors import UserError
-from hasrd.models.checkpoint import PEER_FILE, embed_encoder, load_codec, read_experiment, sha256
+from hasrd.jobs.digest import sha256
+from hasrd.models.checkpoint import PEER_FILE, embed_encoder, load_codec, read_experiment
 from hasrd.models.package import CONFIG, load_packed
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}

@@ -15,7 +15,7 @@ from hasrd.data.audio import read_audio
 from hasrd.data.kaldi import DataDir, line_of, read_table, write_table
 from hasrd.errors import UserError
 from hasrd.jobs.atomic import atomic_path
-from hasrd.jobs.chunks import fingerprint, run_in_chunks
+from hasrd.jobs.chunks import run_in_chunks
 
 # Padded samples a batch. Larger batches leave the processor's caches and are slower.
 BATCH_SAMPLES = 16000 * 40
@@ -141,7 +141,7 @@ def dump_features(
         source.wavs,
         dump / "data",
         functools.partial(FeatureWork, feats_type, feats_conf, compression_method, str(source.path / "wav.scp")),
-        fingerprint=fingerprint(feats_type=feats_type, feats_conf=feats_conf, compression_method=compression_method),
+        options=dict(feats_type=feats_type, feats_conf=feats_conf, compression_method=compression_method),
         chunk_size=chunk_size,
         nj=nj,
         shard=shard,

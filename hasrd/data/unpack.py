@@ -4,9 +4,9 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 import tarfile
+import tempfile
 from pathlib import Path
 
 from hasrd.errors import UserError
@@ -22,19 +22,16 @@ def unpack_tar(archive: str | Path, target: str | Path, member: str) -> None:
     archive, target = Path(archive), Path(target)
     if target.is_dir():
         return
-    temporary = target.with_name(f".{target.name}.tmp")
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir(parents=True)
+    target.parent.mkdir(parents=True, exist_ok=True)
     try:
-        with tarfile.open(archive) as tar:
+        # The folder appears under the target's name only when it is moved out of this one.
+        with tempfile.TemporaryDirectory(prefix=".tmp-", dir=target.parent) as temporary, tarfile.open(archive) as tar:
             for entry in progress(tar, None, f"unpacking {archive.name}", "file"):
                 # "data": nothing outside the folder, no devices, no links out of it.
                 tar.extract(entry, temporary, filter="data")
-        if not (temporary / member).is_dir():
-            raise UserError(f"{archive}: no folder {member} in it: is this the right archive?")
-        (temporary / member).rename(target)
+            if not Path(temporary, member).is_dir():
+                raise UserError(f"{archive}: no folder {member} in it: is this the right archive?")
+            Path(temporary, member).rename(target)
     except (tarfile.TarError, EOFError, ValueError) as error:
         raise UserError(f"{archive}: damaged archive ({error}): remove it and run the same command again") from None
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
     print(f"{target}: unpacked", file=sys.stderr)

@@ -1,32 +1,86 @@
 # Copyright 2026 The hasrd authors
 # Apache-2.0
-"""Files that appear under their final name only when they are complete."""
+"""Files and folders that appear under their final name only when they are complete.
+
+They are made under a name that nobody can foresee, in the folder where they will lie, with the rights that the
+process's umask gives. What a killed process left there is removed by the next one that writes the same file.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import secrets
+import shutil
+import socket
+import time
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Iterable, Iterator
+from typing import Any, Iterator
+
+# A temporary file of another machine that is older is nobody's any more.
+ABANDONED_SECONDS = 7 * 24 * 3600
 
 
 @contextmanager
 def atomic_path(path: str | Path) -> Iterator[Path]:
-    """Give a temporary path beside `path`; rename it to `path` when the block succeeds.
+    """Give the path of a new, empty temporary file beside `path`; it becomes `path` when the block succeeds.
 
     A process killed inside the block leaves `path` as it was. The file is flushed to disk before the rename, so a crash
     of the machine leaves either the old or the new file, never half of one.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    # The suffix stays last: writers such as numpy.savez append their own where it is missing. The name has no process
-    # number in it, so that what a killed process left is overwritten by the next one.
-    temporary = path.with_name(f".{path.stem}.tmp{path.suffix}")
+    _remove_abandoned(path)
+    temporary = _temporary(path)
+    os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
     try:
         yield temporary
         with open(temporary, "rb+") as file:
             os.fsync(file.fileno())
+        # Some writers (safetensors) put a file of their own, with narrower rights, in its place.
+        os.chmod(temporary, 0o666 & ~_umask())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_folder(path: str | Path) -> Iterator[Path]:
+    """Give a new, empty temporary folder beside `path`; it becomes `path` when the block succeeds.
+
+    `path` must not be there, or be an empty folder: then OSError is raised. All files are flushed to disk before.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _remove_abandoned(path)
+    temporary = _temporary(path)
+    temporary.mkdir()
+    try:
+        yield temporary
+        for file in temporary.rglob("*"):
+            if file.is_file():
+                os.chmod(file, 0o666 & ~_umask())
+                with open(file, "rb") as opened:
+                    os.fsync(opened.fileno())
+        os.rename(temporary, path)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def remove_folder(path: Path) -> None:
+    """Remove a folder; it is out of the way in one step, so that a kill leaves no half folder under its name."""
+    away = _temporary(path)
+    os.rename(path, away)
+    shutil.rmtree(away, ignore_errors=True)
+
+
+def replace_link(path: Path, target: str) -> None:
+    """Point the symbolic link `path` at `target` in one step: there is never a moment without it."""
+    temporary = _temporary(path)
+    temporary.symlink_to(target)
+    try:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -44,9 +98,50 @@ def write_json(path: str | Path, value: Any) -> None:
     write_text(path, text + "\n")
 
 
-def up_to_date(outputs: Iterable[Path], sources: Iterable[Path]) -> bool:
-    """Whether all outputs are there and none is older than a source."""
-    outputs, sources = list(outputs), list(sources)
-    if not all(path.exists() for path in outputs + sources):
-        return False
-    return min(path.stat().st_mtime_ns for path in outputs) >= max(path.stat().st_mtime_ns for path in sources)
+def _umask() -> int:
+    # There is no way to read it but to set it.
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask
+
+
+def _prefix(path: Path) -> str:
+    """Return how temporary names of `path` begin: short, whatever the length of its own name."""
+    return f".tmp-{hashlib.sha256(os.fsencode(path.name)).hexdigest()[:12]}-"
+
+
+def _host() -> str:
+    return hashlib.sha256(socket.gethostname().encode()).hexdigest()[:8]
+
+
+def _temporary(path: Path) -> Path:
+    # The suffix stays last: writers such as numpy.savez append their own where it is missing.
+    suffix = path.suffix if len(os.fsencode(path.suffix)) < 64 else ""
+    return path.with_name(f"{_prefix(path)}{_host()}-{os.getpid()}-{secrets.token_hex(8)}{suffix}")
+
+
+def _remove_abandoned(path: Path) -> None:
+    """Remove temporary files and folders of `path` whose process is gone."""
+    for left in path.parent.glob(f"{_prefix(path)}*"):
+        host, process = left.name.removeprefix(_prefix(path)).split("-")[:2]
+        if not _is_abandoned(left, host, process):
+            continue
+        if left.is_dir() and not left.is_symlink():
+            shutil.rmtree(left, ignore_errors=True)
+        else:
+            left.unlink(missing_ok=True)
+
+
+def _is_abandoned(left: Path, host: str, process: str) -> bool:
+    if host != _host():
+        try:
+            return time.time() - left.lstat().st_mtime > ABANDONED_SECONDS
+        except OSError:
+            return False
+    try:
+        os.kill(int(process), 0)
+    except ProcessLookupError:
+        return True
+    except (OSError, ValueError, OverflowError):
+        pass
+    return False

@@ -5,32 +5,30 @@
 The utterances are cut, in sorted order, into chunks. A chunk's results are files in a folder of its own, which gets its
 final name (one rename) only when they are all on disk:
 
-    out_dir/000000/...   out_dir/000001/...   .000002.<host>.<pid>.tmp/ (in work, or left by a killed process)
+    out_dir/000000/...   out_dir/000001/...   .tmp-.../ (in work, or left by a killed process)
 
-Each finished folder carries the fingerprint of what made it: the caller's `fingerprint` (configuration, model hash),
-its utterances, and their input files with size and time of change. A folder whose fingerprint is another one is stale:
-it is removed, said so, and made again. Nothing in a chunk depends on the other chunks or on the number of processes, so
-the result of an interrupted run that was started again is the same, byte for byte.
+Each finished folder carries the record of its origin (hasrd.jobs.origin): the caller's options (configuration, model
+hash) and the content of its utterances' input files. A folder of another origin is stale: it is removed, said so, and
+made again. Nothing in a chunk depends on the other chunks or on the number of processes, so the result of an
+interrupted run that was started again is the same, byte for byte.
 """
 
 from __future__ import annotations
 
-import fcntl
 import functools
 import hashlib
 import json
-import os
-import shutil
-import socket
 import sys
 from pathlib import Path
 from typing import Any, Callable, Mapping, Sequence
 
 from hasrd.errors import UserError
+from hasrd.jobs.atomic import atomic_folder, remove_folder
+from hasrd.jobs.lock import exclusive
+from hasrd.jobs.origin import Origin, origin_file, source_file, why_stale, write_record
 from hasrd.jobs.workers import run_workers
 from hasrd.progress import progress
 
-FINGERPRINT = "fingerprint"
 ChunkWork = Callable[[dict[str, str], Path, Path], None]
 
 
@@ -53,7 +51,7 @@ def run_in_chunks(
     out_dir: str | Path,
     make_work: Callable[[], ChunkWork],
     *,
-    fingerprint: str,
+    options: Mapping[str, Any],
     chunk_size: int = 100,
     nj: int = 1,
     shard: tuple[int, int] = (0, 1),
@@ -63,12 +61,12 @@ def run_in_chunks(
     """Run `work` over all chunks that are not done yet, in `nj` processes.
 
     Args:
-        inputs: Utterance to its input: a file, or `archive:offset`; the file's size and time go into the fingerprint.
+        inputs: Utterance to its input, a file or `archive:offset`; the file's content counts.
         out_dir: Folder of the chunks. The caller removes nothing in it and writes nothing into it.
         make_work: Builds `work(inputs of the chunk, folder, final_folder)` in each process; picklable where nj > 1.
             `work` writes any files into `folder`; names inside the files (scp lines) are made with `final_folder`,
             where they will lie. It must depend on nothing but its inputs and the configuration.
-        fingerprint: Hash of everything else that shapes the result: `fingerprint(**configuration)`.
+        options: Everything else that shapes the result, as JSON holds it: configuration, hash of the model.
         chunk_size: Utterances a chunk.
         nj: Processes; 1 works in this one (a GPU).
         shard: (i, n): only chunks with index % n == i, so that n jobs share the work.
@@ -86,19 +84,15 @@ def run_in_chunks(
     out_dir.mkdir(parents=True, exist_ok=True)
     if chunk_size < 1:
         raise UserError(f"--chunk_size {chunk_size}: at least 1 is needed")
-    with open(out_dir / f".lock.{shard[0] + 1}.{shard[1]}", "w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise UserError(f"{out_dir}: another process is writing there: wait for it or end it") from None
-        return _run_locked(inputs, out_dir, make_work, fingerprint, chunk_size, nj, shard, desc, made_from)
+    with exclusive(out_dir, f".{shard[0] + 1}.{shard[1]}"):
+        return _run_locked(inputs, out_dir, make_work, options, chunk_size, nj, shard, desc, made_from)
 
 
 def _run_locked(
     inputs: Mapping[str, str],
     out_dir: Path,
     make_work: Callable[[], ChunkWork],
-    base: str,
+    options: Mapping[str, Any],
     chunk_size: int,
     nj: int,
     shard: tuple[int, int],
@@ -109,10 +103,10 @@ def _run_locked(
     parts = [utterances[start : start + chunk_size] for start in range(0, len(utterances), chunk_size)]
     folders = [out_dir / f"{index:06d}" for index in range(len(parts))]
     mine = range(shard[0], len(parts), shard[1])
-    # A hash over paths, sizes and times: cheap beside reading the audio, and no file's change goes unseen.
-    prints = {index: _chunk_fingerprint(base, {utt: inputs[utt] for utt in parts[index]}) for index in mine}
+    origins = {index: _origin(options, {utt: inputs[utt] for utt in parts[index]}) for index in mine}
 
-    stale = [folders[index] for index in mine if folders[index].exists() and not _done(folders[index], prints[index])]
+    reasons = {folders[index]: why_stale(folders[index], origins[index]) for index in mine if folders[index].exists()}
+    stale = [folder for folder, reason in reasons.items() if reason]
     # Folders past the end: the data set was longer before. The first shard sees to them.
     if shard[0] == 0:
         stale += [path for path in out_dir.iterdir() if path.name.isdecimal() and int(path.name) >= len(parts)]
@@ -121,25 +115,24 @@ def _run_locked(
         for path in made_from:
             path.unlink(missing_ok=True)
     for folder in stale:
-        _remove(folder)
+        remove_folder(folder)
     if stale:
+        reason = next(filter(None, reasons.values()), "the data set is shorter")
         print(
-            f"{out_dir}: removed {len(stale)} of an earlier run's parts: the input or the configuration has changed",
+            f"{out_dir}: removed {len(stale)} of an earlier run's parts: the input or the configuration has changed "
+            f"({reason})",
             file=sys.stderr,
         )
-    for index in mine:
-        for leftover in out_dir.glob(f".{index:06d}.*.tmp"):
-            shutil.rmtree(leftover, ignore_errors=True)
     total = sum(len(parts[index]) for index in todo)
     done = sum(len(parts[index]) for index in mine) - total
     if done:
         what = "going on with the rest" if todo else "nothing to compute"
         print(f"{out_dir}: {done} utterances are done already, {what}", file=sys.stderr)
-    jobs = [({utt: inputs[utt] for utt in parts[index]}, folders[index], prints[index]) for index in todo]
+    jobs = [({utt: inputs[utt] for utt in parts[index]}, folders[index], origins[index]) for index in todo]
     results = run_workers(functools.partial(_ChunkRunner, make_work), jobs, nj)
     if todo:
         _drain(results, total, desc)
-    return folders if all((folder / FINGERPRINT).is_file() for folder in folders) else None
+    return folders if all(origin_file(folder).is_file() for folder in folders) else None
 
 
 def _drain(results: Any, total: int, desc: str) -> None:
@@ -155,51 +148,18 @@ class _ChunkRunner:
     def __init__(self, make_work: Callable[[], ChunkWork]) -> None:
         self.work = make_work()
 
-    def __call__(self, job: tuple[dict[str, str], Path, str]) -> None:
-        inputs, final, print_ = job
-        folder = final.with_name(f".{final.name}.{socket.gethostname()}.{os.getpid()}.tmp")
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
-        try:
+    def __call__(self, job: tuple[dict[str, str], Path, Origin]) -> None:
+        inputs, final, origin = job
+        # Before the work: an input that changes while it is read makes the result stale.
+        record = origin.record()
+        with atomic_folder(final) as folder:
             self.work(inputs, folder, final)
-            (folder / FINGERPRINT).write_text(print_ + "\n")
-            for path in folder.rglob("*"):
-                if path.is_file():
-                    with open(path, "rb") as file:
-                        os.fsync(file.fileno())
-            os.rename(folder, final)
-        except BaseException:
-            shutil.rmtree(folder, ignore_errors=True)
-            raise
+            write_record(folder, record)
 
 
-def _chunk_fingerprint(base: str, inputs: Mapping[str, str]) -> str:
-    digest = hashlib.sha256(base.encode())
-    seen: dict[str, str] = {}
+def _origin(options: Mapping[str, Any], inputs: Mapping[str, str]) -> Origin:
+    files = {}
     for utterance, source in inputs.items():
-        file = source
-        if not os.path.exists(file):
-            file = source.rpartition(":")[0]
-        if file not in seen:
-            try:
-                status = os.stat(file)
-                seen[file] = f"{status.st_size} {status.st_mtime_ns}"
-            except OSError:
-                seen[file] = "-"
-        digest.update(f"\n{utterance} {source} {seen[file]}".encode())
-    return digest.hexdigest()
-
-
-def _done(folder: Path, print_: str) -> bool:
-    try:
-        return (folder / FINGERPRINT).read_text().strip() == print_
-    except OSError:
-        return False
-
-
-def _remove(folder: Path) -> None:
-    # First out of the way in one step, so that a kill in between leaves no half folder under a final name.
-    away = folder.with_name(f".{folder.name}.stale.tmp")
-    shutil.rmtree(away, ignore_errors=True)
-    os.rename(folder, away)
-    shutil.rmtree(away, ignore_errors=True)
+        file = source_file(source)
+        files[utterance + source.removeprefix(file)] = file
+    return Origin(options, files)

@@ -22,10 +22,10 @@ from torch import nn
 
 from hasrd.codec.build import FRONT, Front, build_front, build_modules
 from hasrd.codec.codec import Codec
-from hasrd.data.digest import sha256
 from hasrd.encoder.frozen import Frozen
 from hasrd.errors import UserError
 from hasrd.jobs.atomic import atomic_path
+from hasrd.jobs.digest import sha256
 
 FRONT_KEYS = tuple(key for part in FRONT for key in (part, f"{part}_conf"))
 # What is used where no weights are named: the recipe's own choice, else those of the last epoch.

@@ -10,7 +10,6 @@ the caller allows it.
 from __future__ import annotations
 
 import os
-import shutil
 from pathlib import Path
 from typing import Any, Iterator, Mapping
 
@@ -23,7 +22,9 @@ from hasrd.codec.codec import Codec
 from hasrd.codec.describe import teacher_size
 from hasrd.codec.inference import fold_weight_norm
 from hasrd.errors import UserError
-from hasrd.models.checkpoint import embed_encoder, load_codec, load_strict, read_experiment, sha256
+from hasrd.jobs.atomic import atomic_folder
+from hasrd.jobs.digest import sha256
+from hasrd.models.checkpoint import embed_encoder, load_codec, load_strict, read_experiment
 
 CONFIG, WEIGHTS, CARD = "config.yaml", "model.safetensors", "README.md"
 # Of the folder's layout; a reader refuses a higher number.
@@ -81,23 +82,12 @@ def pack(
             "valid_sets": _sets(experiment.config, "valid"),
         },
     }
-    temporary = out.with_name(f".{out.name}.tmp")
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir(parents=True)
-    try:
+    with atomic_folder(out) as temporary:
         save_file(tensors, temporary / WEIGHTS, metadata={"format": "pt"})
         config["model_sha256"] = sha256(temporary / WEIGHTS)
         (temporary / CONFIG).write_text(yaml.safe_dump(config, sort_keys=False, allow_unicode=True), encoding="utf-8")
         (temporary / CARD).write_text(model_card(config, out.name, Path(exp_dir)), encoding="utf-8")
-        # safetensors lets nobody but the owner read its file.
-        shutil.copymode(temporary / CONFIG, temporary / WEIGHTS)
         load_packed(temporary, allow_import=True)
-        for path in temporary.iterdir():
-            with open(path, "rb+") as file:
-                os.fsync(file.fileno())
-        os.replace(temporary, out)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
     return out
 
 

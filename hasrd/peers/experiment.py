@@ -21,7 +21,8 @@ import yaml
 from hasrd.errors import UserError
 from hasrd.jobs.atomic import write_json, write_text
 from hasrd.jobs.chunks import fingerprint
-from hasrd.models.checkpoint import PEER_FILE, near, sha256
+from hasrd.jobs.digest import sha256
+from hasrd.models.checkpoint import PEER_FILE, near
 from hasrd.peers import dac, hugging_face, snac, speechtokenizer
 from hasrd.peers.codec import PeerCodec
 from hasrd.peers.files import read_json, reason

@@ -18,8 +18,9 @@ from hasrd.codec.codec import Codec
 from hasrd.errors import UserError
 from hasrd.espnet.choices import ImportableChoices
 from hasrd.espnet.codec_model import CodecModel
+from hasrd.jobs.digest import sha256
 from hasrd.loss.distillation import build_distillation
-from hasrd.models.checkpoint import FRONT_KEYS, frozen_front, sha256
+from hasrd.models.checkpoint import FRONT_KEYS, frozen_front
 from hasrd.models.kmeans import load_kmeans
 from hasrd.registry import resolve
 from hasrd.tasks.preprocess import PadTo, Segment

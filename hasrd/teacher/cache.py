@@ -17,12 +17,12 @@ import numpy as np
 from hasrd.data.alignments.labels import SILENCE
 from hasrd.data.alignments.tracks import Track, load_ctm
 from hasrd.data.archive import write_archive
-from hasrd.data.digest import sha256
 from hasrd.data.features import merge_stats, merge_tables, sum_stats, write_stats
 from hasrd.data.kaldi import DataDir, write_table
 from hasrd.errors import UserError
 from hasrd.jobs.atomic import atomic_path, write_json
 from hasrd.jobs.chunks import fingerprint, run_in_chunks
+from hasrd.jobs.digest import sha256
 from hasrd.registry import resolve
 from hasrd.teacher import CHOICES
 from hasrd.teacher.source import identity
@@ -184,7 +184,7 @@ def _dump_speech(
         inputs,
         out / "data",
         functools.partial(SpeechWork, teacher, dict(conf), ngpu, keep, compression_method),
-        fingerprint=fingerprint(**shape),
+        options=dict(**shape),
         chunk_size=UTTERANCES_A_CHUNK,
         nj=nj,
         desc=f"teacher {teacher} on {source.path}",
@@ -257,7 +257,7 @@ def _dump_text(
         inputs,
         out / "chunks",
         functools.partial(TextWork, teacher, dict(conf), ngpu),
-        fingerprint=fingerprint(identity=made_by),
+        options=dict(identity=made_by),
         chunk_size=TEXTS_A_CHUNK,
         nj=nj,
         desc=f"teacher {teacher} on texts of {source.path}",

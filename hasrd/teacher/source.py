@@ -9,9 +9,9 @@ from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Any, Mapping
 
-from hasrd.data.digest import sha256
 from hasrd.errors import UserError
 from hasrd.jobs.chunks import fingerprint
+from hasrd.jobs.digest import sha256
 from hasrd.teacher import CHOICES
 
 # What stands before the name of an installed package that carries the model.

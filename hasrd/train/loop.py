@@ -25,7 +25,7 @@ from espnet2.torch_utils.set_all_random_seed import set_all_random_seed
 from espnet2.train.reporter import Reporter
 
 from hasrd.errors import UserError
-from hasrd.jobs.atomic import write_json
+from hasrd.jobs.atomic import replace_link, write_json
 from hasrd.train import checkpoint
 from hasrd.train.precision import Autocast, autocast_dtype
 from hasrd.train.steps import StepLoop
@@ -243,14 +243,14 @@ class EpochLoop(StepLoop):
         epoch = reporter.get_epoch()
         if epoch == 0:
             return
-        checkpoint.link(output_dir / "latest.pth", f"{epoch}epoch.pth")
+        replace_link(output_dir / "latest.pth", f"{epoch}epoch.pth")
         nbest = options.keep_nbest_models
         keep = {epoch}
         for phase, key, mode in options.best_model_criterion:
             if reporter.has(phase, key):
                 best = reporter.sort_epochs(phase, key, mode)[: max(nbest) if not isinstance(nbest, int) else nbest]
                 keep.update(best)
-                checkpoint.link(output_dir / f"{phase}.{key}.best.pth", f"{best[0]}epoch.pth")
+                replace_link(output_dir / f"{phase}.{key}.best.pth", f"{best[0]}epoch.pth")
         for old in range(1, epoch):
             if old not in keep:
                 (output_dir / f"{old}epoch.pth").unlink(missing_ok=True)

@@ -23,6 +23,7 @@ from hasrd.bin.choose_layer import LOGITS
 from hasrd.data.audio import read_audio
 from hasrd.data.kaldi import read_table
 from hasrd.errors import UserError
+from hasrd.jobs.origin import read_record
 from hasrd.models.checkpoint import load_encoder
 
 LENGTHS = (4000, 16000, 784)
@@ -197,7 +198,7 @@ def test_seeds(monkeypatch, encoder_file, kmeans_file, corpus, tmp_path):
         known = (out / "text").stat().st_mtime_ns if stamp else None
         run(monkeypatch, probe, *words, "--beam_size", beam, *training)
         assert list(read_table(out / "text")) == ["valid00", "valid01"]
-        assert (out / "beam_size").read_text() == f"{beam}\n"
+        assert read_record(out / "text")["options"]["beam_size"] == int(beam)
         assert known in (None, (out / "text").stat().st_mtime_ns), "done already"
 
 

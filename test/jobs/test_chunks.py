@@ -18,7 +18,6 @@ import pytest
 from chunk_works import copy_work, make_copy_work, make_counting_work, make_dying_work, make_failing
 
 from hasrd.errors import UserError
-from hasrd.jobs import chunks
 from hasrd.jobs.chunks import fingerprint, parse_shard, run_in_chunks
 from hasrd.jobs.workers import run_workers
 
@@ -46,7 +45,7 @@ def log_lines(log: Path) -> list[str]:
 
 
 def run(inputs: dict[str, str], out: Path, log: Path, **options) -> list[Path] | None:
-    options = {"fingerprint": "a", "chunk_size": 3} | options
+    options = {"options": {"of": "a"}, "chunk_size": 3} | options
     return run_in_chunks(inputs, out, functools.partial(make_counting_work, log), **options)
 
 
@@ -65,7 +64,7 @@ def test_the_number_of_processes_changes_nothing(tmp_path: Path, inputs, nj: int
     run(inputs, tmp_path / "out", tmp_path / "log")
     expected = contents(tmp_path / "out")
     (tmp_path / "out").rename(tmp_path / "before")
-    run_in_chunks(inputs, tmp_path / "out", make_copy_work, fingerprint="a", chunk_size=3, nj=nj)
+    run_in_chunks(inputs, tmp_path / "out", make_copy_work, options={"of": "a"}, chunk_size=3, nj=nj)
     assert contents(tmp_path / "out") == expected
 
 
@@ -75,7 +74,7 @@ def test_another_configuration_reuses_nothing_and_says_so(tmp_path: Path, inputs
     merged.touch()
     run(inputs, tmp_path / "out", tmp_path / "log", made_from=[merged])
     assert merged.exists()
-    run(inputs, tmp_path / "out", tmp_path / "log", fingerprint="b", made_from=[merged])
+    run(inputs, tmp_path / "out", tmp_path / "log", options={"of": "b"}, made_from=[merged])
     assert len(log_lines(tmp_path / "log")) == 8 and not merged.exists()
     assert "removed 4 of an earlier run's parts" in capsys.readouterr().err
 
@@ -98,10 +97,10 @@ def test_an_archive_entry_counts_as_its_archive(tmp_path: Path, inputs):
     entries = {"a": f"{archive}:5"}
     archive.write_text("1")
     for _ in range(2):
-        run_in_chunks(entries, tmp_path / "out", make, fingerprint="a")
+        run_in_chunks(entries, tmp_path / "out", make, options={"of": "a"})
     assert len(calls) == 1
     archive.write_text("22")
-    run_in_chunks(entries, tmp_path / "out", make, fingerprint="a")
+    run_in_chunks(entries, tmp_path / "out", make, options={"of": "a"})
     assert len(calls) == 2
 
 
@@ -136,21 +135,21 @@ def test_shards_count_from_one():
 def test_a_second_process_is_refused(tmp_path: Path, inputs):
     def make():
         def work(*_):
-            with pytest.raises(UserError, match="another process is writing there"):
+            with pytest.raises(UserError, match=r"process \d+ on .* is writing there"):
                 run(inputs, tmp_path / "out", tmp_path / "log")
 
         return work
 
-    run_in_chunks(inputs, tmp_path / "out", make, fingerprint="a", chunk_size=100)
+    run_in_chunks(inputs, tmp_path / "out", make, options={"of": "a"}, chunk_size=100)
     assert not log_lines(tmp_path / "log")
 
 
 def test_a_dead_worker_is_one_line_and_leaves_nothing_half_done(tmp_path: Path, inputs):
     with pytest.raises(UserError, match="a worker process died"):
-        run_in_chunks(inputs, tmp_path / "out", make_dying_work, fingerprint="a", chunk_size=3, nj=2)
+        run_in_chunks(inputs, tmp_path / "out", make_dying_work, options={"of": "a"}, chunk_size=3, nj=2)
     assert not contents(tmp_path / "out")
     assert len(run(inputs, tmp_path / "out", tmp_path / "log")) == 4
-    assert not list((tmp_path / "out").glob(".*.tmp"))
+    assert not list((tmp_path / "out").glob(".tmp-*"))
 
 
 def test_a_full_disk_keeps_what_is_done(tmp_path: Path, inputs):
@@ -163,7 +162,7 @@ def test_a_full_disk_keeps_what_is_done(tmp_path: Path, inputs):
         return work
 
     with pytest.raises(OSError) as caught:
-        run_in_chunks(inputs, tmp_path / "out", make, fingerprint="a", chunk_size=3)
+        run_in_chunks(inputs, tmp_path / "out", make, options={"of": "a"}, chunk_size=3)
     assert caught.value.errno == errno.ENOSPC
     assert sorted(path.name for path in (tmp_path / "out").iterdir() if "lock" not in path.name) == ["000000", "000001"]
     run(inputs, tmp_path / "out", tmp_path / "log")
@@ -192,7 +191,7 @@ if where == "renaming":
         calls.append(paths)
         die() if len(calls) == 3 else rename(*paths)
     os.rename = os_rename
-chunks.run_in_chunks(inputs, out, make, fingerprint="a", chunk_size=3)
+chunks.run_in_chunks(inputs, out, make, options={"of": "a"}, chunk_size=3)
 """
 
 
@@ -206,12 +205,12 @@ def test_kill_9_while_a_chunk_is_saved(tmp_path: Path, inputs, where: str):
     result = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True)
     assert result.returncode == -signal.SIGKILL, result.stderr
     assert sorted(path.name for path in (tmp_path / "out").glob("0*")) == ["000000", "000001"]
-    assert list((tmp_path / "out").glob(".000002.*.tmp"))
+    assert list((tmp_path / "out").glob(".tmp-*"))
 
     run(inputs, tmp_path / "out", tmp_path / "log2")
     assert log_lines(tmp_path / "log2") == ["u6 u7 u8", "u9"]
     assert contents(tmp_path / "out") == expected
-    assert not list((tmp_path / "out").glob(".*.tmp"))
+    assert not list((tmp_path / "out").glob(".tmp-*"))
 
 
 ORPHANS = """
@@ -264,4 +263,4 @@ def test_fingerprints_tell_values_apart():
 
 def test_the_documented_layout(tmp_path: Path, inputs):
     (folder, *_) = run(inputs, tmp_path / "out", tmp_path / "log")
-    assert sorted(path.name for path in folder.iterdir()) == [chunks.FINGERPRINT, "out"]
+    assert sorted(path.name for path in folder.iterdir()) == [".origin.json", "out"]

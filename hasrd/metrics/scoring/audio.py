@@ -23,7 +23,7 @@ from hasrd.data.audio import audio_info, read_audio
 from hasrd.data.kaldi import read_table
 from hasrd.data.resample import resample
 from hasrd.errors import UserError
-from hasrd.jobs.chunks import fingerprint, run_in_chunks
+from hasrd.jobs.chunks import run_in_chunks
 from hasrd.jobs.workers import run_workers
 from hasrd.metrics import dnsmos, ecapa_similarity, level, pesq, speaker_similarity, stoi, visqol
 from hasrd.metrics.bootstrap import mean_interval
@@ -215,7 +215,7 @@ def score_audio(
         references,
         parts,
         work,
-        fingerprint=fingerprint(jobs=sorted(prints[job] for job in todo)),
+        options=dict(jobs=sorted(prints[job] for job in todo)),
         chunk_size=_CHUNK,
         nj=nj,
         desc=f"scoring {jobs[0].test_set}",

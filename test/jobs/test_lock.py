@@ -1,0 +1,76 @@
+# Copyright 2026 The hasrd authors
+# Apache-2.0
+"""One writer at a time, and a lock that dies with its process."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import subprocess
+import sys
+
+import pytest
+
+from hasrd.errors import UserError
+from hasrd.jobs import lock
+from hasrd.jobs.lock import exclusive
+
+HOLD = """
+import sys, time
+from hasrd.jobs.lock import exclusive
+with exclusive(sys.argv[1]):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+def hold(path):
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(path)], stdout=subprocess.PIPE, text=True, env=environment
+    )
+    assert process.stdout.readline() == "held\n"
+    return process
+
+
+@pytest.mark.parametrize("name", ["out.npz", "."])
+def test_the_second_is_told_who_holds_it_and_a_kill_frees_it(tmp_path, name):
+    process = hold(tmp_path / name)
+    try:
+        with pytest.raises(UserError, match=rf"process {process.pid} on .* is writing there") as caught:
+            with exclusive(tmp_path / name):
+                raise AssertionError("two writers")
+        assert "\n" not in str(caught.value)
+    finally:
+        process.kill()
+        process.wait()
+    with exclusive(tmp_path / name):
+        pass
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_parts_of_a_folder_are_locked_one_by_one(tmp_path):
+    with exclusive(tmp_path, ".1.2"), exclusive(tmp_path, ".2.2"):
+        with pytest.raises(UserError), exclusive(tmp_path, ".1.2"):
+            pass
+
+
+def test_the_file_may_be_a_link_to_nothing_of_ours(tmp_path):
+    (tmp_path / "victim").write_text("precious")
+    (tmp_path / ".lock").symlink_to(tmp_path / "victim")
+    with pytest.raises(OSError) as caught, exclusive(tmp_path):
+        pass
+    assert caught.value.errno == errno.ELOOP and (tmp_path / "victim").read_text() == "precious"
+
+
+def test_a_file_system_without_locks_is_said_once(tmp_path, monkeypatch, capsys):
+    def flock(*_):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    monkeypatch.setattr(lock, "_said_no_locks", False)
+    for _ in range(2):
+        with exclusive(tmp_path):
+            pass
+    assert capsys.readouterr().err.count("has no locks") == 1
