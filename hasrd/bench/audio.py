@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from hasrd.data.audio import audio_info, read_audio
+from hasrd.data.walk import walk_files
 from hasrd.errors import UserError
 
 SAMPLE_RATE = 16000
@@ -51,15 +52,12 @@ def make_audio(files: Sequence[str], seconds: float, batch_size: int) -> tuple[T
 
 def _flacs(root: Path, samples: int) -> Iterator[str]:
     """Yield the first FLAC files below a folder until they have so many samples together."""
-    for folder, folders, names in os.walk(root):
-        folders.sort()
-        for name in sorted(names):
-            if name.endswith(".flac"):
-                path = str(Path(folder, name))
-                yield path
-                samples -= audio_info(path).num_samples
-                if samples <= 0:
-                    return
+    for path in walk_files(root):
+        if path.suffix == ".flac":
+            yield str(path)
+            samples -= audio_info(path).num_samples
+            if samples <= 0:
+                return
 
 
 def resample(wave: Tensor, sample_rate: int) -> Tensor:

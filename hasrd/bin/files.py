@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Callable, Mapping, Sequence
 
 from hasrd.data.kaldi import read_table
+from hasrd.data.walk import walk_files
 from hasrd.errors import UserError
 from hasrd.jobs.atomic import write_json
 from hasrd.jobs.lock import exclusive
@@ -63,7 +64,8 @@ def list_jobs(source: Path, out: Path, suffixes: Sequence[str], out_suffix: str,
     """List what there is to do.
 
     Args:
-        source: A file; a folder, searched with all folders in it; or a table (.scp; or a folder that has `table`).
+        source: A file; a folder, searched with all folders in it, linked ones too; or a table (.scp; or a folder that
+            has `table`).
         out: The file to write for a file, else the folder.
         suffixes: Of the input files, lower case.
         out_suffix: Of the output files.
@@ -82,8 +84,8 @@ def list_jobs(source: Path, out: Path, suffixes: Sequence[str], out_suffix: str,
         return [Job(name, names[name], inside(out, name, out_suffix)) for name in sorted(names)], "table"
     if source.is_dir():
         found: dict[str, Job] = {}
-        for path in sorted(source.rglob("*")):
-            if path.suffix.lower() not in suffixes or path.name.startswith(".") or not path.is_file():
+        for path in sorted(walk_files(source)):
+            if path.suffix.lower() not in suffixes or path.name.startswith("."):
                 continue
             name = path.relative_to(source).with_suffix("").as_posix()
             if name in found:
