@@ -8,8 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Iterable, Mapping
 
+from hasrd.data.lines import read_lines, strange_character
+from hasrd.data.problems import Problems
 from hasrd.errors import UserError
 from hasrd.jobs.atomic import write_text
+from hasrd.jobs.names import name_problem
 
 # The files of a data directory with one line an utterance. wav.scp is written last: where it stands, the others do.
 TABLES = (
@@ -24,47 +27,50 @@ TABLES = (
 )
 # An empty transcript can be right (nobody speaks); an empty path or speaker cannot.
 MAY_BE_EMPTY = ("text",)
+# A second word would be a second field to other programs.
+ONE_WORD = ("utt2spk", "utt2lang", "utt2num_samples", "utt2num_frames")
 
 
-def read_table(path: str | Path, may_be_empty: bool | None = None) -> dict[str, str]:
-    """Read `key rest of the line` lines.
+def read_table(
+    path: str | Path, may_be_empty: bool | None = None, problems: Problems | None = None
+) -> dict[str, str]:
+    """Read `key rest of the line` lines; Kaldi's programs, kaldiio and ESPnet read the same from what is accepted.
 
     The order is the file's, and no line is skipped: entry i stands on line i + 1.
 
     Args:
-        path: UTF-8 text file.
+        path: UTF-8 text file; lines end in LF or CR LF, fields in blanks or tabs.
         may_be_empty: Whether a key may stand alone; by default only in `text`.
+        problems: Takes what is wrong with the lines, and then the table lacks those; by default it is an error.
 
     Raises:
-        UserError: Missing file, not UTF-8, an empty line, a duplicate key or an empty value; names file and line.
+        UserError: A missing file; without `problems` also the first ten lines (file and number) that are not UTF-8,
+            hold a character of `hasrd.data.lines` or are empty, whose key stands there twice or cannot be the name of a
+            file, or whose value is missing or has too many words.
     """
     path = Path(path)
     if may_be_empty is None:
         may_be_empty = path.name in MAY_BE_EMPTY
-    try:
-        content = path.read_bytes()
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file") from None
-    except IsADirectoryError:
-        raise UserError(f"{path}: is a folder, but a file is needed") from None
+    found = Problems() if problems is None else problems
     table: dict[str, str] = {}
-    lines = content.split(b"\n")
-    if lines[-1] == b"":
-        lines.pop()
-    for number, raw in enumerate(lines, start=1):
-        try:
-            line = raw.decode("utf-8")
-        except UnicodeDecodeError:
-            raise UserError(f"{path}:{number}: not UTF-8 text: convert the file (iconv -t UTF-8)") from None
-        key, _, value = line.strip().replace("\t", " ", 1).partition(" ")
-        value = value.strip()
+    for number, line in read_lines(path, found):
+        key, value = (*line.split(maxsplit=1), "", "")[:2]
+        value = value.rstrip()
+        problem = name_problem(key) if key else ""
         if not key:
-            raise UserError(f"{path}:{number}: empty line: remove it")
-        if key in table:
-            raise UserError(f"{path}:{number}: '{key}' stands here a second time: keep one of the lines")
-        if not value and not may_be_empty:
-            raise UserError(f"{path}:{number}: '{key}' has no value: give it one or remove the line")
-        table[key] = value
+            found.add(f"{path}:{number}: empty line: remove it")
+        elif problem:
+            found.add(f"{path}:{number}: '{key}' cannot be an utterance's name, because it {problem}: rename it")
+        elif key in table:
+            found.add(f"{path}:{number}: '{key}' stands here a second time: keep one of the lines")
+        elif not value and not may_be_empty:
+            found.add(f"{path}:{number}: '{key}' has no value: give it one or remove the line")
+        elif path.name in ONE_WORD and len(value.split()) > 1:
+            found.add(f"{path}:{number}: '{key}' has the value '{value}', but one word is needed: join them by '_'")
+        else:
+            table[key] = value
+    if problems is None:
+        found.raise_if_any()
     return table
 
 
@@ -78,9 +84,17 @@ def write_table(path: str | Path, table: Mapping[str, str]) -> None:
     """Write `table` sorted by key (as `LC_ALL=C sort` does) and atomically.
 
     A file that says the same already is left alone, with its time: what was made from it is up to date.
+
+    Raises:
+        UserError: A key or value that would be read otherwise (see `hasrd.data.lines`); nothing is written.
     """
-    text = "".join(f"{key} {table[key]}".rstrip() + "\n" for key in sorted(table))
     path = Path(path)
+    lines = [f"{key} {table[key]}".rstrip() for key in sorted(table)]
+    for line in lines:
+        strange = strange_character(line)
+        if strange:
+            raise UserError(f"{path}: {strange} would be in the line {line!r}: rename the file or folder that has it")
+    text = "".join(line + "\n" for line in lines)
     if not path.is_file() or path.read_bytes() != text.encode("utf-8"):
         write_text(path, text)
 
@@ -97,14 +111,21 @@ class DataDir:
     Attributes:
         path: Where it was read from.
         tables: File name (`wav.scp`, `text`, ...) to utterance to the rest of its line.
+        whole: The directory that this one is a part of; its lines are the files'.
     """
 
     path: Path
     tables: dict[str, dict[str, str]] = field(default_factory=dict)
+    whole: DataDir | None = field(default=None, repr=False, compare=False)
+    _lines: dict[str, dict[str, int]] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @classmethod
-    def load(cls, path: str | Path) -> DataDir:
+    def load(cls, path: str | Path, problems: Problems | None = None) -> DataDir:
         """Read every table that is there.
+
+        Args:
+            path: The folder.
+            problems: Takes what is wrong with the lines of all tables; by default it is an error.
 
         Raises:
             UserError: No wav.scp, a broken table, or a `segments` file (not supported).
@@ -116,7 +137,10 @@ class DataDir:
             raise UserError(
                 f"{path}/segments: segments are not supported: cut the audio into one file an utterance first"
             )
-        tables = {name: read_table(path / name) for name in TABLES if (path / name).is_file()}
+        found = Problems() if problems is None else problems
+        tables = {name: read_table(path / name, problems=found) for name in TABLES if (path / name).is_file()}
+        if problems is None:
+            found.raise_if_any()
         return cls(path, tables)
 
     def table(self, name: str) -> dict[str, str]:
@@ -136,15 +160,18 @@ class DataDir:
         return sorted(self.wavs)
 
     def line_of(self, name: str, utterance: str) -> str:
-        """`path:line` of an utterance in a table, for messages."""
-        number = list(self.tables[name]).index(utterance) + 1
-        return f"{self.path / name}:{number}"
+        """`path:line` of an utterance in a table, for messages; tables are not changed after the first call."""
+        if self.whole is not None:
+            return self.whole.line_of(name, utterance)
+        if name not in self._lines:
+            self._lines[name] = {key: number for number, key in enumerate(self.tables[name], start=1)}
+        return f"{self.path}/{name}:{self._lines[name][utterance]}"
 
     def samples(self) -> dict[str, int]:
         """Samples of each utterance, from utt2num_samples; UserError where one is missing or no number."""
         counts = {}
         for utterance, value in self.table("utt2num_samples").items():
-            if not value.isdecimal():
+            if not (value.isascii() and value.isdecimal()):
                 where = self.line_of("utt2num_samples", utterance)
                 raise UserError(f"{where}: '{value}' is no count of samples: run hasrd.bin.validate_data again")
             counts[utterance] = int(value)
@@ -156,13 +183,13 @@ class DataDir:
         return counts
 
     def subset(self, utterances: Iterable[str]) -> DataDir:
-        """The same tables with only `utterances`."""
+        """The same tables with only `utterances`; `line_of` still tells the lines of the files."""
         keep = set(utterances)
         tables = {
             name: {utterance: value for utterance, value in table.items() if utterance in keep}
             for name, table in self.tables.items()
         }
-        return DataDir(self.path, tables)
+        return DataDir(self.path, tables, whole=self)
 
     def write(self, path: str | Path) -> None:
         """Write all tables, sorted, and spk2utt; each file atomically, wav.scp last."""

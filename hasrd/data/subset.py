@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Sequence
 
 from hasrd.data.kaldi import DataDir
+from hasrd.data.lines import read_lines
+from hasrd.data.problems import Problems
 from hasrd.errors import UserError
 from hasrd.jobs.atomic import write_text
 
@@ -49,19 +51,18 @@ def read_list(path: str | Path, data: DataDir) -> list[str]:
     """The utterances of a list (first word of each line), sorted.
 
     Raises:
-        UserError: No such file, an empty line or list, an utterance that is not in `data`.
+        UserError: No such file, an empty line or list, an utterance that is not in `data`, or what `read_lines` finds.
     """
     chosen = []
-    try:
-        lines = Path(path).read_text(encoding="utf-8").splitlines()
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file") from None
-    for number, line in enumerate(lines, start=1):
+    problems = Problems()
+    for number, line in read_lines(path, problems):
         words = line.split()
-        if not words or words[0] not in data.wavs:
+        if words and words[0] in data.wavs:
+            chosen.append(words[0])
+        else:
             what = f"utterance '{words[0]}' is not in {data.path}/wav.scp" if words else "empty line"
-            raise UserError(f"{path}:{number}: {what}: remove the line")
-        chosen.append(words[0])
+            problems.add(f"{path}:{number}: {what}: remove the line")
+    problems.raise_if_any()
     if not chosen:
         raise UserError(f"{path}: no utterances in it")
     return sorted(set(chosen))
