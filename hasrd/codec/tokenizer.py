@@ -17,6 +17,7 @@ from hasrd.codec.inference import prepare
 from hasrd.codec.latents import BATCH_SAMPLES
 from hasrd.codec.token_file import read_token_file, write_token_file
 from hasrd.codec.tokens import Tokens
+from hasrd.data.audio import check_samples
 from hasrd.data.features import batches
 from hasrd.data.resample import resample as resample_wave
 from hasrd.errors import UserError
@@ -25,8 +26,6 @@ from hasrd.models.checkpoint import PEER_FILE, embed_encoder, load_codec, read_e
 from hasrd.models.package import CONFIG, load_packed
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
-# Above it samples are no speech in [-1, 1] that is too loud, but integers that were cast and not scaled.
-LOUDEST = 16.0
 
 
 class Tokenizer:
@@ -146,11 +145,10 @@ class Tokenizer:
         if not len(wave):
             raise UserError(f"{name}no samples in it")
         wave = wave.detach().float()
-        bad = len(wave) - int(wave.isfinite().sum())
-        if bad:
-            raise UserError(f"{name}{bad} samples are NaN or infinite")
-        if float(wave.abs().max()) > LOUDEST:
-            raise UserError(f"{name}samples up to {float(wave.abs().max()):g}: scale them to [-1, 1]")
+        try:
+            check_samples(wave)
+        except UserError as error:
+            raise UserError(f"{name}{error}") from None
         if sample_rate != self.sample_rate:
             if not resample:
                 raise UserError(

@@ -4,12 +4,34 @@
 
 from __future__ import annotations
 
+import math
+import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from hasrd.errors import UserError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+# Above it samples are no speech in [-1, 1] that is too loud, but integers that were cast and not scaled.
+LOUDEST = 16.0
+# Programs that write to a pipe don't know the length yet. ffmpeg, lame and arecord then write 0xFFFFFFFF, 0x80000000 or
+# 0x7FFFFFFF bytes into the header, sox 0x7FFFF000 (WAV) or 0x7F000000 (AIFF), all rounded down to whole samples.
+UNKNOWN_BYTES = 0x7EFF0000
+# No codec holds more samples in a byte: FLAC's blocks of a constant have 65535 samples in 14 bytes.
+MOST_SAMPLES_A_BYTE = 8192
+# Samples read at a time, so that a header alone never asks for all of the memory.
+BLOCK = 1 << 22
+AGAIN = "get it again or remove the utterance"
+# libsndfile shortens what a header promises to what is there, and tells it in its log: data chunks of WAV, AIFF, AU and
+# 8SVX, and the length of all of W64 and RF64.
+_SHORTENED = re.compile(r"^\s*(?:data|SSND|BODY|Data Size|riff|Riff size)\s*: (\d+) \(should be (\d+)\)", re.MULTILINE)
+# It says nothing of NIST SPHERE, whose header is text.
+_SPHERE = re.compile(rb"NIST_1A\n.*?^sample_count -i (\d+)", re.DOTALL | re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -34,7 +56,8 @@ def audio_info(path: str | Path) -> AudioInfo:
     """Read the header of an audio file.
 
     Raises:
-        UserError: A command in place of a file, a missing, empty or unreadable file.
+        UserError: A command in place of a file, a missing, empty or unreadable file, or one whose header promises more
+            samples than there are. (Of compressed files that shows only when they are read, see `read_audio`.)
     """
     import soundfile
 
@@ -43,12 +66,27 @@ def audio_info(path: str | Path) -> AudioInfo:
     file = Path(path)
     if not file.is_file():
         raise UserError(f"{path}: no such audio file")
-    if file.stat().st_size == 0:
-        raise UserError(f"{path}: empty file (0 bytes): get it again or remove the utterance")
+    size = file.stat().st_size
+    if size == 0:
+        raise UserError(f"{path}: empty file (0 bytes): {AGAIN}")
     try:
         info = soundfile.info(path)
     except (soundfile.SoundFileError, RuntimeError) as error:
         raise _unreadable(path, error) from None
+    if info.frames > size * MOST_SAMPLES_A_BYTE:
+        promised = f"{info.frames} samples" if info.frames < 2**62 else "no number of samples"
+        raise UserError(
+            f"{path}: its header promises {promised}, but the file has {size} bytes: it is cut off, or was written to "
+            "a pipe: get it again, or decode it and write it to a file"
+        )
+    for promised, there in _SHORTENED.findall(info.extra_info):
+        if int(there) < int(promised) < UNKNOWN_BYTES:
+            raise UserError(f"{path}: cut off: {there} of {promised} bytes are there: {AGAIN}")
+    if info.format == "NIST":
+        with open(path, "rb") as header:
+            count = _SPHERE.match(header.read(1024))
+        if count and int(count[1]) > info.frames:
+            raise UserError(f"{path}: cut off: {info.frames} of {int(count[1])} samples are there: {AGAIN}")
     return AudioInfo(info.frames, info.samplerate, info.channels)
 
 
@@ -64,37 +102,56 @@ def check_info(path: str | Path, info: AudioInfo, sample_rate: int) -> None:
             f"{path}: {info.channels} channels, but one is needed: keep one (for example: sox IN OUT remix 1)"
         )
     if info.num_samples < 1:
-        raise UserError(f"{path}: no samples in it: get it again or remove the utterance")
+        raise UserError(f"{path}: no samples in it: {AGAIN}")
 
 
 def read_audio(path: str | Path, sample_rate: int) -> np.ndarray:
     """Read a whole file of one channel.
 
     Returns:
-        float32 (N,), samples in [-1, 1].
+        float32 (N,), samples in [-1, 1], or a little outside.
 
     Raises:
-        UserError: Missing, empty, corrupt or cut-off file, another rate, several channels, NaN or infinity.
+        UserError: Missing, empty, corrupt or cut-off file, another rate, several channels, more samples than the memory
+            holds, and what `check_samples` refuses.
     """
     import soundfile
 
     info = audio_info(path)
     check_info(path, info, sample_rate)
+    blocks: list[np.ndarray] = []
+    count = 0
     try:
-        wave, _ = soundfile.read(str(path), dtype="float32", always_2d=False)
+        with soundfile.SoundFile(str(path)) as file:
+            while count < info.num_samples:
+                blocks.append(file.read(min(BLOCK, info.num_samples - count), dtype="float32"))
+                if not len(blocks[-1]):
+                    break
+                count += len(blocks[-1])
+        wave = blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
     except (soundfile.SoundFileError, RuntimeError) as error:
         raise _unreadable(path, error) from None
-    if len(wave) != info.num_samples:
-        raise UserError(
-            f"{path}: cut off: {len(wave)} of {info.num_samples} samples can be read: get it again "
-            "or remove the utterance"
-        )
-    bad = int(len(wave) - np.isfinite(wave).sum())
-    if bad:
-        raise UserError(f"{path}: {bad} samples are NaN or infinite: repair it or remove the utterance")
+    except MemoryError:
+        raise UserError(f"{path}: {info.num_samples} samples don't fit into the memory: cut it into parts") from None
+    if count != info.num_samples:
+        raise UserError(f"{path}: cut off: {count} of {info.num_samples} samples can be read: {AGAIN}")
+    try:
+        check_samples(wave)
+    except UserError as error:
+        raise UserError(f"{path}: {error}; repair the file or remove the utterance") from None
     return wave
+
+
+def check_samples(wave: np.ndarray | Tensor) -> None:
+    """Raise UserError unless all samples (N,) are numbers, in [-1, 1] or not far outside."""
+    loudest = float(abs(wave).max()) if len(wave) else 0.0
+    if not math.isfinite(loudest):
+        bad = len(wave) - int((abs(wave) < math.inf).sum())
+        raise UserError(f"{bad} samples are NaN or infinite")
+    if loudest > LOUDEST:
+        raise UserError(f"samples up to {loudest:g}: scale them to [-1, 1]")
 
 
 def _unreadable(path: str | Path, error: Exception) -> UserError:
     reason = str(error).strip().splitlines()[-1].split(": ", 1)[-1]
-    return UserError(f"{path}: corrupt or not an audio file ({reason}): get it again or remove the utterance")
+    return UserError(f"{path}: corrupt, cut off or not an audio file ({reason}): {AGAIN}")

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hasrd.data.audio import AudioInfo, audio_info, read_audio
+from hasrd.data.audio import AudioInfo, audio_info, check_samples, read_audio
 from hasrd.errors import UserError
 
 soundfile = pytest.importorskip("soundfile")
@@ -54,8 +54,96 @@ def test_a_cut_off_flac(tmp_path: Path):
     path = tmp_path / "a.flac"
     soundfile.write(path, np.random.default_rng(0).uniform(-0.5, 0.5, 50000), 16000)
     path.write_bytes(path.read_bytes()[:30000])
-    with pytest.raises(UserError, match="a.flac: (cut off|corrupt)"):
+    with pytest.raises(UserError, match="a.flac: corrupt, cut off or"):
         read_audio(path, 16000)
+
+
+NOISE = np.random.default_rng(0).uniform(-0.5, 0.5, 5001)
+
+
+@pytest.mark.parametrize(
+    "file_format, subtype",
+    [
+        ("WAV", "PCM_16"),
+        ("WAV", "PCM_24"),
+        ("WAV", "PCM_U8"),
+        ("WAV", "FLOAT"),
+        ("WAV", "IMA_ADPCM"),
+        ("WAVEX", "PCM_16"),
+        ("RF64", "PCM_16"),
+        ("W64", "PCM_16"),
+        ("AIFF", "PCM_16"),
+        ("AU", "PCM_16"),
+        ("NIST", "PCM_16"),
+    ],
+)
+@pytest.mark.parametrize("share", [0.5, 0.999])
+def test_a_wave_that_is_cut_off_is_seen_in_its_header(tmp_path: Path, file_format: str, subtype: str, share: float):
+    path = tmp_path / "a.audio"
+    soundfile.write(path, NOISE, 16000, format=file_format, subtype=subtype)
+    content = path.read_bytes()
+    before = audio_info(path).num_samples
+    assert before >= len(NOISE) and len(read_audio(path, 16000)) == before
+    path.write_bytes(content[: round(len(content) * share)])
+    with pytest.raises(UserError, match="a.audio: cut off: "):
+        audio_info(path)
+
+
+# What ffmpeg, arecord and sox write to a pipe.
+@pytest.mark.parametrize("size", [0xFFFFFFFF, 0x80000000, 0x7FFFFFFF, 0x7FFFF000, 0x7FFFFFFF - 36])
+def test_a_wave_of_unknown_length_is_read_whole(tmp_path: Path, size: int):
+    soundfile.write(tmp_path / "a.wav", NOISE, 16000)
+    expected = read_audio(tmp_path / "a.wav", 16000)
+    content = bytearray((tmp_path / "a.wav").read_bytes())
+    assert content[36:40] == b"data"
+    content[4:8] = min(size + 36, 0xFFFFFFFF).to_bytes(4, "little")
+    content[40:44] = size.to_bytes(4, "little")
+    (tmp_path / "a.wav").write_bytes(content)
+    np.testing.assert_array_equal(read_audio(tmp_path / "a.wav", 16000), expected)
+
+
+@pytest.mark.parametrize("samples", [2**36 - 1, 2**27, 6000, 0])
+def test_a_flac_that_promises_more_than_there_is(tmp_path: Path, samples: int):
+    path = tmp_path / "a.flac"
+    soundfile.write(path, NOISE, 16000)
+    content = bytearray(path.read_bytes())
+    # The last 36 bits of these 8 bytes of STREAMINFO; 0 says that nobody knows.
+    facts = int.from_bytes(content[18:26], "big") >> 36 << 36 | samples
+    content[18:26] = facts.to_bytes(8, "big")
+    path.write_bytes(content)
+    with pytest.raises(UserError, match="a.flac: .*cut off") as caught:
+        read_audio(path, 16000)
+    assert "\n" not in str(caught.value)
+
+
+def test_what_does_not_fit_into_the_memory_is_one_line(tmp_path: Path, monkeypatch):
+    def refuse(*args, **kwargs):
+        raise MemoryError
+
+    soundfile.write(tmp_path / "a.wav", NOISE, 16000)
+    monkeypatch.setattr(soundfile.SoundFile, "read", refuse)
+    with pytest.raises(UserError, match="a.wav: 5001 samples don't fit into the memory"):
+        read_audio(tmp_path / "a.wav", 16000)
+
+
+def test_long_files_are_read_in_blocks(tmp_path: Path, monkeypatch):
+    soundfile.write(tmp_path / "a.flac", NOISE, 16000)
+    whole = read_audio(tmp_path / "a.flac", 16000)
+    monkeypatch.setattr("hasrd.data.audio.BLOCK", 1000)
+    np.testing.assert_array_equal(read_audio(tmp_path / "a.flac", 16000), whole)
+
+
+@pytest.mark.parametrize("loudest", [1.5, 16.0, 16.5, -3000.0])
+def test_samples_far_outside_are_refused(tmp_path: Path, loudest: float):
+    wave = np.zeros(900, dtype=np.float32)
+    wave[7] = loudest
+    soundfile.write(tmp_path / "a.wav", wave, 16000, subtype="FLOAT")
+    if abs(loudest) <= 16:
+        np.testing.assert_array_equal(read_audio(tmp_path / "a.wav", 16000), wave)
+        check_samples(wave)
+        return
+    with pytest.raises(UserError, match=rf"a.wav: samples up to {abs(loudest):g}: scale them to \[-1, 1\]"):
+        read_audio(tmp_path / "a.wav", 16000)
 
 
 def test_another_rate_says_how_to_resample(tmp_path: Path):
