@@ -5,13 +5,15 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Iterable, Iterator, Mapping, Sequence
+from typing import Iterable, Iterator, Mapping, NamedTuple, Sequence
 
 from hasrd.data.audio import audio_info, check_info, read_audio
 from hasrd.data.kaldi import DataDir, write_lines
+from hasrd.data.oddities import audio_oddities, text_oddities
 from hasrd.data.problems import Problems
 from hasrd.errors import UserError
 from hasrd.jobs.workers import run_workers
@@ -19,34 +21,57 @@ from hasrd.progress import progress
 
 # Small enough to spread over processes and for progress to move, large enough for little overhead.
 BLOCK = 50
+# Utterances that a warning names.
+NAMED = 3
+
+
+class Checked(NamedTuple):
+    """What the check of one audio file found.
+
+    Attributes:
+        samples: How many, where the header can be read.
+        problem: What is wrong, or "".
+        oddities: Of `hasrd.data.oddities`.
+        digest: The same for the same audio, as far as was looked: the samples, or only where the file is.
+    """
+
+    samples: int
+    problem: str
+    oddities: tuple[str, ...] = ()
+    digest: str = ""
 
 
 @dataclass(frozen=True)
 class AudioChecker:
-    """Checks the audio of some utterances; (utterance, samples, what is wrong or "") for each."""
+    """Checks the audio of some utterances: pairs of utterance and `Checked`."""
 
     sample_rate: int
     min_samples: int
     check_audio: bool
 
-    def __call__(self, block: Sequence[tuple[str, str]]) -> list[tuple[str, int, str]]:
-        return [(utterance, *self.check(path)) for utterance, path in block]
+    def __call__(self, block: Sequence[tuple[str, str]]) -> list[tuple[str, Checked]]:
+        return [(utterance, self.check(path)) for utterance, path in block]
 
-    def check(self, path: str) -> tuple[int, str]:
-        """Samples of a file and what is wrong with it ("" if nothing)."""
+    def check(self, path: str) -> Checked:
+        """Check one file."""
+        oddities: tuple[str, ...] = ()
+        digest = path
         try:
             info = audio_info(path)
             check_info(path, info, self.sample_rate)
             if self.check_audio:
-                read_audio(path, self.sample_rate)
+                wave = read_audio(path, self.sample_rate)
+                oddities = audio_oddities(wave, self.sample_rate)
+                digest = hashlib.blake2b(wave.data, digest_size=16).hexdigest()
         except UserError as error:
-            return 0, str(error)
+            return Checked(0, str(error))
         if info.num_samples < self.min_samples:
-            return info.num_samples, (
+            return Checked(
+                info.num_samples,
                 f"{path}: {info.num_samples} samples, but one token needs {self.min_samples}: remove the utterance "
-                "(--drop_bad true does)"
+                "(--drop_bad true does)",
             )
-        return info.num_samples, ""
+        return Checked(info.num_samples, "", oddities, digest)
 
 
 def check_audio_files(
@@ -56,18 +81,14 @@ def check_audio_files(
     check_audio: bool = False,
     nj: int = 1,
     desc: str = "checking audio",
-) -> dict[str, tuple[int, str]]:
-    """Samples and what is wrong ("" if nothing) for each utterance; headers only unless `check_audio`."""
+) -> dict[str, Checked]:
+    """What is found for each utterance; headers only unless `check_audio`."""
     pairs = list(wavs.items())
     blocks = [tuple(pairs[start : start + BLOCK]) for start in range(0, len(pairs), BLOCK)]
-    checker = functools.partial(_checker, sample_rate, min_samples, check_audio)
+    checker = functools.partial(AudioChecker, sample_rate, min_samples, check_audio)
     results = (result for _, block in run_workers(checker, blocks, nj) for result in block)
-    found = {utt: (samples, problem) for utt, samples, problem in progress(results, len(pairs), desc)}
+    found = dict(progress(results, len(pairs), desc))
     return {utterance: found[utterance] for utterance in wavs}
-
-
-def _checker(sample_rate: int, min_samples: int, check_audio: bool) -> AudioChecker:
-    return AudioChecker(sample_rate, min_samples, check_audio)
 
 
 @dataclass
@@ -78,15 +99,39 @@ class Report:
         data: The directory as read.
         samples: Samples of each utterance that is fine.
         rejected: Utterance to `file:line: utterance x: what is wrong`.
+        audio: What was found in the audio of each utterance that is fine.
     """
 
     data: DataDir
     samples: dict[str, int]
     rejected: dict[str, str]
+    audio: dict[str, Checked] = field(repr=False)
+
+
+def load_data_dir(path: str | Path, require_text: bool, problems: Problems) -> DataDir:
+    """Read the tables of a data directory; what is wrong with them as a whole or with their lines goes to `problems`.
+
+    Raises:
+        UserError: No wav.scp, or segments.
+    """
+    before = len(problems.lines)
+    data = DataDir.load(path, problems)
+    if not data.wavs and len(problems.lines) == before:
+        problems.add(f"{data.path}/wav.scp: no utterances in it")
+    if "utt2spk" not in data.tables:
+        problems.add(
+            f"{data.path}/utt2spk: no such file: write 'utterance speaker' lines; "
+            "where speakers are unknown, give each utterance its own name as speaker"
+        )
+    if "text" not in data.tables and require_text:
+        problems.add(
+            f"{data.path}/text: no such file: write 'utterance transcript' lines, or say --require_text false"
+        )
+    return data
 
 
 def check_data_dir(
-    path: str | Path,
+    data: DataDir,
     sample_rate: int,
     min_samples: int,
     *,
@@ -94,31 +139,13 @@ def check_data_dir(
     check_audio: bool = False,
     nj: int = 1,
 ) -> Report:
-    """Check one data directory utterance by utterance.
-
-    Raises:
-        UserError: A table is missing or broken as a whole.
-    """
-    data = DataDir.load(path)
-    if not data.wavs:
-        raise UserError(f"{data.path}/wav.scp: no utterances in it")
-    if "utt2spk" not in data.tables:
-        raise UserError(
-            f"{data.path}/utt2spk: no such file: write 'utterance speaker' lines; "
-            "where speakers are unknown, give each utterance its own name as speaker"
-        )
-    needed = ["utt2spk"]
-    if "text" in data.tables:
-        needed.append("text")
-    elif require_text:
-        raise UserError(
-            f"{data.path}/text: no such file: write 'utterance transcript' lines, or say --require_text false"
-        )
+    """Check a data directory, as `load_data_dir` gives it, utterance by utterance."""
+    needed = [name for name in ("utt2spk", "text") if name in data.tables]
     audio = check_audio_files(data.wavs, sample_rate, min_samples, check_audio, nj, f"checking {data.path}")
     samples: dict[str, int] = {}
     rejected: dict[str, str] = {}
     for number, utterance in enumerate(data.wavs, start=1):
-        count, problem = audio[utterance]
+        problem = audio[utterance].problem
         if not problem:
             for name in needed:
                 if utterance not in data.tables[name]:
@@ -128,7 +155,7 @@ def check_data_dir(
         if problem:
             rejected[utterance] = f"{data.path}/wav.scp:{number}: utterance '{utterance}': {problem}"
         else:
-            samples[utterance] = count
+            samples[utterance] = audio[utterance].samples
     for name in needed:
         for number, utterance in enumerate(data.tables[name], start=1):
             if utterance not in data.wavs:
@@ -136,15 +163,15 @@ def check_data_dir(
                     f"{data.path / name}:{number}: utterance '{utterance}': has no line in {data.path}/wav.scp: "
                     "add it or remove this line"
                 )
-    return Report(data, samples, rejected)
+    return Report(data, samples, rejected, {utterance: audio[utterance] for utterance in samples})
 
 
 def check_overlap(sets: Sequence[DataDir], single_speaker: bool) -> tuple[list[str], list[str]]:
     """What several sets must not share.
 
     Returns:
-        Errors (an utterance in two sets; a speaker in two sets unless `single_speaker`) and warnings (a text in two
-        sets of a single-speaker corpus, where the model has then heard the test sentence from the same voice).
+        Errors (an utterance in two sets; a speaker in two sets unless `single_speaker`) and warnings (texts in two sets
+        of a single-speaker corpus, where the model has then heard the test sentence from the same voice).
     """
     errors: list[str] = []
     warnings: list[str] = []
@@ -155,22 +182,68 @@ def check_overlap(sets: Sequence[DataDir], single_speaker: bool) -> tuple[list[s
         )
     if not single_speaker:
         speakers = [Counter(data.tables["utt2spk"].values()) for data in sets]
+        examples = [_firsts(data.tables["utt2spk"]) for data in sets]
         for speaker, first, second in _shared(speakers):
-            table = sets[second].tables["utt2spk"]
-            utterance = next(utt for utt, name in table.items() if name == speaker)
             errors.append(
-                f"{sets[second].line_of('utt2spk', utterance)}: speaker '{speaker}' is in {sets[first].path} too "
-                f"({speakers[first][speaker]} and {speakers[second][speaker]} utterances): move it to one set, "
-                "or say --single_speaker true if the corpus has one voice"
+                f"{sets[second].line_of('utt2spk', examples[second][speaker])}: speaker '{speaker}' is in "
+                f"{sets[first].path} too ({speakers[first][speaker]} and {speakers[second][speaker]} utterances): move "
+                "it to one set, or say --single_speaker true if the corpus has one voice"
             )
     else:
-        texts = [{text: utt for utt, text in data.tables.get("text", {}).items() if text} for data in sets]
+        texts = [_firsts(data.tables.get("text", {})) for data in sets]
+        shared: dict[int, list[str]] = {}
         for text, first, second in _shared(texts):
-            warnings.append(
-                f"{sets[second].line_of('text', texts[second][text])}: the text of utterance "
-                f"'{texts[second][text]}' is in {sets[first].path} too ('{texts[first][text]}')"
-            )
+            shared.setdefault(second, []).append(f"{texts[second][text]} as {texts[first][text]} in {sets[first].path}")
+        for index, pairs in shared.items():
+            warnings.append(_warning(sets[index], "text", pairs, "have the text of one in another set"))
     return errors, warnings
+
+
+def find_oddities(reports: Sequence[Report]) -> list[str]:
+    """One line for each set and each kind of what is odd in it: a count, the first utterances, and what to do."""
+    warnings: list[str] = []
+    first_with: dict[str, tuple[str, Path]] = {}
+    texts = {utt: text for report in reports for utt, text in report.data.tables.get("text", {}).items()}
+    of_texts = {kind: set(utterances) for kind, utterances in text_oddities(texts).items()}
+    for report in reports:
+        kinds: dict[str, list[str]] = {}
+        same: list[str] = []
+        clips = Counter(checked.digest for checked in report.audio.values())
+        for utterance, checked in report.audio.items():
+            for kind in checked.oddities:
+                kinds.setdefault(kind, []).append(utterance)
+            other, where = first_with.setdefault(checked.digest, (utterance, report.data.path))
+            if other != utterance:
+                same.append(f"{utterance} as {other}" + (f" in {where}" if where != report.data.path else ""))
+        for kind, utterances in kinds.items():
+            warnings.append(_warning(report.data, "wav.scp", utterances, kind))
+        if same:
+            warnings.append(_warning(report.data, "wav.scp", same, "have the audio of another: keep one of each"))
+        for digest, count in clips.most_common(1):
+            if count > max(2, len(report.audio) / 2):
+                warnings.append(
+                    f"{report.data.path}/wav.scp: one clip repeated is {count} of the {len(report.audio)} utterances "
+                    f"({first_with[digest][0]}): is the table right?"
+                )
+        for kind, utterances_of in of_texts.items():
+            own = [utterance for utterance in report.data.tables.get("text", {}) if utterance in utterances_of]
+            if own:
+                warnings.append(_warning(report.data, "text", own, kind))
+    return warnings
+
+
+def _warning(data: DataDir, table: str, utterances: Sequence[str], what: str) -> str:
+    named = ", ".join(utterances[:NAMED]) + (", ..." if len(utterances) > NAMED else "")
+    return f"{data.path}/{table}: {len(utterances)} utterances ({named}) {what}"
+
+
+def _firsts(table: Mapping[str, str]) -> dict[str, str]:
+    """Each value that is not empty to the first utterance that has it."""
+    firsts: dict[str, str] = {}
+    for utterance, value in table.items():
+        if value:
+            firsts.setdefault(value, utterance)
+    return firsts
 
 
 def _shared(keys: Sequence[Iterable[str]]) -> Iterator[tuple[str, int, int]]:
@@ -199,20 +272,26 @@ def validate(
     `rejected`; without it they are an error, and nothing is written.
 
     Returns:
-        A report for each directory, and warnings.
+        A report for each directory, and warnings: a line for each kind and directory. Of the samples' kinds (clipping,
+        silence, offset) there are none without `check_audio`, and then only one file under two names counts as the same
+        audio.
 
     Raises:
-        UserError: The first ten problems and a count of the rest.
+        UserError: The first ten problems and a count of the rest; first those of the tables of all directories, then
+            those of utterances.
     """
     paths = [Path(path) for path in paths]
     for path in paths:
         if paths.count(path) > 1:
             raise UserError(f"{path}: named twice: name each data directory once")
-    reports = [
-        check_data_dir(path, sample_rate, min_samples, require_text=require_text, check_audio=check_audio, nj=nj)
-        for path in paths
-    ]
     problems = Problems()
+    loaded = [load_data_dir(path, require_text, problems) for path in paths]
+    # Until the tables are right, what the audio has to do with them can't be told.
+    problems.raise_if_any()
+    reports = [
+        check_data_dir(data, sample_rate, min_samples, require_text=require_text, check_audio=check_audio, nj=nj)
+        for data in loaded
+    ]
     if not drop_bad:
         for report in reports:
             for line in report.rejected.values():
@@ -226,6 +305,7 @@ def validate(
         problems.add(line)
     fixable = not drop_bad and any(report.rejected for report in reports)
     problems.raise_if_any("repair these, or say --drop_bad true to leave bad utterances out" if fixable else "")
+    warnings += find_oddities(reports)
     for report, data in zip(reports, kept):
         data.tables["utt2num_samples"] = {utt: str(count) for utt, count in report.samples.items()}
         if report.rejected:

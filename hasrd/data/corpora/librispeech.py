@@ -168,9 +168,9 @@ def _add_part(corpus: Corpus, name: str, folder: Path, problems: Problems, min_s
     wavs = {utterance: str(path) for utterance, (_, path, _) in lines.items()}
     audio = check_audio_files(wavs, SAMPLE_RATE, 1, nj=nj, desc=f"reading {folder.name}")
     for utterance, (where, path, text) in lines.items():
-        samples, problem = audio[utterance]
-        if problem:
-            problems.add(f"{where}: {problem}")
+        samples = audio[utterance].samples
+        if audio[utterance].problem:
+            problems.add(f"{where}: {audio[utterance].problem}")
         elif not text:
             problems.add(f"{where}: no transcript")
         elif samples < min_samples:
