@@ -11,6 +11,7 @@ import tarfile
 from pathlib import Path
 
 from hasrd.errors import UserError
+from hasrd.jobs.names import inside
 
 # deb(5): the magic string, then members with a header of 60 bytes each.
 MAGIC = b"!<arch>\n"
@@ -24,7 +25,7 @@ def read_deb(path: str | Path) -> dict[str, bytes]:
         Path inside the package (`usr/share/...`) to content.
 
     Raises:
-        UserError: Missing, cut off or not a Debian package.
+        UserError: Missing, cut off or not a Debian package, or with the path of a file that leads out of it.
     """
     path = Path(path)
     advice = "remove it and run the same command again"
@@ -59,7 +60,9 @@ def _read_tar(path: Path, name: str, content: bytes, advice: str) -> dict[str, b
             for member in tar:
                 file = tar.extractfile(member) if member.isfile() else None
                 if file is not None:
-                    files[member.name.removeprefix("./").lstrip("/")] = file.read()
+                    name = member.name.removeprefix("./")
+                    inside(path.parent, name, folders=True)
+                    files[name] = file.read()
             return files
     except (tarfile.TarError, EOFError, OSError, ValueError) as error:
         raise UserError(f"{path}: damaged package ({error}): {advice}") from None

@@ -143,6 +143,22 @@ def test_an_unpacked_package_is_read_too(tmp_path: Path):
     }
 
 
+def test_an_unpacked_package_may_be_linked(tmp_path: Path):
+    downloads = packages(tmp_path / "downloads", prompts={"hello": ("Hello.", 1.0), "digits/1": ("One.", 1.0)})
+    sounds = tmp_path / "tree/usr/share/asterisk/sounds"
+    for package in downloads.glob("*.deb"):
+        for name, content in read_deb(package).items():
+            (tmp_path / "tree" / name).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / "tree" / name).write_bytes(content)
+    expected = asterisk.prepare(["en"], tmp_path / "a", root=tmp_path / "tree").table()
+    for folder in (sounds / "en_XX_f_Voice" / "digits", sounds / "en_XX_f_Voice", tmp_path / "tree/usr/share"):
+        folder.rename(tmp_path / f"{folder.name} elsewhere")
+        folder.symlink_to(tmp_path / f"{folder.name} elsewhere")
+    (tmp_path / "digits elsewhere" / "loop").symlink_to(sounds / "en_XX_f_Voice")
+    corpus = asterisk.prepare(["en"], tmp_path / "b", root=tmp_path / "tree")
+    assert corpus.table() == expected and sum(map(len, corpus.sets.values())) == 2
+
+
 def test_an_unknown_language(tmp_path: Path):
     with pytest.raises(UserError, match="no prompts in 'xx'.*en es fr it ru"):
         asterisk.prepare(["en", "xx"], tmp_path)
@@ -198,6 +214,28 @@ def test_a_damaged_package_is_one_line(tmp_path: Path, keep: int):
     with pytest.raises(UserError, match="x.deb: .*remove it and run the same command again") as caught:
         read_deb(path)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["../../evil", "/evil", "usr/../../../evil", "usr/share/../../../evil/x"])
+def test_a_package_with_a_path_that_leads_out_of_it_is_refused(tmp_path: Path, name: str):
+    with pytest.raises(UserError, match="cannot be the name of a file in"):
+        read_deb(deb(tmp_path / "x.deb", {"usr/share/a": b"1", name: b"2"}))
+
+
+@pytest.mark.parametrize(
+    "voice, name", [("en_XX_f_Voice", "a/../../../../evil"), ("en_XX_f_Voice", "/evil"), ("..", "evil"), ("v", ".evil")]
+)
+def test_no_sound_is_written_outside_of_its_folder(tmp_path: Path, voice: str, name: str):
+    package = asterisk.Package("en", voice, {name: tone(0.5)}, {name: "Evil."}, set(), "none")
+    with pytest.raises(UserError, match="cannot be the name of a file in"):
+        asterisk._add_language(asterisk.Corpus({}), package, tmp_path / "in" / "side", 784)
+    assert not list(tmp_path.rglob("*.flac"))
+
+
+def test_a_sound_whose_name_cannot_be_an_utterance(tmp_path: Path):
+    packages(tmp_path, prompts={"two words": ("Two words.", 0.5)})
+    with pytest.raises(UserError, match="the utterance's name 'en-two words' has a blank .*: rename the file"):
+        asterisk.prepare(["en"], tmp_path)
 
 
 def part(root: Path, name: str, speakers: dict[str, list[int]]) -> Path:
@@ -274,6 +312,29 @@ def test_missing_files_are_named_with_their_lines(corpus_root: Path):
     assert "2-1.trans.txt:1: utterance '2-1-0000': " in message and "empty file" in message
     assert "3-1-0000.flac: no transcript in" in message
     assert "3-1.trans.txt:1: utterance '3-1-0009': " in message
+
+
+def test_linked_parts_speakers_and_chapters_are_found(tmp_path: Path, corpus_root: Path):
+    expected = librispeech.prepare(corpus_root, train=["train-clean-100"], test=["test-clean", "test-other"])
+    for place in ("test-other", "test-clean/1", "train-clean-100/100/1"):
+        (corpus_root / place).rename(tmp_path / place.replace("/", " "))
+        (corpus_root / place).symlink_to(tmp_path / place.replace("/", " "))
+    (tmp_path / "corpus").symlink_to(corpus_root)
+    again = librispeech.prepare(corpus_root, train=["train-clean-100"], test=["test-clean", "test-other"])
+    assert again == expected
+    root = librispeech.root_or_download(str(tmp_path / "corpus"), [], "d")
+    linked = librispeech.prepare(root, train=["train-clean-100"], test=["test-clean", "test-other"])
+    assert {name: list(clips) for name, clips in linked.sets.items()} == {
+        name: list(clips) for name, clips in expected.sets.items()
+    }
+
+
+@pytest.mark.parametrize("name", ["../../../evil", "/evil", ".."])
+def test_a_transcript_whose_utterance_is_a_path(corpus_root: Path, name: str):
+    path = corpus_root / "test-clean/1/1/1-1.trans.txt"
+    path.write_text(f"1-1-0000 A\n{name} B\n")
+    with pytest.raises(UserError, match=f"1-1.trans.txt:2: '{name}' cannot be an utterance's name"):
+        librispeech.prepare(corpus_root, train=[], test=["test-clean"])
 
 
 def test_an_utterance_without_words(corpus_root: Path):

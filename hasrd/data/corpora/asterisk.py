@@ -25,8 +25,10 @@ from hasrd.data.audio import audio_info
 from hasrd.data.corpora.common import Clip, Corpus
 from hasrd.data.deb import read_deb
 from hasrd.data.prompt_text import DIGITS, Unclear, parse_prompts, transcript
+from hasrd.data.walk import walk_files
 from hasrd.errors import UserError
 from hasrd.jobs.atomic import atomic_path
+from hasrd.jobs.names import inside
 from hasrd.progress import progress
 
 SAMPLE_RATE = 16000
@@ -184,7 +186,7 @@ def make_package(language: str, files: Mapping[str, bytes], where: str) -> Packa
 
 def _read_tree(language: str, root: Path) -> dict[str, bytes]:
     folders = [*root.glob(f"usr/share/asterisk/sounds/{language}_*"), *root.glob(f"usr/share/doc/*-sounds-{language}")]
-    paths = (path for folder in folders for path in folder.rglob("*") if path.is_file())
+    paths = (path for folder in folders for path in walk_files(folder) if path.is_file())
     return {path.relative_to(root).as_posix(): path.read_bytes() for path in paths}
 
 
@@ -224,7 +226,7 @@ def _add_language(corpus: Corpus, package: Package, audio_dir: Path, min_samples
         if len(wave) > MAX_SECONDS * SAMPLE_RATE:
             corpus.leave_out(package.language, name, f"longer than {MAX_SECONDS:.0f} s")
             continue
-        path = audio_dir / package.voice / f"{name}.flac"
+        path = inside(inside(audio_dir, package.voice), name, ".flac", folders=True)
         if not path.is_file() or audio_info(path).num_samples != len(wave):
             with atomic_path(path) as temporary:
                 soundfile.write(str(temporary), wave, SAMPLE_RATE, subtype="PCM_16", format="FLAC")

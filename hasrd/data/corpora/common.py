@@ -10,6 +10,7 @@ from pathlib import Path
 
 from hasrd.data.kaldi import DataDir, write_lines
 from hasrd.errors import UserError
+from hasrd.jobs.names import name_problem
 
 
 @dataclass(frozen=True)
@@ -33,8 +34,11 @@ class Corpus:
     licence: str = ""
 
     def add(self, name: str, utterance: str, clip: Clip) -> None:
-        """Put a clip into the set `name`; UserError where the utterance is there already."""
+        """Put a clip into the set `name`; UserError where the utterance is there already, or cannot name a file."""
         clips = self.sets.setdefault(name, {})
+        problem = name_problem(utterance)
+        if problem:
+            raise UserError(f"{clip.path}: the utterance's name '{utterance}' {problem}: rename the file")
         if utterance in clips:
             raise UserError(f"{clip.path}: utterance '{utterance}' is there already ({clips[utterance].path})")
         clips[utterance] = clip
