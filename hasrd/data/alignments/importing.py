@@ -12,8 +12,10 @@ from typing import Iterable, Mapping, Sequence
 from hasrd.data.alignments.labels import KINDS, is_arpabet
 from hasrd.data.alignments.librispeech import SUFFIX, read_chapter
 from hasrd.data.alignments.textgrid import read_textgrid
-from hasrd.data.alignments.tracks import Track, numbered_lines, read_ctm, write_ctm
+from hasrd.data.alignments.timit import KIND_OF, read_timit, utterance_of
+from hasrd.data.alignments.tracks import DEFAULT_RULES, Rules, Track, numbered_lines, read_ctm, write_ctm
 from hasrd.data.problems import Problems
+from hasrd.data.walk import walk_files
 from hasrd.errors import UserError
 from hasrd.jobs.workers import run_workers
 from hasrd.progress import progress
@@ -37,12 +39,17 @@ class Alignments:
 
 
 def read_alignments(
-    source: str | Path, samples: Mapping[str, int], sample_rate: int, kind: str = "auto", nj: int = 1
+    source: str | Path,
+    samples: Mapping[str, int],
+    sample_rate: int,
+    kind: str = "auto",
+    nj: int = 1,
+    rules: Rules = DEFAULT_RULES,
 ) -> Alignments:
     """Read the alignments of some utterances from a file or a folder.
 
-    In a folder these are read, at any depth: `*.TextGrid` (one an utterance, named after it), `*.ctm`, and
-    `*.alignment.txt` of LibriSpeech-alignments.
+    In a folder these are read, at any depth and behind links: `*.TextGrid` (one an utterance, named after it), `*.ctm`,
+    `*.alignment.txt` of LibriSpeech-alignments, and `*.phn` and `*.wrd` of TIMIT.
 
     Args:
         source: File or folder.
@@ -50,6 +57,7 @@ def read_alignments(
         sample_rate: Of that audio, in Hz.
         kind: "words" or "phones" reads only these; with "auto" a CTM file says it by its name or its labels.
         nj: Processes that read TextGrid files.
+        rules: How segments are taken.
 
     Raises:
         UserError: No alignments, none for any of the utterances, or the first ten things that are wrong in them.
@@ -81,17 +89,24 @@ def read_alignments(
                 found.unknown.add(path.stem)
         elif path.name.endswith(SUFFIX):
             if "words" in kinds:
-                tracks, unknown = read_chapter(path, problems, samples)
+                tracks, unknown = read_chapter(path, problems, samples, rules)
                 add(path, "words", tracks)
                 found.unknown |= unknown
+        elif path.suffix.lower() in KIND_OF:
+            own_kind, utterance = KIND_OF[path.suffix.lower()], utterance_of(path, samples)
+            if own_kind in kinds and utterance in samples:
+                timit = read_timit(path, problems, rules)
+                add(path, own_kind, {utterance: timit} if timit is not None else {})
+            elif own_kind in kinds:
+                found.unknown.add(utterance)
         else:
             own_kind = kind if kind != "auto" else _kind_of_ctm(path)
             if own_kind in kinds:
-                tracks, unknown = read_ctm(path, own_kind, problems, samples)
+                tracks, unknown = read_ctm(path, own_kind, problems, samples, rules)
                 add(path, own_kind, tracks)
                 found.unknown |= unknown
     blocks = [tuple(grids[start : start + BLOCK]) for start in range(0, len(grids), BLOCK)]
-    results = run_workers(functools.partial(_grid_reader, kinds), blocks, nj)
+    results = run_workers(functools.partial(_grid_reader, kinds, rules), blocks, nj)
     per_file = (item for _, block in results for item in block)
     # Sorted, because workers finish in no fixed order and an error should be the same each time.
     shown = progress(per_file, len(grids), "reading TextGrid", "file") if grids else per_file
@@ -135,15 +150,15 @@ def _files(source: str | Path) -> list[Path]:
         return [source]
     if not source.is_dir():
         raise UserError(f"{source}: no such file or folder")
-    files = [path for path in sorted(source.rglob("*")) if _is_alignment(path) and path.is_file()]
+    files = [path for path in sorted(walk_files(source)) if _is_alignment(path)]
     if not files:
-        raise UserError(f"{source}: no *.TextGrid, *.ctm or *{SUFFIX} in it")
+        raise UserError(f"{source}: no *.TextGrid, *.ctm, *{SUFFIX}, *.phn or *.wrd in it")
     return files
 
 
 def _is_alignment(path: Path) -> bool:
     # `ctm` is what Kaldi's scripts write.
-    return path.suffix.lower() in (".textgrid", ".ctm") or path.name == "ctm" or path.name.endswith(SUFFIX)
+    return path.suffix.lower() in (".textgrid", ".ctm", *KIND_OF) or path.name == "ctm" or path.name.endswith(SUFFIX)
 
 
 def _kind_of_ctm(path: Path) -> str:
@@ -152,7 +167,8 @@ def _kind_of_ctm(path: Path) -> str:
         if kind.rstrip("s") in path.name.lower():
             return kind
     labels: set[str] = set()
-    for _, line in numbered_lines(path):
+    # What is wrong with the lines is told when they are read.
+    for _, line in numbered_lines(path, Problems()):
         fields = line.split()
         if len(fields) > 4 and not fields[0].startswith(";;"):
             labels.add(fields[4])
@@ -164,13 +180,15 @@ def _kind_of_ctm(path: Path) -> str:
     raise UserError(f"{path}: words or phones? Neither its name nor its labels tell: give --kind")
 
 
-def _grid_reader(kinds: Sequence[str]):
-    return functools.partial(_read_grids, kinds)
+def _grid_reader(kinds: Sequence[str], rules: Rules):
+    return functools.partial(_read_grids, kinds, rules)
 
 
-def _read_grids(kinds: Sequence[str], paths: Sequence[Path]) -> list[tuple[Path, dict[str, Track], list[str]]]:
+def _read_grids(
+    kinds: Sequence[str], rules: Rules, paths: Sequence[Path]
+) -> list[tuple[Path, dict[str, Track], list[str]]]:
     results = []
     for path in paths:
         problems = Problems()
-        results.append((path, read_textgrid(path, kinds, problems), problems.lines))
+        results.append((path, read_textgrid(path, kinds, problems, rules), problems.lines))
     return results

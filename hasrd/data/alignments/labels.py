@@ -28,6 +28,30 @@ _ARPABET = frozenset(
 )
 _STRESS = re.compile(r"([A-Z]{2,3})[0-2]")
 _POSITION = re.compile(r"^(.+?)(?:_[BIESbies])+$")
+# K.-F. Lee and H.-W. Hon, "Speaker-independent phone recognition using hidden Markov models", IEEE Trans. ASSP 37(11),
+# 1989: the 61 symbols of TIMIT to the 39 classes that are scored, as Kaldi's recipe has them (timit/s5,
+# conf/phones.60-48-39.map, last column). The glottal stop q has no class. 39 phones stay as they are, sil among them.
+_TIMIT_KEPT = frozenset(
+    "aa ae ah aw ay b ch d dh dx eh er ey f g hh ih iy jh k l m n ng ow oy p r s sh t th uh uw v w y z sil".split()
+)
+_TIMIT_FOLDED = {
+    old: new
+    for new, group in {
+        "aa": "ao",
+        "ah": "ax ax-h",
+        "er": "axr",
+        "hh": "hv",
+        "ih": "ix",
+        "l": "el",
+        "m": "em",
+        "n": "en nx",
+        "ng": "eng",
+        "sh": "zh",
+        "uw": "ux",
+        "sil": "pcl tcl kcl bcl dcl gcl h# pau epi",
+    }.items()
+    for old in group.split()
+}
 _VARIANT = re.compile(r"^(.+?)(?:\(\d+\))+$")
 
 
@@ -48,6 +72,18 @@ def phone(label: str) -> str:
     stress = _STRESS.fullmatch(label)
     label = stress[1] if stress and stress[1] in _ARPABET else label
     return SILENCE["phones"] if is_silence("phones", label) else label
+
+
+def fold_timit(label: str) -> str | None:
+    """One of the 39 classes of Lee and Hon (1989) for one of TIMIT's 61 phones; None for q, which has none.
+
+    Raises:
+        KeyError: Another label.
+    """
+    key = label.strip().lower()
+    if key == "q":
+        return None
+    return key if key in _TIMIT_KEPT else _TIMIT_FOLDED[key]
 
 
 def word(label: str) -> str:

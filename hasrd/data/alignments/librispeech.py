@@ -13,25 +13,27 @@ import re
 from pathlib import Path
 from typing import Container
 
-from hasrd.data.alignments.tracks import BadAlignment, Track, TrackBuilder, numbered_lines
+from hasrd.data.alignments.tracks import DEFAULT_RULES, BadAlignment, Rules, Track, TrackBuilder, numbered_lines
 from hasrd.data.problems import Problems
 
 SUFFIX = ".alignment.txt"
 _LINE = re.compile(r'(\S+)\s+"([^"]*)"\s+"([^"]*)"\s*')
 
 
-def read_chapter(path: Path, problems: Problems, wanted: Container[str]) -> tuple[dict[str, Track], set[str]]:
+def read_chapter(
+    path: Path, problems: Problems, wanted: Container[str], rules: Rules = DEFAULT_RULES
+) -> tuple[dict[str, Track], set[str]]:
     """Read one file; see `read_ctm` for arguments and result."""
     tracks: dict[str, Track] = {}
     unknown: set[str] = set()
-    for number, line in numbered_lines(path):
+    for number, line in numbered_lines(path, problems):
         if not line.strip():
             continue
         utterance = line.split()[0]
         if utterance not in wanted:
             unknown.add(utterance)
             continue
-        builder = TrackBuilder("words")
+        builder = TrackBuilder("words", rules)
         try:
             match = _LINE.fullmatch(line)
             if not match:

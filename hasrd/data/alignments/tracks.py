@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import math
+import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,13 +13,16 @@ from typing import Container, Iterator, Mapping
 
 import numpy as np
 
-from hasrd.data.alignments.labels import normal
+from hasrd.data.alignments.labels import fold_timit, normal
+from hasrd.data.lines import read_lines, strange_character
 from hasrd.data.problems import Problems
 from hasrd.errors import UserError
 from hasrd.jobs.atomic import atomic_path
 
 # Times rounded to 10 ms overlap by that much; more is an error.
 MAX_OVERLAP = 0.02
+# What Praat takes for a number. Python's `float` also takes "1_0", "nan" and digits of other scripts.
+_NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -51,34 +55,66 @@ class BadAlignment(ValueError):
     """What is wrong with a segment, without the place."""
 
 
+@dataclass(frozen=True)
+class Rules:
+    """How segments are taken: choices of the user.
+
+    Attributes:
+        trim_overlaps: Let a segment that begins before the end of the one before begin there, however large the overlap
+            is. Without it, only overlaps up to `MAX_OVERLAP` are trimmed, and others are errors.
+        fold_timit: Fold TIMIT's 61 phones to 39 (see `hasrd.data.alignments.labels.fold_timit`).
+    """
+
+    trim_overlaps: bool = False
+    fold_timit: bool = False
+
+
+DEFAULT_RULES = Rules()
+
+
 class TrackBuilder:
     """Takes the segments of one utterance in the order of time and checks each."""
 
-    def __init__(self, kind: str) -> None:
+    def __init__(self, kind: str, rules: Rules = DEFAULT_RULES) -> None:
         self.kind = kind
+        self.rules = rules
+        self.last_start = 0.0
         self.starts: list[float] = []
         self.ends: list[float] = []
         self.labels: list[str] = []
 
     def add(self, start: str | float, end: str | float, label: str) -> None:
-        """Add a segment; a small overlap with the one before is cut off.
+        """Add a segment; an overlap with the one before is cut off, as far as the rules allow it.
 
         Raises:
-            BadAlignment: A time is no number or negative, the end lies before the start, or the start before the end of
-                the segment before.
+            BadAlignment: A time is no number or negative, the end lies before the start, the start before the end of
+                the segment before (where overlaps are trimmed: before its start), or a control character in the label.
         """
         first, last = seconds(start), seconds(end)
         if first < 0:
             raise BadAlignment(f"the start {first:g} s is negative: times count from the start of the audio")
         if last < first:
             raise BadAlignment(f"it ends at {last:g} s before it starts at {first:g} s")
+        if strange_character(" ".join(label.split())):
+            raise BadAlignment(f"the label {shown(label)} has a control character in it: remove it")
+        if self.rules.fold_timit and self.kind == "phones":
+            try:
+                folded = fold_timit(label)
+            except KeyError:
+                raise BadAlignment(f"{shown(label)} is none of TIMIT's 61 phones (--fold_timit true)") from None
+            if folded is None:
+                return
+            label = folded
         if self.ends and first < self.ends[-1]:
-            if self.ends[-1] - first > MAX_OVERLAP + 1e-9:
+            trimmed = self.rules.trim_overlaps and first >= self.last_start
+            if self.ends[-1] - first > MAX_OVERLAP + 1e-9 and not trimmed:
                 raise BadAlignment(
                     f"it starts at {first:g} s, but the segment before ends at {self.ends[-1]:g} s: "
-                    "sort the segments by time and let none overlap"
+                    "sort the segments by time and let none overlap, or trim them (--trim_overlaps true)"
                 )
-            first = self.ends[-1]
+        self.last_start = first
+        if self.ends:
+            first = max(first, self.ends[-1])
         self.starts.append(first)
         self.ends.append(max(first, last))
         # Millions of labels, but few different ones.
@@ -89,35 +125,33 @@ class TrackBuilder:
         return Track(np.round(self.starts, 6), np.round(self.ends, 6), tuple(self.labels))
 
 
+def shown(text: str) -> str:
+    """A piece of a file for a message: quoted, on one line and not too long."""
+    return repr(text if len(text) <= 50 else text[:50] + "...")
+
+
 def seconds(text: str | float) -> float:
     """A time as a number; BadAlignment where it is none."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
+    if isinstance(text, str):
+        value = float(text) if _NUMBER.fullmatch(text) else math.nan
+    else:
+        value = text
     if not math.isfinite(value):
-        raise BadAlignment(f"'{text}' is no time in seconds")
+        raise BadAlignment(f"{shown(str(text))} is no time in seconds")
     return value
 
 
-def numbered_lines(path: str | Path) -> Iterator[tuple[int, str]]:
-    """Number and text of each line of a UTF-8 file; UserError where it is missing or something else."""
-    try:
-        with open(path, "rb") as file:
-            for number, raw in enumerate(file, start=1):
-                try:
-                    text = raw.decode("utf-8-sig" if number == 1 else "utf-8")
-                except UnicodeDecodeError:
-                    raise UserError(f"{path}:{number}: not UTF-8 text: convert the file (iconv -t UTF-8)") from None
-                yield number, text
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file") from None
-    except IsADirectoryError:
-        raise UserError(f"{path}: is a folder, but a file is needed") from None
+def numbered_lines(path: str | Path, problems: Problems) -> Iterator[tuple[int, str]]:
+    """Number and text of each line of an alignment file (see `read_lines`); one that is cut off is a problem."""
+    return read_lines(path, problems, allow_mark=True, last_must_end=True)
 
 
 def read_ctm(
-    path: str | Path, kind: str, problems: Problems, wanted: Container[str] | None = None
+    path: str | Path,
+    kind: str,
+    problems: Problems,
+    wanted: Container[str] | None = None,
+    rules: Rules = DEFAULT_RULES,
 ) -> tuple[dict[str, Track], set[str]]:
     """Read a CTM file; fields after the token (confidence, type, speaker) are not used.
 
@@ -126,6 +160,7 @@ def read_ctm(
         kind: "words" or "phones".
         problems: Takes what is wrong, with file and line; the utterance is then not returned.
         wanted: Utterances to read; None reads all.
+        rules: How segments are taken.
 
     Returns:
         Utterance to track, and the utterances that are not `wanted`.
@@ -133,8 +168,8 @@ def read_ctm(
     tracks: dict[str, Track] = {}
     bad: set[str] = set()
     unknown: set[str] = set()
-    current, builder = "", TrackBuilder(kind)
-    for number, line in numbered_lines(path):
+    current, builder = "", TrackBuilder(kind, rules)
+    for number, line in numbered_lines(path, problems):
         fields = line.split()
         if not fields or fields[0].startswith(";;"):
             continue
@@ -150,7 +185,7 @@ def read_ctm(
                     tracks[current] = builder.track()
                 if utterance in tracks:
                     raise BadAlignment("its lines do not stand together: sort the file by utterance and time")
-                current, builder = utterance, TrackBuilder(kind)
+                current, builder = utterance, TrackBuilder(kind, rules)
             if len(fields) < 5:
                 raise BadAlignment("a line needs 'utterance channel start duration token'")
             start, duration = seconds(fields[2]), seconds(fields[3])
