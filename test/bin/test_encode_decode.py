@@ -149,6 +149,18 @@ def test_what_fails_is_named_and_the_rest_is_done(run, packed, audio, tmp_path, 
     assert len(list((tmp_path / "speech").rglob("*.wav"))) == 3
 
 
+def test_linked_folders_and_a_link_to_nothing(run, packed, audio, tmp_path, capsys):
+    (audio / "sub").rename(tmp_path / "elsewhere")
+    (audio / "sub").symlink_to(tmp_path / "elsewhere")
+    (audio / "sub" / "loop").symlink_to(audio)
+    out = tmp_path / "tokens"
+    run(encode, packed, audio, out)
+    assert {path.relative_to(out).as_posix() for path in out.rglob("*.npz")} == {f"{name}.npz" for name in LENGTHS}
+    (audio / "gone.wav").symlink_to("nowhere.wav")
+    assert "1 of 5 files failed" in error_of(run, encode, packed, audio, out)
+    assert f"failed: {audio}/gone.wav: no such audio file" in capsys.readouterr().err
+
+
 def test_resampling(run, packed, tmp_path):
     (tmp_path / "audio").mkdir()
     soundfile.write(tmp_path / "audio/x.wav", 0.1 * np.random.default_rng(0).standard_normal(8000), 8000)
@@ -211,7 +223,7 @@ def test_bad_input(run, packed, audio, tmp_path):
     assert "the same output" in error_of(run, encode, packed, audio, out)
     for name in ("../x", "sub/x", ".x"):
         (tmp_path / "wav.scp").write_text(f"{name} {audio}/b.flac\n")
-        assert "cannot be the name of a file" in error_of(run, encode, packed, tmp_path / "wav.scp", out)
+        assert f"wav.scp:1: '{name}' cannot be an" in error_of(run, encode, packed, tmp_path / "wav.scp", out)
     (tmp_path / "wav.scp").write_text(f"x {audio}/b.flac\nx {audio}/b.flac\n")
     assert "wav.scp:2" in error_of(run, encode, packed, tmp_path / "wav.scp", out)
     assert not out.exists()

@@ -211,6 +211,26 @@ def test_an_utterance_twice_and_none_at_all(tmp_path: Path):
         found(tmp_path / "nowhere")
 
 
+def test_a_folder_may_be_linked(tmp_path: Path):
+    write_segments(tmp_path / "elsewhere" / "words.ctm", {"u-0": WORDS})
+    (tmp_path / "all" / "a").mkdir(parents=True)
+    (tmp_path / "all" / "a" / "b").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere" / "loop").symlink_to(tmp_path / "all")
+    assert found(tmp_path / "all") == found(tmp_path / "elsewhere" / "words.ctm")
+    (tmp_path / "all" / "gone.ctm").symlink_to("nowhere")
+    with pytest.raises(UserError, match="gone.ctm: no such file"):
+        found(tmp_path / "all")
+
+
+def test_a_chapter_that_is_cut_off_is_refused(tmp_path: Path):
+    path = write_chapter(tmp_path / "u.alignment.txt", {"u-0": WORDS})
+    content = path.read_bytes()
+    for size in range(1, len(content)):
+        path.write_bytes(content[:size])
+        with pytest.raises(UserError, match="u.alignment.txt:1: the last line has no end: the file was cut off"):
+            found(path)
+
+
 def test_workers_make_no_difference(tmp_path: Path, monkeypatch):
     monkeypatch.setattr("hasrd.data.alignments.importing.BLOCK", 1)
     for utterance in SECONDS:
