@@ -45,7 +45,8 @@ class Job:
     def facts(self, known: Facts | None = None) -> Facts:
         """What is in the source; of an archive's entry (`file:offset`), in the archive, and where the entry is."""
         file = source_file(self.source)
-        return [*facts_of(file, known), self.source.removeprefix(file)]
+        # The last of what is known is the place.
+        return [*facts_of(file, known[:-1] if known else None), self.source.removeprefix(file)]
 
     def is_done(self, known: Facts | None) -> bool:
         """Whether the target is there, made of what is now in the source."""
