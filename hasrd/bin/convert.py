@@ -30,6 +30,7 @@ from hasrd.data.audio import audio_info
 from hasrd.data.features import merge_tables
 from hasrd.data.kaldi import DataDir, read_table, write_table
 from hasrd.errors import UserError, run_main
+from hasrd.jobs.names import inside
 from hasrd.models.checkpoint import load_codec
 
 
@@ -91,8 +92,8 @@ class ConvertWork(CodecWork):
             target = self.pairs[utterance]
             tokens = exchange(self._tokens(utterance), self._tokens(target), self.method, self.centroids)
             wave = self.codec.decode(tokens.to(self.device))[0]
-            write_speech(folder / f"{utterance}.flac", wave, self.codec.sample_rate)
-            audio[utterance] = str(final_folder / f"{utterance}.flac")
+            write_speech(inside(folder, utterance, ".flac"), wave, self.codec.sample_rate)
+            audio[utterance] = str(inside(final_folder, utterance, ".flac"))
         write_table(folder / "wav.scp", audio)
 
     def _tokens(self, utterance: str) -> Tokens:

@@ -32,6 +32,7 @@ from hasrd.data.kaldi import write_table
 from hasrd.encoder.frozen import Frozen
 from hasrd.errors import UserError, run_main
 from hasrd.jobs.atomic import write_json
+from hasrd.jobs.names import inside
 from hasrd.models.checkpoint import load_codec
 
 
@@ -119,7 +120,7 @@ class TokenizeWork(CodecWork):
                     tokens = batch.item(row)
                     codes[utterance] = tokens.codes[0].to(torch.int32).cpu().numpy()
                     for version in self.versions:
-                        name = Path(version) / f"{utterance}.flac"
+                        name = inside(version, utterance, ".flac")
                         wave = decode(self.codec, version, tokens, utterance)
                         write_speech(folder / name, wave, self.codec.sample_rate)
                         audio[version][utterance] = str(final_folder / name)
