@@ -5,10 +5,11 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Iterator
 
 import numpy as np
 
@@ -27,9 +28,12 @@ MOST_SAMPLES_A_BYTE = 8192
 # Samples read at a time, so that a header alone never asks for all of the memory.
 BLOCK = 1 << 22
 AGAIN = "get it again or remove the utterance"
-# libsndfile shortens what a header promises to what is there, and tells it in its log: data chunks of WAV, AIFF, AU and
-# 8SVX, and the length of all of W64 and RF64.
-_SHORTENED = re.compile(r"^\s*(?:data|SSND|BODY|Data Size|riff|Riff size)\s*: (\d+) \(should be (\d+)\)", re.MULTILINE)
+# libsndfile shortens what a header promises to what is there. Of AU, W64 and RF64 it tells so in its log.
+_SHORTENED = re.compile(r"^\s*(?:Data Size|riff|Riff size)\s*: (\d+) \(should be (\d+)\)", re.MULTILINE)
+# Containers that are made of chunks, with the order of bytes in their sizes, and the chunks with samples. libsndfile's
+# log may be full before it comes to these.
+_CHUNKED = {b"RIFF": "little", b"RIFX": "big", b"FORM": "big"}
+_SAMPLES = (b"data", b"SSND", b"BODY")
 # It says nothing of NIST SPHERE, whose header is text.
 _SPHERE = re.compile(rb"NIST_1A\n.*?^sample_count -i (\d+)", re.DOTALL | re.MULTILINE)
 
@@ -79,15 +83,29 @@ def audio_info(path: str | Path) -> AudioInfo:
             f"{path}: its header promises {promised}, but the file has {size} bytes: it is cut off, or was written to "
             "a pipe: get it again, or decode it and write it to a file"
         )
-    for promised, there in _SHORTENED.findall(info.extra_info):
-        if int(there) < int(promised) < UNKNOWN_BYTES:
-            raise UserError(f"{path}: cut off: {there} of {promised} bytes are there: {AGAIN}")
-    if info.format == "NIST":
-        with open(path, "rb") as header:
-            count = _SPHERE.match(header.read(1024))
-        if count and int(count[1]) > info.frames:
-            raise UserError(f"{path}: cut off: {info.frames} of {int(count[1])} samples are there: {AGAIN}")
+    for unit, promised, there in _promises(path, info):
+        if there < promised < UNKNOWN_BYTES:
+            raise UserError(f"{path}: cut off: {there} of {promised} {unit} are there: {AGAIN}")
     return AudioInfo(info.frames, info.samplerate, info.channels)
+
+
+def _promises(path: str, info: Any) -> Iterator[tuple[str, int, int]]:
+    """Yield (unit, how many a header promises, how many are there)."""
+    for promised, there in _SHORTENED.findall(info.extra_info):
+        yield "bytes", int(promised), int(there)
+    with open(path, "rb") as file:
+        start = file.read(1024)
+        count = _SPHERE.match(start)
+        if count:
+            yield "samples", int(count[1]), info.frames
+        order = _CHUNKED.get(start[:4])
+        file.seek(12)
+        while order and len(head := file.read(8)) == 8:
+            size = int.from_bytes(head[4:], order)
+            if head[:4] in _SAMPLES:
+                yield "bytes", size, os.fstat(file.fileno()).st_size - file.tell()
+                return
+            file.seek(size + size % 2, os.SEEK_CUR)
 
 
 def check_info(path: str | Path, info: AudioInfo, sample_rate: int) -> None:

@@ -89,6 +89,20 @@ def test_a_wave_that_is_cut_off_is_seen_in_its_header(tmp_path: Path, file_forma
         audio_info(path)
 
 
+def test_a_wave_with_much_before_its_samples(tmp_path: Path):
+    path = tmp_path / "a.wav"
+    soundfile.write(path, NOISE, 16000)
+    content = path.read_bytes()
+    chunks = b"".join(b"note" + (5).to_bytes(4, "little") + b"words\0" for _ in range(1000))
+    size = (len(content) - 8 + len(chunks)).to_bytes(4, "little")
+    content = content[:4] + size + content[8:36] + chunks + content[36:]
+    path.write_bytes(content)
+    assert len(read_audio(path, 16000)) == len(NOISE)
+    path.write_bytes(content[:-2])
+    with pytest.raises(UserError, match="a.wav: cut off: 10000 of 10002 bytes are there"):
+        audio_info(path)
+
+
 # What ffmpeg, arecord and sox write to a pipe.
 @pytest.mark.parametrize("size", [0xFFFFFFFF, 0x80000000, 0x7FFFFFFF, 0x7FFFF000, 0x7FFFFFFF - 36])
 def test_a_wave_of_unknown_length_is_read_whole(tmp_path: Path, size: int):
