@@ -5,12 +5,14 @@
 from __future__ import annotations
 
 import io
+import lzma
 import shutil
 import subprocess
 import tarfile
+import zlib
 from pathlib import Path
 
-from hasrd.errors import UserError
+from hasrd.errors import UserError, first_line
 from hasrd.jobs.names import inside
 
 # deb(5): the magic string, then members with a header of 60 bytes each.
@@ -61,11 +63,14 @@ def _read_tar(path: Path, name: str, content: bytes, advice: str) -> dict[str, b
                 file = tar.extractfile(member) if member.isfile() else None
                 if file is not None:
                     name = member.name.removeprefix("./")
-                    inside(path.parent, name, folders=True)
+                    try:
+                        inside(path.parent, name, folders=True)
+                    except UserError as error:
+                        raise UserError(f"{path}: {error}") from None
                     files[name] = file.read()
             return files
-    except (tarfile.TarError, EOFError, OSError, ValueError) as error:
-        raise UserError(f"{path}: damaged package ({error}): {advice}") from None
+    except (tarfile.TarError, EOFError, OSError, ValueError, lzma.LZMAError, zlib.error) as error:
+        raise UserError(f"{path}: damaged package ({first_line(error)}): {advice}") from None
 
 
 def _fsys_tarfile(path: Path) -> bytes:

@@ -56,6 +56,6 @@ def inside(folder: str | Path, name: str, suffix: str = "", folders: bool = Fals
     )
     if bad:
         raise UserError(
-            f"'{name}' cannot be the name of a file in {folder}: rename it (no '/', no dot in front, not too long)"
+            f"{name!r} cannot be the name of a file in {folder}: rename it (no '/', no dot in front, not too long)"
         )
     return Path(folder, *parts[:-1], parts[-1] + suffix)

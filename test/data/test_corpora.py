@@ -11,6 +11,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from hasrd.data.corpora import asterisk, librispeech
 from hasrd.data.deb import read_deb
@@ -214,6 +216,19 @@ def test_a_damaged_package_is_one_line(tmp_path: Path, keep: int):
     with pytest.raises(UserError, match="x.deb: .*remove it and run the same command again") as caught:
         read_deb(path)
     assert "\n" not in str(caught.value)
+
+
+@given(st.sampled_from(["xz", "gz", "bz2"]), st.lists(st.tuples(st.floats(0, 0.999), st.integers(0, 255)), max_size=4))
+def test_whatever_a_package_holds_there_are_files_or_one_line(tmp_path_factory, compression: str, changes: list):
+    path = deb(tmp_path_factory.mktemp("deb") / "x.deb", {"usr/share/a": bytes(range(256))}, compression)
+    content = bytearray(path.read_bytes())
+    for place, byte in changes:
+        content[int(place * len(content))] = byte
+    path.write_bytes(content)
+    try:
+        read_deb(path)
+    except UserError as error:
+        assert str(error).startswith(f"{path}: ") and len(str(error).splitlines()) == 1
 
 
 @pytest.mark.parametrize("name", ["../../evil", "/evil", "usr/../../../evil", "usr/share/../../../evil/x"])
