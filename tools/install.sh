@@ -13,10 +13,13 @@ interrupted, adds what is new, and does nothing when all is there. The recipes c
     --gpu true      faiss for GPUs, for k-means over much data, in place of faiss for CPUs
     --quiet         say nothing when all is there
 
+Every file that is installed must have a hash of pins.txt.
+
 Environment:
     HASRD_PYTHON=/path/to/python   an environment of your own: nothing is installed, it is only checked
     HASRD_TORCH_BACKEND=cpu        the build of torch: cpu, cu128, auto, ... (uv's --torch-backend); without it, the
-                                   package registry's own, for CUDA 13 on Linux"
+                                   package registry's own, for CUDA 13 on Linux. The builds of others come from
+                                   PyTorch's own index, and their hashes are not known here: they are not checked"
 
 root=$(cd "$(dirname "$(readlink -f "$0")")/.." && pwd)
 tools=${root}/tools
@@ -187,20 +190,19 @@ else
     uv=${venv}/bin/uv
     if ! "${uv}" --version >/dev/null 2>&1; then
         echo "installing uv"
-        "${venv}/bin/python" -m pip install --quiet --disable-pip-version-check -r "${lists}/uv.txt" ||
+        "${venv}/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes -r "${lists}/uv.txt" ||
             fail "pip could not install uv (its message is above): is the package registry reachable?"
     fi
 fi
 
 echo "installing the toolkit with $("${uv}" --version) (a few GB the first time; minutes on a fast line)"
-options=(
-    --python "${venv}/bin/python"
-    --constraints "${lists}/pins.txt"
-    --overrides "${lists}/overrides.txt"
-    --build-constraints "${lists}/build.txt"
-)
+# Big wheels on a slow line take longer than uv's own limit.
+export UV_HTTP_TIMEOUT=${UV_HTTP_TIMEOUT:-600}
+wanted=train,${want_faiss},${want_extras}
+backend=()
+options=()
 if [ "${want_backend}" != default ]; then
-    options+=(--torch-backend "${want_backend}")
+    backend=(--torch-backend "${want_backend}")
 fi
 if [ -n "${had_backend}" ] && [ "${had_backend}" != "${want_backend}" ]; then
     options+=(--reinstall-package torch --reinstall-package torchaudio)
@@ -210,12 +212,44 @@ if [ -n "${had_faiss}" ] && [ "${had_faiss}" != "${want_faiss}" ]; then
     "${uv}" pip uninstall --quiet --python "${venv}/bin/python" "faiss-${had_faiss}"
     options+=(--reinstall-package "faiss-${want_faiss}")
 fi
-# Big wheels on a slow line take longer than uv's own limit.
-UV_HTTP_TIMEOUT=${UV_HTTP_TIMEOUT:-600} "${uv}" pip install "${options[@]}" \
-    -e "${root}[train,${want_faiss},${want_extras}]" ||
-    fail "uv could not install the toolkit (its message is above); the same command goes on from there"
 
-"${venv}/bin/python" "${tools}/check.py" "train,${want_faiss},${want_extras}" --imports ||
+# What these extras need on this Python, as lines name==version; and of it hashed.txt, the part of pins.txt with the hashes,
+# and other.txt, what is not there: other builds of torch.
+lists_of_extras=()
+for extra in base ${wanted//,/ }; do
+    lists_of_extras+=("${lists}/${extra}.txt")
+done
+"${uv}" pip compile --quiet --python "${venv}/bin/python" --no-header --no-annotate "${backend[@]}" \
+    --constraints "${lists}/pins.txt" --overrides "${lists}/overrides.txt" \
+    --output-file "${venv}/needed.txt" "${lists_of_extras[@]}" >/dev/null ||
+    fail "uv could not choose the packages (its message is above); the same command goes on from there"
+: >"${venv}/other.txt"
+awk -v backend="${want_backend}" -v other="${venv}/other.txt" '
+    NR == FNR { needed[$1]; next }
+    /^[a-z0-9]/ {
+        keep = $1 in needed && (backend == "default" || $1 !~ /^(torch==|torchaudio==|triton==|cuda-|nvidia-)/)
+        if (keep) delete needed[$1]
+    }
+    keep
+    END { for (line in needed) print line >other }
+' "${venv}/needed.txt" "${lists}/pins.txt" >"${venv}/hashed.txt"
+
+install() { # $@: options of uv, and what to install
+    "${uv}" pip install --python "${venv}/bin/python" --no-deps --build-constraints "${lists}/build.txt" "$@" ||
+        fail "uv could not install the toolkit (its message is above); the same command goes on from there"
+}
+
+if [ -s "${venv}/other.txt" ] && [ "${want_backend}" = default ]; then
+    fail "pins.txt lacks $(paste -sd' ' "${venv}/other.txt"): write it again with tools/requirements/lock.sh"
+fi
+install "${options[@]}" --require-hashes --requirements "${venv}/hashed.txt"
+if [ -s "${venv}/other.txt" ]; then
+    echo "note: HASRD_TORCH_BACKEND=${want_backend}: without known hashes: $(sort "${venv}/other.txt" | paste -sd' ')"
+    install "${options[@]}" "${backend[@]}" --requirements "${venv}/other.txt"
+fi
+install --editable "${root}"
+
+"${venv}/bin/python" "${tools}/check.py" "${wanted}" --imports ||
     fail "what was installed does not work (see above); run 'rm -rf ${venv}' and the same command again"
 
 printf '%s\n' "${root}" "${pins}" "${want_extras}" "${want_faiss}" "${want_backend}" >"${stamp}.tmp"
