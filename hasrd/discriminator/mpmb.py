@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Sequence
 
 import torch
@@ -45,21 +46,24 @@ class MultiPeriodMultiBandDiscriminator(nn.Module):
         rates: Sequence[int] = (),
     ):
         super().__init__()
-        period = [
-            HiFiGANPeriodDiscriminator(
-                period=p,
-                channels=period_channels,
-                max_downsample_channels=period_max_channels,
-            )
-            for p in periods
-        ]
-        band = [
-            MultiBandDiscriminator(
-                size, sample_rate=sample_rate, bands=list(BANDS), channel=band_channels
-            )
-            for size in fft_sizes
-        ]
-        scale = [MultiScaleDiscriminator(rate, sample_rate=sample_rate) for rate in rates]
+        with warnings.catch_warnings():
+            # ESPnet's layers are of torch's older weight normalisation, and checkpoints have its names.
+            warnings.filterwarnings("ignore", ".*weight_norm` is deprecated", FutureWarning)
+            period = [
+                HiFiGANPeriodDiscriminator(
+                    period=p,
+                    channels=period_channels,
+                    max_downsample_channels=period_max_channels,
+                )
+                for p in periods
+            ]
+            band = [
+                MultiBandDiscriminator(
+                    size, sample_rate=sample_rate, bands=list(BANDS), channel=band_channels
+                )
+                for size in fft_sizes
+            ]
+            scale = [MultiScaleDiscriminator(rate, sample_rate=sample_rate) for rate in rates]
         self.discriminators = nn.ModuleList(period + band + scale)
 
     def forward(self, wave: torch.Tensor) -> list[list[torch.Tensor]]:

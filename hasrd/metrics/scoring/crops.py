@@ -10,7 +10,7 @@ from typing import Any, Sequence
 
 import numpy as np
 
-from hasrd.data.archive import read_archives
+from hasrd.data.archive import read_archives, read_integers
 from hasrd.errors import UserError
 from hasrd.metrics import crop_agreement
 from hasrd.metrics.bootstrap import ratio_interval
@@ -32,8 +32,8 @@ def score_crops(job: Job, crops_scp: Path, codes_scp: Path, sizes: Sequence[int]
     Raises:
         UserError: An utterance without codes, or crops and codes that do not fit together.
     """
-    whole = dict(read_archives(codes_scp))
-    crops = dict(read_archives(crops_scp))
+    whole = dict(read_archives(codes_scp, read_integers))
+    crops = dict(read_archives(crops_scp, read_integers))
     facts = _facts(crops_scp.with_name("crops.json"))
     if not crops:
         print(f"{crops_scp}: crop_agreement: left out, no utterance is longer than a crop")
