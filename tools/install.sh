@@ -3,7 +3,7 @@
 # Apache-2.0
 set -euo pipefail
 
-help_message="Usage: $0 [--extras bench,dev] [--gpu true] [--quiet]
+help_message="Usage: $0 [--extras bench,dev] [--gpu true] [--python PYTHON] [--quiet]
 
 Installs the toolkit into tools/venv, in the versions of tools/requirements/pins.txt. Run again, it completes what was
 interrupted, adds what is new, and does nothing when all is there. The recipes call it by themselves.
@@ -11,6 +11,7 @@ interrupted, adds what is new, and does nothing when all is there. The recipes c
     --extras LIST   what to add to the recipes' needs: bench (the codecs that 'hasrd bench' measures), dev (tests), pesq
                     (the measure PESQ, which is compiled here: it needs a C compiler and Python's headers)
     --gpu true      faiss for GPUs, for k-means over much data, in place of faiss for CPUs
+    --python PYTHON the Python to make tools/venv with (default: the first of 3.11, 3.10, 3.12 and 3.13 on PATH)
     --quiet         say nothing when all is there
 
 Every file that is installed must have a hash of pins.txt.
@@ -30,12 +31,13 @@ lists=${tools}/requirements
 
 extras=
 gpu=
+python=
 quiet=false
 while [ $# -gt 0 ]; do
     case "$1" in
         --help | -h) echo "${help_message}"; exit 0 ;;
         --quiet) quiet=true; shift ;;
-        --extras | --gpu)
+        --extras | --gpu | --python)
             [ $# -ge 2 ] || { echo "error: $1 needs a value (see $0 --help)" >&2; exit 2; }
             printf -v "${1#--}" '%s' "$2"
             shift 2
@@ -79,6 +81,10 @@ EOF
 without it all measures but PESQ are there"
 }
 
+if [ -n "${python}" ]; then
+    runs "${python}" || fail "--python ${python}: it does not run, or is not a Python 3.10 to 3.13"
+fi
+
 # --- An environment of the user's own -------------------------------------------------------------------------------
 
 if [ -n "${HASRD_PYTHON:-}" ]; then
@@ -121,9 +127,13 @@ read_stamp() {
     esac
     want_backend=${HASRD_TORCH_BACKEND:-${had_backend:-default}}
 }
+# Whether tools/venv is of another version than --python asks for.
+other_python() {
+    [ -n "${python}" ] && [ "$("${venv}/bin/python" --version 2>&1)" != "$("${python}" --version 2>&1)" ]
+}
 up_to_date() {
     read_stamp
-    [ "${had_root}" = "${root}" ] && [ "${had_pins}" = "${pins}" ] && [ "${had_extras}" = "${want_extras}" ] &&
+    ! other_python && [ "${had_root}" = "${root}" ] && [ "${had_pins}" = "${pins}" ] && [ "${had_extras}" = "${want_extras}" ] &&
         [ "${had_faiss}" = "${want_faiss}" ] && [ "${had_backend}" = "${want_backend}" ]
 }
 done_already() {
@@ -148,15 +158,15 @@ if [ -d "${venv}" ]; then
     if [ -e "${marker}" ]; then
         echo "an earlier installation was interrupted; starting it again" >&2
         rm -rf "${venv}"
-    elif [ "${had_root}" != "${root}" ] || ! runs "${venv}/bin/python"; then
-        echo "tools/venv was made elsewhere or by a Python that is gone; making it again" >&2
+    elif [ "${had_root}" != "${root}" ] || ! runs "${venv}/bin/python" || other_python; then
+        echo "tools/venv was made elsewhere or by another Python; making it again" >&2
         rm -rf "${venv}"
     fi
 fi
 
 if [ ! -d "${venv}" ]; then
-    python=
     for name in python3.11 python3.10 python3.12 python3.13 python3; do
+        if [ -n "${python}" ]; then break; fi
         # Some are only wrappers that fail: the first that runs is taken, also one further down PATH.
         while read -r candidate; do
             if runs "${candidate}"; then

@@ -237,6 +237,24 @@ def test_a_python_that_only_fails_is_passed_over(copy, tmp_path):
     assert status == 1 and "no Python 3.10 to 3.13" in err and err.count("\n") == 1
 
 
+def test_a_python_of_ones_choice(copy):
+    other = copy.bin / "other"
+    other.write_text(
+        f"#!/bin/sh\n[ \"$1\" != --version ] || {{ echo Python 3.10.99; exit; }}\nexec {sys.executable} \"$@\"\n"
+    )
+    other.chmod(0o755)
+    status, out, err = copy.run("--python", str(other))
+    assert (status, err) == (0, "") and f"making tools/venv with {other} (Python 3.10.99)" in out
+    copy.run("--python", sys.executable)
+    (copy.venv / "old").touch()
+    assert copy.run("--quiet", "--python", sys.executable) == copy.run("--quiet") == (0, "", "")
+    status, out, err = copy.run("--python", str(other))
+    assert status == 0 and "by another Python" in err and str(other) in out and not (copy.venv / "old").exists()
+    assert copy.run("--python", "/bin/false") == (
+        1, "", "error: --python /bin/false: it does not run, or is not a Python 3.10 to 3.13\n"
+    )  # fmt: skip
+
+
 @pytest.mark.parametrize("words", [["--extras", "tests"], ["--gpu", "maybe"], ["--what"], ["--extras"]])
 def test_a_wrong_option_is_one_line(copy, words):
     status, _, err = copy.run(*words)
