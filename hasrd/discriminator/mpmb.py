@@ -15,6 +15,9 @@ from espnet2.gan_codec.shared.discriminator.msmpmb_discriminator import (
 from espnet2.gan_tts.hifigan.hifigan import HiFiGANPeriodDiscriminator
 from torch import nn
 
+# What ESPnet asks torchaudio for at each step.
+warnings.filterwarnings("ignore", "`return_complex` argument is now deprecated", UserWarning)
+
 # Fractions of the spectrum that a complex STFT discriminator sees one by one (DAC).
 BANDS = ((0.0, 0.1), (0.1, 0.25), (0.25, 0.5), (0.5, 0.75), (0.75, 1.0))
 

@@ -35,7 +35,7 @@ def load_task(task: str) -> type:
     checked = typeguard.typechecked
     typeguard.typechecked = lambda target=None, **_: target if target is not None else (lambda function: function)
     try:
-        _import_quietly()
+        _quieten_espnet()
         from hasrd.espnet import archives
 
         archives.register()
@@ -45,12 +45,14 @@ def load_task(task: str) -> type:
         typeguard.typechecked = checked
 
 
-def _import_quietly() -> None:
-    """Import, before a task does, the modules that greet a user with what concerns nothing here.
+def _quieten_espnet() -> None:
+    """Leave out what tells a user of ESPnet's deprecations, and of packages that nothing here uses.
 
     ESPnet's attention prints that flash_attn is missing. What ESPnet 202511 imports for speech synthesis has source
     that Python warns of, and downloads data: that is left out.
     """
+    # Of ESPnet's own code.
+    warnings.filterwarnings("ignore", category=FutureWarning, module=r"espnet2\.")
     home = "espnet2.legacy.nets" if importlib.util.find_spec("espnet2.legacy") else "espnet.nets"
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         importlib.import_module(f"{home}.pytorch_backend.transformer.attention")
