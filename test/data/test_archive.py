@@ -196,7 +196,7 @@ def mutated(draw) -> bytes:
 
 @settings(max_examples=400, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(content=mutated() | st.binary(max_size=60) | st.binary(max_size=60).map(lambda tail: b"\0B" + tail))
-@pytest.mark.filterwarnings("error")
+@pytest.mark.filterwarnings("error::RuntimeWarning")
 def test_any_bytes_give_an_array_or_one_line(archive: Path, content: bytes):
     archive.write_bytes(content)
     for read in (read_array, read_integers):

@@ -22,10 +22,10 @@ def score_crops(job: Job, crops_scp: Path, codes_scp: Path, sizes: Sequence[int]
 
     Args:
         job: Measure crop_agreement.
-        crops_scp: Archives of int32 (T', 1 + M), place in the utterance and codes; beside it crops.json with "samples"
-            of a crop and "margin" (see `crop_agreement.inner`), as `hasrd tokenize --crop_seconds` writes them. With no
-            utterance in it, all were shorter than a crop: there is nothing to score, and that is said.
-        codes_scp: Archives of int32 (T, M), of these utterances and maybe more.
+        crops_scp: Archives of integers (T', 1 + M), place in the utterance and codes; beside it crops.json with
+            "samples" of a crop and "margin" (see `crop_agreement.inner`), as `hasrd tokenize --crop_seconds` writes
+            them. With no utterance in it, all were shorter than a crop: there is nothing to score, and that is said.
+        codes_scp: Archives of integers (T, M), of these utterances and maybe more.
         sizes: Entries of each of the M codebooks.
         stream_names: Stream of each codebook.
 

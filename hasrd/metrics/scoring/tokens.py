@@ -33,7 +33,7 @@ def score_codes(
     """Score tokens: a job for each of codebook, bitrate.
 
     Args:
-        codes_scp: Archives of int32 (T, M).
+        codes_scp: Archives of integers (T, M).
         sizes: Entries of each of the M codebooks.
         frame_rate: Tokens a second.
         stream_names: Stream of each codebook.
@@ -126,7 +126,7 @@ def _write_codebooks(
 
 
 def score_masked(job: Job, masked_scp: Path) -> None:
-    """Score masked predictions: archives of int32 (T, 2), target and prediction of each masked
+    """Score masked predictions: archives of integers (T, 2), target and prediction of each masked
     token.
 
     Raises:
