@@ -305,6 +305,22 @@ def test_the_check_finds_what_is_missing(tmp_path):
     assert first == "no-such-package: not installed" and re.match(r"pytest: [\d.]+ is there, needed: <0.1", second)
 
 
+def test_the_check_shows_no_greetings(tmp_path):
+    lists = tmp_path / "requirements"
+    lists.mkdir()
+    shutil.copy(ROOT / "tools/check.py", tmp_path)
+    (lists / "base.txt").write_text("noisy\n")
+    (tmp_path / "noisy.py").write_text("import sys\nprint('hello')\nprint('flash_attn?', file=sys.stderr)\n")
+    (tmp_path / "noisy-1.dist-info").mkdir()
+    (tmp_path / "noisy-1.dist-info/METADATA").write_text("Metadata-Version: 2.1\nName: noisy\nVersion: 1\n")
+    output = subprocess.run(
+        [sys.executable, tmp_path / "check.py", "", "--imports"], capture_output=True, text=True,
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+    )  # fmt: skip
+    assert (output.returncode, output.stderr) == (0, "") and "noisy 1" in output.stdout
+    assert "hello" not in output.stdout
+
+
 def test_every_requirement_is_pinned_with_hashes():
     lists = ROOT / "tools/requirements"
     for name in ("pins", "uv", "build"):
