@@ -10,7 +10,9 @@ Prints what is missing, one line each, and exits with status 1 if anything is.
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
+import io
 import os
 import shutil
 import subprocess
@@ -73,7 +75,9 @@ def import_all(extras: list[str]) -> list[str]:
     lines, versions = [], []
     for name in dict.fromkeys(requirement.name for requirement in requirements(extras)):
         try:
-            importlib.import_module(MODULES.get(name, name.replace("-", "_")))
+            # What others print at their import concerns nobody here.
+            with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+                importlib.import_module(MODULES.get(name, name.replace("-", "_")))
             versions.append(f"{name}\u00a0{metadata.version(name)}")
         except Exception as error:  # a broken package fails in any way
             lines.append(f"{name}: does not import: {type(error).__name__}: {error}".splitlines()[0])

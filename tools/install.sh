@@ -3,7 +3,7 @@
 # Apache-2.0
 set -euo pipefail
 
-help_message="Usage: $0 [--extras bench,dev] [--gpu true] [--quiet]
+help_message="Usage: $0 [--extras bench,dev] [--gpu true] [--python PYTHON] [--quiet]
 
 Installs the toolkit into tools/venv, in the versions of tools/requirements/pins.txt. Run again, it completes what was
 interrupted, adds what is new, and does nothing when all is there. The recipes call it by themselves.
@@ -11,12 +11,16 @@ interrupted, adds what is new, and does nothing when all is there. The recipes c
     --extras LIST   what to add to the recipes' needs: bench (the codecs that 'hasrd bench' measures), dev (tests), pesq
                     (the measure PESQ, which is compiled here: it needs a C compiler and Python's headers)
     --gpu true      faiss for GPUs, for k-means over much data, in place of faiss for CPUs
+    --python PYTHON the Python to make tools/venv with (default: the first of 3.11, 3.10, 3.12 and 3.13 on PATH)
     --quiet         say nothing when all is there
+
+Every file that is installed must have a hash of pins.txt.
 
 Environment:
     HASRD_PYTHON=/path/to/python   an environment of your own: nothing is installed, it is only checked
     HASRD_TORCH_BACKEND=cpu        the build of torch: cpu, cu128, auto, ... (uv's --torch-backend); without it, the
-                                   package registry's own, for CUDA 13 on Linux"
+                                   package registry's own, for CUDA 13 on Linux. The builds of others come from
+                                   PyTorch's own index, and their hashes are not known here: they are not checked"
 
 root=$(cd "$(dirname "$(readlink -f "$0")")/.." && pwd)
 tools=${root}/tools
@@ -27,12 +31,13 @@ lists=${tools}/requirements
 
 extras=
 gpu=
+python=
 quiet=false
 while [ $# -gt 0 ]; do
     case "$1" in
         --help | -h) echo "${help_message}"; exit 0 ;;
         --quiet) quiet=true; shift ;;
-        --extras | --gpu)
+        --extras | --gpu | --python)
             [ $# -ge 2 ] || { echo "error: $1 needs a value (see $0 --help)" >&2; exit 2; }
             printf -v "${1#--}" '%s' "$2"
             shift 2
@@ -76,6 +81,10 @@ EOF
 without it all measures but PESQ are there"
 }
 
+if [ -n "${python}" ]; then
+    runs "${python}" || fail "--python ${python}: it does not run, or is not a Python 3.10 to 3.13"
+fi
+
 # --- An environment of the user's own -------------------------------------------------------------------------------
 
 if [ -n "${HASRD_PYTHON:-}" ]; then
@@ -118,9 +127,13 @@ read_stamp() {
     esac
     want_backend=${HASRD_TORCH_BACKEND:-${had_backend:-default}}
 }
+# Whether tools/venv is of another version than --python asks for.
+other_python() {
+    [ -n "${python}" ] && [ "$("${venv}/bin/python" --version 2>&1)" != "$("${python}" --version 2>&1)" ]
+}
 up_to_date() {
     read_stamp
-    [ "${had_root}" = "${root}" ] && [ "${had_pins}" = "${pins}" ] && [ "${had_extras}" = "${want_extras}" ] &&
+    ! other_python && [ "${had_root}" = "${root}" ] && [ "${had_pins}" = "${pins}" ] && [ "${had_extras}" = "${want_extras}" ] &&
         [ "${had_faiss}" = "${want_faiss}" ] && [ "${had_backend}" = "${want_backend}" ]
 }
 done_already() {
@@ -145,15 +158,15 @@ if [ -d "${venv}" ]; then
     if [ -e "${marker}" ]; then
         echo "an earlier installation was interrupted; starting it again" >&2
         rm -rf "${venv}"
-    elif [ "${had_root}" != "${root}" ] || ! runs "${venv}/bin/python"; then
-        echo "tools/venv was made elsewhere or by a Python that is gone; making it again" >&2
+    elif [ "${had_root}" != "${root}" ] || ! runs "${venv}/bin/python" || other_python; then
+        echo "tools/venv was made elsewhere or by another Python; making it again" >&2
         rm -rf "${venv}"
     fi
 fi
 
 if [ ! -d "${venv}" ]; then
-    python=
     for name in python3.11 python3.10 python3.12 python3.13 python3; do
+        if [ -n "${python}" ]; then break; fi
         # Some are only wrappers that fail: the first that runs is taken, also one further down PATH.
         while read -r candidate; do
             if runs "${candidate}"; then
@@ -187,20 +200,19 @@ else
     uv=${venv}/bin/uv
     if ! "${uv}" --version >/dev/null 2>&1; then
         echo "installing uv"
-        "${venv}/bin/python" -m pip install --quiet --disable-pip-version-check -r "${lists}/uv.txt" ||
+        "${venv}/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes -r "${lists}/uv.txt" ||
             fail "pip could not install uv (its message is above): is the package registry reachable?"
     fi
 fi
 
 echo "installing the toolkit with $("${uv}" --version) (a few GB the first time; minutes on a fast line)"
-options=(
-    --python "${venv}/bin/python"
-    --constraints "${lists}/pins.txt"
-    --overrides "${lists}/overrides.txt"
-    --build-constraints "${lists}/build.txt"
-)
+# Big wheels on a slow line take longer than uv's own limit.
+export UV_HTTP_TIMEOUT=${UV_HTTP_TIMEOUT:-600}
+wanted=train,${want_faiss},${want_extras}
+backend=()
+options=()
 if [ "${want_backend}" != default ]; then
-    options+=(--torch-backend "${want_backend}")
+    backend=(--torch-backend "${want_backend}")
 fi
 if [ -n "${had_backend}" ] && [ "${had_backend}" != "${want_backend}" ]; then
     options+=(--reinstall-package torch --reinstall-package torchaudio)
@@ -210,12 +222,44 @@ if [ -n "${had_faiss}" ] && [ "${had_faiss}" != "${want_faiss}" ]; then
     "${uv}" pip uninstall --quiet --python "${venv}/bin/python" "faiss-${had_faiss}"
     options+=(--reinstall-package "faiss-${want_faiss}")
 fi
-# Big wheels on a slow line take longer than uv's own limit.
-UV_HTTP_TIMEOUT=${UV_HTTP_TIMEOUT:-600} "${uv}" pip install "${options[@]}" \
-    -e "${root}[train,${want_faiss},${want_extras}]" ||
-    fail "uv could not install the toolkit (its message is above); the same command goes on from there"
 
-"${venv}/bin/python" "${tools}/check.py" "train,${want_faiss},${want_extras}" --imports ||
+# What these extras need on this Python, as lines name==version; and of it hashed.txt, the part of pins.txt with the hashes,
+# and other.txt, what is not there: other builds of torch.
+lists_of_extras=()
+for extra in base ${wanted//,/ }; do
+    lists_of_extras+=("${lists}/${extra}.txt")
+done
+"${uv}" pip compile --quiet --python "${venv}/bin/python" --no-header --no-annotate "${backend[@]}" \
+    --constraints "${lists}/pins.txt" --overrides "${lists}/overrides.txt" \
+    --output-file "${venv}/needed.txt" "${lists_of_extras[@]}" >/dev/null ||
+    fail "uv could not choose the packages (its message is above); the same command goes on from there"
+: >"${venv}/other.txt"
+awk -v backend="${want_backend}" -v other="${venv}/other.txt" '
+    NR == FNR { needed[$1]; next }
+    /^[a-z0-9]/ {
+        keep = $1 in needed && (backend == "default" || $1 !~ /^(torch==|torchaudio==|triton==|cuda-|nvidia-)/)
+        if (keep) delete needed[$1]
+    }
+    keep
+    END { for (line in needed) print line >other }
+' "${venv}/needed.txt" "${lists}/pins.txt" >"${venv}/hashed.txt"
+
+install() { # $@: options of uv, and what to install
+    "${uv}" pip install --python "${venv}/bin/python" --no-deps --build-constraints "${lists}/build.txt" "$@" ||
+        fail "uv could not install the toolkit (its message is above); the same command goes on from there"
+}
+
+if [ -s "${venv}/other.txt" ] && [ "${want_backend}" = default ]; then
+    fail "pins.txt lacks $(paste -sd' ' "${venv}/other.txt"): write it again with tools/requirements/lock.sh"
+fi
+install "${options[@]}" --require-hashes --requirements "${venv}/hashed.txt"
+if [ -s "${venv}/other.txt" ]; then
+    echo "note: HASRD_TORCH_BACKEND=${want_backend}: without known hashes: $(sort "${venv}/other.txt" | paste -sd' ')"
+    install "${options[@]}" "${backend[@]}" --requirements "${venv}/other.txt"
+fi
+install --editable "${root}"
+
+"${venv}/bin/python" "${tools}/check.py" "${wanted}" --imports ||
     fail "what was installed does not work (see above); run 'rm -rf ${venv}' and the same command again"
 
 printf '%s\n' "${root}" "${pins}" "${want_extras}" "${want_faiss}" "${want_backend}" >"${stamp}.tmp"

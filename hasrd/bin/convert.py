@@ -25,7 +25,7 @@ from hasrd.bin.tokenize import TokenizeWork
 from hasrd.codec.convert import METHODS, exchange, word_centroids
 from hasrd.codec.streams import is_split
 from hasrd.codec.tokens import Tokens
-from hasrd.data.archive import read_array
+from hasrd.data.archive import read_integers
 from hasrd.data.audio import audio_info
 from hasrd.data.features import merge_tables
 from hasrd.data.kaldi import DataDir, read_table, write_table
@@ -97,7 +97,7 @@ class ConvertWork(CodecWork):
         write_table(folder / "wav.scp", audio)
 
     def _tokens(self, utterance: str) -> Tokens:
-        codes = torch.from_numpy(read_array(self.codes[utterance]).astype(np.int64))[None]
+        codes = torch.from_numpy(read_integers(self.codes[utterance]).astype(np.int64))[None]
         return Tokens(
             codes,
             torch.tensor([codes.shape[1]]),
@@ -172,7 +172,7 @@ def _digest(codes: Mapping[str, str]) -> str:
     """Hash of all codes: a chunk depends on those of its targets, which lie anywhere."""
     digest = hashlib.sha256()
     for utterance in sorted(codes):
-        array = read_array(codes[utterance])
+        array = read_integers(codes[utterance])
         digest.update(f"{utterance} {json.dumps(array.shape)}".encode() + array.tobytes())
     return digest.hexdigest()
 

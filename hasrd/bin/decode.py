@@ -25,7 +25,7 @@ from hasrd.bin.files import (
     raise_failed,
     run_jobs,
 )
-from hasrd.data.archive import read_array
+from hasrd.data.archive import read_integers
 from hasrd.data.kaldi import read_table, write_table
 from hasrd.errors import UserError, run_main
 from hasrd.jobs.atomic import atomic_path
@@ -68,7 +68,7 @@ class DecodeWork:
             raise UserError(f"{job.source}: not a file of tokens (.npz)")
         names, sizes = self.facts["stream_names"], self.facts["codebook_sizes"]
         samples = self.facts["num_samples"].get(job.name)
-        tokens = self.tokenizer.as_tokens(read_array(job.source), samples, names, sizes)
+        tokens = self.tokenizer.as_tokens(read_integers(job.source), samples, names, sizes)
         self.tokenizer.check_tokens(tokens)
         return tokens
 

@@ -5,8 +5,8 @@
 It comes from a trained codec (--exp_dir), or from an encoder of stage 3 (--encoder_file) with its k-means
 (--kmeans_file). Written are, each with a shape file for ESPnet's batches (`<name>_shape`):
   latent.scp            float (T, D): the layer that the semantic tokens come from, or the encoder's output
-  tokens.scp            int32 (T, M): all codes
-  <stream>.scp          int32: the codes of one stream (such as semantic), where the codec has several
+  tokens.scp            integers (T, M): all codes
+  <stream>.scp          integers: the codes of one stream (such as semantic), where the codec has several
   layer_<n>.scp         float (T, D): --layers n
   layers.scp            float (T, L * D): --all_layers, each normalised as in the learned mix, in Kaldi's 16 bits
 For codes there is `<name>_codebook_sizes`, what their embeddings need; for the mix `layers_conf`, the arguments of the

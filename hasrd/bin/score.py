@@ -15,7 +15,7 @@
                                   --codes ... (as above) --phones phones.ctm
   word_f1                         --codes ... (as above) --words words.ctm --train_codes --train_words
   crop_agreement                  --codes ... (as above) --crops crops.scp (of hasrd tokenize --crop_seconds)
-  masked_accuracy                 --masked masked.scp (int32 (T, 2): target, prediction)
+  masked_accuracy                 --masked masked.scp (integers (T, 2): target, prediction)
 
 Several systems are scored against one reference with as many --system, --hyp and --out.
 What is up to date is skipped: a score file knows the content that it was made from.
@@ -92,7 +92,7 @@ def get_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--pairs", type=Path, help="lines 'source target' of voice conversion")
     parser.add_argument("--losses", type=Path, help="lines 'utt loss'")
-    parser.add_argument("--codes", type=Path, help="scp file of int32 matrices (T, M)")
+    parser.add_argument("--codes", type=Path, help="scp file of integers (T, M)")
     parser.add_argument(
         "--codebook_sizes", type=_sizes, help="entries of each codebook, joined by commas"
     )
@@ -109,8 +109,8 @@ def get_parser() -> argparse.ArgumentParser:
         "--train_codes", type=Path, help="codes of the training set: scp file, or text 'utt c0 c1 ...' of codebook 1"
     )
     parser.add_argument("--train_words", type=Path, help="words.ctm of the training set")
-    parser.add_argument("--crops", type=Path, help="scp file of int32 (T, 1 + M): place and codes of crops")
-    parser.add_argument("--masked", type=Path, help="scp file of int32 matrices (T, 2)")
+    parser.add_argument("--crops", type=Path, help="scp file of integers (T, 1 + M): place and codes of crops")
+    parser.add_argument("--masked", type=Path, help="scp file of integers (T, 2)")
     parser.add_argument("--nj", type=int, default=1, help="processes for audio measures")
     return parser
 

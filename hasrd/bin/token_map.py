@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Sequence
 
 from hasrd.data.alignments.labels import is_silence
 from hasrd.data.alignments.tracks import load_ctm
-from hasrd.data.archive import read_array
+from hasrd.data.archive import read_integers
 from hasrd.data.kaldi import read_table
 from hasrd.errors import UserError, run_main
 from hasrd.jobs.atomic import write_text
@@ -127,7 +127,7 @@ def stream_vectors(codec: Codec, segments: Sequence[Segment], codes: dict[str, s
     # A quantizer takes the first so many codebooks; what they have of other streams is not asked for.
     number = {name: max(m for m, other in enumerate(streams) if other == name) + 1 for name in means}
     for utterance, indices in wanted.items():
-        array = torch.from_numpy(read_array(codes[utterance]).astype(np.int64))[None]
+        array = torch.from_numpy(read_integers(codes[utterance]).astype(np.int64))[None]
         for name, rows in means.items():
             with torch.inference_mode():
                 vectors = codec.quantizer.decode(array[..., : number[name]], streams=[name])[0].double().numpy()

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Sequence
 
 import torch
@@ -13,6 +14,9 @@ from espnet2.gan_codec.shared.discriminator.msmpmb_discriminator import (
 )
 from espnet2.gan_tts.hifigan.hifigan import HiFiGANPeriodDiscriminator
 from torch import nn
+
+# What ESPnet asks torchaudio for at each step.
+warnings.filterwarnings("ignore", "`return_complex` argument is now deprecated", UserWarning)
 
 # Fractions of the spectrum that a complex STFT discriminator sees one by one (DAC).
 BANDS = ((0.0, 0.1), (0.1, 0.25), (0.25, 0.5), (0.5, 0.75), (0.75, 1.0))
@@ -45,21 +49,24 @@ class MultiPeriodMultiBandDiscriminator(nn.Module):
         rates: Sequence[int] = (),
     ):
         super().__init__()
-        period = [
-            HiFiGANPeriodDiscriminator(
-                period=p,
-                channels=period_channels,
-                max_downsample_channels=period_max_channels,
-            )
-            for p in periods
-        ]
-        band = [
-            MultiBandDiscriminator(
-                size, sample_rate=sample_rate, bands=list(BANDS), channel=band_channels
-            )
-            for size in fft_sizes
-        ]
-        scale = [MultiScaleDiscriminator(rate, sample_rate=sample_rate) for rate in rates]
+        with warnings.catch_warnings():
+            # ESPnet's layers are of torch's older weight normalisation, and checkpoints have its names.
+            warnings.filterwarnings("ignore", ".*weight_norm` is deprecated", FutureWarning)
+            period = [
+                HiFiGANPeriodDiscriminator(
+                    period=p,
+                    channels=period_channels,
+                    max_downsample_channels=period_max_channels,
+                )
+                for p in periods
+            ]
+            band = [
+                MultiBandDiscriminator(
+                    size, sample_rate=sample_rate, bands=list(BANDS), channel=band_channels
+                )
+                for size in fft_sizes
+            ]
+            scale = [MultiScaleDiscriminator(rate, sample_rate=sample_rate) for rate in rates]
         self.discriminators = nn.ModuleList(period + band + scale)
 
     def forward(self, wave: torch.Tensor) -> list[list[torch.Tensor]]:

@@ -46,8 +46,10 @@ class BLSTMProbe(AbsEncoder):
             self.embeddings = nn.ModuleList(nn.Embedding(size, projection_size) for size in codebook_sizes)
             input_size = projection_size
         self.projection = nn.Sequential(nn.Linear(input_size, projection_size), nn.Dropout(dropout))
+        # There is nothing between the layers of one, and torch warns of a dropout there.
+        between = dropout if num_layers > 1 else 0.0
         self.blstm = nn.LSTM(
-            projection_size, hidden_size, num_layers, batch_first=True, bidirectional=True, dropout=dropout
+            projection_size, hidden_size, num_layers, batch_first=True, bidirectional=True, dropout=between
         )
 
     def output_size(self) -> int:
@@ -63,7 +65,7 @@ class BLSTMProbe(AbsEncoder):
             frames = xs_pad.shape[1] // self.stack
             xs_pad = xs_pad[:, : frames * self.stack].unflatten(1, (frames, self.stack)).flatten(2)
         if self.embeddings is not None:
-            # ESPnet pads integers with -1.
+            # Codes come as floats from archives, where ESPnet pads with 0, or as integers, where it pads with -1.
             codes = xs_pad.long().clamp(min=0)
             xs_pad = sum(embed(codes[..., m]) for m, embed in enumerate(self.embeddings))
         hidden = self.projection(xs_pad)

@@ -5,9 +5,12 @@
 from __future__ import annotations
 
 import argparse
-import importlib
+import contextlib
+import importlib.util
+import io
 import json
 import sys
+import warnings
 from pathlib import Path
 
 from hasrd.errors import UserError
@@ -24,18 +27,47 @@ def finished_epochs(output_dir: str | Path) -> int:
 def load_task(task: str) -> type:
     """Import an ESPnet task ("module:Class") without instrumenting its thousands of functions with type checks.
 
-    The checks cost two thirds of the import's time. (`python -O` would leave them out too, but with them the reads that
-    kaldiio does inside of its assertions.)
+    The checks cost two thirds of the import's time. (`python -O` would leave them out too, but with them what other
+    packages do inside of assertions.)
     """
     import typeguard
 
     checked = typeguard.typechecked
     typeguard.typechecked = lambda target=None, **_: target if target is not None else (lambda function: function)
     try:
+        _quieten_espnet()
+        from hasrd.espnet import archives
+
+        archives.register()
         module, _, name = task.partition(":")
         return getattr(importlib.import_module(module), name)
     finally:
         typeguard.typechecked = checked
+
+
+def _quieten_espnet() -> None:
+    """Leave out what tells a user of ESPnet's deprecations, and of packages that nothing here uses.
+
+    ESPnet's attention prints that flash_attn is missing. What ESPnet 202511 imports for speech synthesis has source
+    that Python warns of, and downloads data: that is left out.
+    """
+    # Of ESPnet's own code.
+    warnings.filterwarnings("ignore", category=FutureWarning, module=r"espnet2\.")
+    home = "espnet2.legacy.nets" if importlib.util.find_spec("espnet2.legacy") else "espnet.nets"
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        importlib.import_module(f"{home}.pytorch_backend.transformer.attention")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SyntaxWarning)
+        with contextlib.suppress(ImportError):
+            importlib.import_module("tacotron_cleaner")
+    if importlib.util.find_spec("g2p_en"):
+        import nltk
+
+        download, nltk.download = nltk.download, lambda *_, **__: False
+        try:
+            importlib.import_module("g2p_en")
+        finally:
+            nltk.download = download
 
 
 def train(task: str, argv: list[str] | None = None) -> None:

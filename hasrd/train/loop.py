@@ -15,6 +15,7 @@ import logging
 import math
 import sys
 import time
+import warnings
 from pathlib import Path
 from typing import Iterable, Iterator, Sequence
 
@@ -176,7 +177,10 @@ class EpochLoop(StepLoop):
                 if isinstance(scheduler, AbsValEpochStepScheduler):
                     scheduler.step(reporter.get_value(*options.val_scheduler_criterion))
                 elif isinstance(scheduler, AbsEpochStepScheduler):
-                    scheduler.step()
+                    with warnings.catch_warnings():
+                        # An optimizer that joins later (adversarial_start_step) has made no step yet.
+                        warnings.filterwarnings("ignore", r"Detected call of `lr_scheduler.step", UserWarning)
+                        scheduler.step()
             if main_process:
                 logging.info(reporter.log_message())
                 for key, writer in writers.items():

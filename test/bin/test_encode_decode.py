@@ -176,7 +176,7 @@ def test_tables(run, packed, codec_dir, make_data_dir, tmp_path):
     assert list(entries) == list(read_table(data / "wav.scp"))
     codes = kaldiio.load_scp(str(out / "codes.scp"))
     for name, path in entries.items():
-        assert codes[name].dtype == np.int32 and np.array_equal(codes[name], np.load(path)["codes"])
+        assert np.array_equal(codes[name], np.load(path)["codes"])
     for number, source in enumerate((out / "tokens.scp", out / "codes.scp", out)):
         speech = tmp_path / f"speech{number}"
         run(decode, packed, source, speech)

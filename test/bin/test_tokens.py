@@ -46,7 +46,7 @@ def test_tokenize(monkeypatch, codec_dir, make_data_dir, tmp_path):
     for utterance, path in read_table(data / "wav.scp").items():
         wave, _ = soundfile.read(path, dtype="float32")
         tokens = codec.encode(torch.from_numpy(wave)[None], torch.tensor([len(wave)]))
-        assert np.array_equal(codes[utterance], tokens.codes[0].numpy()) and codes[utterance].dtype == np.int32
+        assert np.array_equal(codes[utterance], tokens.codes[0].numpy())
         assert texts[utterance] == " ".join(map(str, tokens.codes[0, :, 0].tolist()))
         for version in ("combined", "semantic", "acoustic", "shuffled"):
             audio, rate = soundfile.read(read_table(out / version / "wav.scp")[utterance])
@@ -111,7 +111,8 @@ def test_crops(monkeypatch, codec_dir, make_data_dir, tmp_path):
     crops = kaldiio.load_scp(str(out / "crops.scp"))
     assert list(crops) == ["test-0001", "test-0003"], "the others are shorter than a crop"
     for utterance in crops:
-        places, codes = crops[utterance][:, 0], crops[utterance][:, 1:]
+        crop = crops[utterance].astype(int)
+        places, codes = crop[:, 0], crop[:, 1:]
         wave, _ = soundfile.read(read_table(data / "wav.scp")[utterance], dtype="float32")
         cut = torch.from_numpy(wave[places[0] * 512 :][:8000])[None]
         assert np.array_equal(codes, codec.encode(cut).codes[0].numpy())

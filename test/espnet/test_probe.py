@@ -41,6 +41,16 @@ def test_padding_and_codes():
         torch.testing.assert_close(batch[row, :length], alone, atol=1e-6, rtol=1e-5)
 
 
+def test_codes_out_of_archives():
+    """As floats, and padded with 0, they give what integers do that are padded with -1."""
+    probe = BLSTMProbe(2, codebook_sizes=[2**14, 7], projection_size=6, hidden_size=8).eval()
+    codes = torch.stack([torch.randint(2**14, (3, 20)), torch.randint(7, (3, 20))], dim=-1)
+    padding = torch.arange(20)[:, None] >= LENGTHS[:, None, None]
+    integers = probe(codes.masked_fill(padding, -1), LENGTHS)[0]
+    floats = probe(codes.float().masked_fill(padding, 0.0), LENGTHS)[0]
+    assert torch.equal(floats, integers)
+
+
 def test_dropout_in_training_only():
     probe = BLSTMProbe(5, projection_size=6, hidden_size=8, dropout=0.5)
     x = torch.randn(3, 20, 5)

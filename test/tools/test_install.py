@@ -19,7 +19,8 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 
 FAKE_UV = r"""#!/usr/bin/env bash
-# Stands in for uv: "venv" makes a folder with this Python, "pip install" notes its options.
+# Stands in for uv: "venv" makes a folder with this Python, "pip compile" chooses some pins, "pip install" notes its
+# options and what it was to install.
 cd "$HOME"
 echo "$@" >> calls
 case "$1 ${2:-}" in
@@ -29,11 +30,22 @@ case "$1 ${2:-}" in
         mkdir -p "$folder/bin"
         printf '#!/bin/sh\nexec "%s" "$@"\n' "$REAL_PYTHON" > "$folder/bin/python"
         chmod +x "$folder/bin/python" ;;
+    "pip compile")
+        output=
+        while [ $# -gt 0 ]; do [ "$1" != --output-file ] || output=$2; shift; done
+        cat chosen > "$output" ;;
     "pip install")
+        for word in "$@"; do [[ "$word" != *.txt ]] || cat "$word" >> installed; done
         while [ -e hold ]; do touch held; sleep 0.05; done
         [ ! -e refuse ] || { echo "no solution found" >&2; exit 1; } ;;
 esac
 """
+
+
+def pinned(package: str) -> str:
+    """The package with its version in pins.txt."""
+    pins = (ROOT / "tools/requirements/pins.txt").read_text()
+    return re.search(rf"^{package}==\S+", pins, flags=re.MULTILINE)[0]
 
 
 class Copy:
@@ -50,6 +62,7 @@ class Copy:
         )
         shutil.copy(ROOT / "setup.py", self.root)
         (self.root / "tools/check.py").write_text("import sys\nprint('checked', *sys.argv[1:])\n")
+        (self.home / "chosen").write_text(f"{pinned('tqdm')}\n{pinned('torch')}\n")
         (self.bin / "uv").write_text(FAKE_UV)
         (self.bin / "python3.11").write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
         for path in self.bin.iterdir():
@@ -69,12 +82,18 @@ class Copy:
             out, err = process.communicate(timeout=60)
         return process.returncode, out, err
 
-    def installs(self) -> list[str]:
-        """The calls of `uv pip install`, since the last time."""
+    def calls(self) -> list[str]:
+        """The calls of uv since the last time."""
         path = self.home / "calls"
         calls = path.read_text().splitlines() if path.exists() else []
         path.unlink(missing_ok=True)
-        return [call for call in calls if call.startswith("pip install")]
+        return calls
+
+    def installs(self) -> list[str]:
+        """The lists of each installation since the last time, such as "base,train,cpu,eval"."""
+        chosen = [call for call in self.calls() if call.startswith("pip compile")]
+        lists = [re.findall(r"/requirements/(\w+)\.txt", call) for call in chosen]
+        return [",".join(name for name in names if name not in ("pins", "overrides")) for names in lists]
 
     @property
     def venv(self) -> Path:
@@ -89,8 +108,7 @@ def copy(tmp_path):
 def test_installs_once(copy):
     status, out, err = copy.run()
     assert (status, err) == (0, "") and "checked train,cpu,eval --imports" in out
-    (call,) = copy.installs()
-    assert f"-e {copy.root}[train,cpu,eval]" in call and "pins.txt" in call and "--torch-backend" not in call
+    assert copy.installs() == ["base,train,cpu,eval"]
     start = time.monotonic()
     status, out, err = copy.run()
     assert status == 0 and "nothing to do" in out and time.monotonic() - start < 3
@@ -100,14 +118,41 @@ def test_installs_once(copy):
 
 def test_choices_stay(copy):
     copy.run("--extras", "dev")
-    assert "[train,cpu,dev,eval]" in copy.installs()[0]
+    assert copy.installs() == ["base,train,cpu,dev,eval"]
     copy.run()
     assert copy.installs() == []
     copy.run("--gpu", "true", HASRD_TORCH_BACKEND="cu128")
-    (call,) = copy.installs()
-    assert "[train,gpu,dev,eval]" in call and "--torch-backend cu128" in call and "--reinstall-package torch" in call
+    assert copy.installs() == ["base,train,gpu,dev,eval"]
     copy.run()
     assert copy.installs() == []
+
+
+def test_what_is_installed_has_a_hash(copy):
+    copy.run()
+    of_pins, ours = (call for call in copy.calls() if call.startswith("pip install"))
+    assert "--require-hashes" in of_pins and "--no-deps" in of_pins and "--torch-backend" not in of_pins
+    assert "--no-deps" in ours and ours.endswith(f"--editable {copy.root}")
+    installed = (copy.home / "installed").read_text()
+    for package in ("tqdm", "torch"):
+        assert re.search(rf"^{pinned(package)}( ;.*)? \\\n    --hash=sha256:", installed, flags=re.MULTILINE)
+    assert "numpy==" not in installed, "what was not chosen"
+
+
+def test_other_builds_of_torch_are_said_to_have_none(copy):
+    (copy.home / "chosen").write_text(f"{pinned('tqdm')}\n{pinned('torch')}+cpu\n")
+    status, out, _ = copy.run(HASRD_TORCH_BACKEND="cpu")
+    assert status == 0 and f"without known hashes: {pinned('torch')}+cpu\n" in out
+    of_pins, of_torch, _ = (call for call in copy.calls() if call.startswith("pip install"))
+    assert "--require-hashes" in of_pins and "--torch-backend" not in of_pins
+    assert "--require-hashes" not in of_torch and "--torch-backend cpu" in of_torch
+
+
+def test_what_has_no_pin_is_not_installed(copy):
+    with open(copy.home / "chosen", "a") as file:
+        file.write("another==1\n")
+    status, _, err = copy.run()
+    assert status == 1 and err.count("\n") == 1 and "pins.txt lacks another==1: " in err
+    assert not [call for call in copy.calls() if call.startswith("pip install")]
 
 
 def test_changed_pins_are_installed(copy):
@@ -181,7 +226,7 @@ def test_a_python_that_only_fails_is_passed_over(copy, tmp_path):
     wrapper.chmod(0o755)
     nothing = tmp_path / "nothing"
     nothing.mkdir()
-    tools = "bash dirname readlink cat cksum tr sed sort paste flock mkdir rm mv touch sleep env chmod"
+    tools = "awk bash dirname readlink cat cksum tr sed sort paste flock mkdir rm mv touch sleep env chmod"
     for name in tools.split():
         (nothing / name).symlink_to(shutil.which(name))
     status, out, err = copy.run(PATH=f"{copy.bin}:{nothing}")
@@ -190,6 +235,24 @@ def test_a_python_that_only_fails_is_passed_over(copy, tmp_path):
     (copy.bin / "python3.10").unlink()
     status, _, err = copy.run(PATH=f"{copy.bin}:{nothing}")
     assert status == 1 and "no Python 3.10 to 3.13" in err and err.count("\n") == 1
+
+
+def test_a_python_of_ones_choice(copy):
+    other = copy.bin / "other"
+    other.write_text(
+        f"#!/bin/sh\n[ \"$1\" != --version ] || {{ echo Python 3.10.99; exit; }}\nexec {sys.executable} \"$@\"\n"
+    )
+    other.chmod(0o755)
+    status, out, err = copy.run("--python", str(other))
+    assert (status, err) == (0, "") and f"making tools/venv with {other} (Python 3.10.99)" in out
+    copy.run("--python", sys.executable)
+    (copy.venv / "old").touch()
+    assert copy.run("--quiet", "--python", sys.executable) == copy.run("--quiet") == (0, "", "")
+    status, out, err = copy.run("--python", str(other))
+    assert status == 0 and "by another Python" in err and str(other) in out and not (copy.venv / "old").exists()
+    assert copy.run("--python", "/bin/false") == (
+        1, "", "error: --python /bin/false: it does not run, or is not a Python 3.10 to 3.13\n"
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize("words", [["--extras", "tests"], ["--gpu", "maybe"], ["--what"], ["--extras"]])
@@ -211,7 +274,7 @@ def test_pesq_needs_a_compiler(copy):
     header = Path(sysconfig.get_path("include"), "Python.h")
     if header.exists():
         assert copy.run("--extras", "pesq", CC=sys.executable)[0] == 0
-        assert "[train,cpu,dev,eval,pesq]" in copy.installs()[0]
+        assert copy.installs() == ["base,train,cpu,dev,eval,pesq"]
 
 
 def test_an_environment_of_ones_own_is_only_checked(copy):
@@ -242,8 +305,29 @@ def test_the_check_finds_what_is_missing(tmp_path):
     assert first == "no-such-package: not installed" and re.match(r"pytest: [\d.]+ is there, needed: <0.1", second)
 
 
-def test_every_requirement_is_pinned():
+def test_the_check_shows_no_greetings(tmp_path):
+    lists = tmp_path / "requirements"
+    lists.mkdir()
+    shutil.copy(ROOT / "tools/check.py", tmp_path)
+    (lists / "base.txt").write_text("noisy\n")
+    (tmp_path / "noisy.py").write_text("import sys\nprint('hello')\nprint('flash_attn?', file=sys.stderr)\n")
+    (tmp_path / "noisy-1.dist-info").mkdir()
+    (tmp_path / "noisy-1.dist-info/METADATA").write_text("Metadata-Version: 2.1\nName: noisy\nVersion: 1\n")
+    output = subprocess.run(
+        [sys.executable, tmp_path / "check.py", "", "--imports"], capture_output=True, text=True,
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+    )  # fmt: skip
+    assert (output.returncode, output.stderr) == (0, "") and "noisy 1" in output.stdout
+    assert "hello" not in output.stdout
+
+
+def test_every_requirement_is_pinned_with_hashes():
     lists = ROOT / "tools/requirements"
+    for name in ("pins", "uv", "build"):
+        lines = [line for line in (lists / f"{name}.txt").read_text().splitlines() if not line.startswith("#")]
+        for line, following in zip(lines, [*lines[1:], ""]):
+            assert re.match(r"[a-z0-9-]+==[^ ]+( ; [^\\]+)? \\$|    --hash=sha256:[0-9a-f]{64}( \\)?$", line), line
+            assert line.endswith("\\") == following.startswith(" "), line
     pins = re.findall(r"^([a-z0-9-]+)==", (lists / "pins.txt").read_text(), flags=re.MULTILINE)
     for name in ("base", "train", "cpu", "gpu", "eval", "pesq", "dev", "bench"):
         for line in (lists / f"{name}.txt").read_text().splitlines():

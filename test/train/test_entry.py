@@ -5,6 +5,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 
 import pytest
 
@@ -49,6 +51,13 @@ def test_epochs_of_the_configuration(trained, tmp_path):
 def test_a_damaged_note_counts_as_not_finished(content, tmp_path):
     (tmp_path / "finished.json").write_text(content)
     assert entry.finished_epochs(tmp_path) == 0
+
+
+def test_tasks_load_in_silence():
+    names = [f"hasrd.tasks.{name}" for name in ("asr:ASRTask", "codec:CodecTask", "ssl:SSLTask")]
+    code = f"from hasrd.train.entry import load_task; [load_task(name) for name in {names}]"
+    output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (output.returncode, output.stdout, output.stderr) == (0, "", "")
 
 
 def test_tasks_load_without_type_checks():

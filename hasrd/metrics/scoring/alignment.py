@@ -100,7 +100,7 @@ def read_aligned(codes: Path, ctm: Path, kind: str, sizes: Sequence[int], fewer:
     """Read codes and an alignment.
 
     Args:
-        codes: scp file of int32 (T, M), or text with lines `utt c0 c1 ...` (M = 1).
+        codes: scp file of integers (T, M), or text with lines `utt c0 c1 ...` (M = 1).
         ctm: words.ctm or phones.ctm.
         kind: "words" or "phones".
         sizes: Entries of each codebook.
@@ -135,7 +135,7 @@ def score_phones(
     """Score codes against phones: a job for each of pnmi, phone_purity, cluster_purity.
 
     Args:
-        codes_scp: Archives of int32 (T, M).
+        codes_scp: Archives of integers (T, M).
         sizes: Entries of each of the M codebooks.
         frame_rate: Tokens a second.
         stream_names: Stream of each codebook.

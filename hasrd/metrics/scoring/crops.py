@@ -10,7 +10,7 @@ from typing import Any, Sequence
 
 import numpy as np
 
-from hasrd.data.archive import read_archives
+from hasrd.data.archive import read_archives, read_integers
 from hasrd.errors import UserError
 from hasrd.metrics import crop_agreement
 from hasrd.metrics.bootstrap import ratio_interval
@@ -22,18 +22,18 @@ def score_crops(job: Job, crops_scp: Path, codes_scp: Path, sizes: Sequence[int]
 
     Args:
         job: Measure crop_agreement.
-        crops_scp: Archives of int32 (T', 1 + M), place in the utterance and codes; beside it crops.json with "samples"
-            of a crop and "margin" (see `crop_agreement.inner`), as `hasrd tokenize --crop_seconds` writes them. With no
-            utterance in it, all were shorter than a crop: there is nothing to score, and that is said.
-        codes_scp: Archives of int32 (T, M), of these utterances and maybe more.
+        crops_scp: Archives of integers (T', 1 + M), place in the utterance and codes; beside it crops.json with
+            "samples" of a crop and "margin" (see `crop_agreement.inner`), as `hasrd tokenize --crop_seconds` writes
+            them. With no utterance in it, all were shorter than a crop: there is nothing to score, and that is said.
+        codes_scp: Archives of integers (T, M), of these utterances and maybe more.
         sizes: Entries of each of the M codebooks.
         stream_names: Stream of each codebook.
 
     Raises:
         UserError: An utterance without codes, or crops and codes that do not fit together.
     """
-    whole = dict(read_archives(codes_scp))
-    crops = dict(read_archives(crops_scp))
+    whole = dict(read_archives(codes_scp, read_integers))
+    crops = dict(read_archives(crops_scp, read_integers))
     facts = _facts(crops_scp.with_name("crops.json"))
     if not crops:
         print(f"{crops_scp}: crop_agreement: left out, no utterance is longer than a crop")

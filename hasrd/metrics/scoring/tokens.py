@@ -9,7 +9,7 @@ from typing import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from hasrd.data.archive import read_archives
+from hasrd.data.archive import read_archives, read_integers
 from hasrd.data.kaldi import read_table
 from hasrd.errors import UserError
 from hasrd.metrics import bitrate, codebook, masked_accuracy
@@ -33,7 +33,7 @@ def score_codes(
     """Score tokens: a job for each of codebook, bitrate.
 
     Args:
-        codes_scp: Archives of int32 (T, M).
+        codes_scp: Archives of integers (T, M).
         sizes: Entries of each of the M codebooks.
         frame_rate: Tokens a second.
         stream_names: Stream of each codebook.
@@ -126,13 +126,13 @@ def _write_codebooks(
 
 
 def score_masked(job: Job, masked_scp: Path) -> None:
-    """Score masked predictions: archives of int32 (T, 2), target and prediction of each masked
+    """Score masked predictions: archives of integers (T, 2), target and prediction of each masked
     token.
 
     Raises:
         UserError: No utterance, no masked token, or an array of another shape.
     """
-    pairs = _shaped(masked_scp, dict(read_archives(masked_scp)), 2)
+    pairs = _shaped(masked_scp, dict(read_archives(masked_scp, read_integers)), 2)
     print_ = job.fingerprint(pairs={utt: array.tolist() for utt, array in pairs.items()})
     if job.current(print_):
         return
@@ -201,7 +201,7 @@ def read_codes(path: Path, columns: int, fewer: bool = False) -> dict[str, np.nd
     first = next(iter(table.values()), "").split()
     if first and all(map(str.isdecimal, first)):
         return _shaped(path, dict(_text_codes(path, table)), columns, fewer)
-    return _shaped(path, dict(read_archives(table)), columns, fewer)
+    return _shaped(path, dict(read_archives(table, read_integers)), columns, fewer)
 
 
 def check_range(path: Path, utterance: str, codes: np.ndarray, sizes: Sequence[int]) -> None:
@@ -231,10 +231,12 @@ def _shaped(
 ) -> dict[str, np.ndarray]:
     if not arrays:
         raise UserError(f"{path}: no utterance in it")
-    first = next(iter(arrays.values()))
+    first = next((array for array in arrays.values() if array.size), np.empty((0, columns)))
     allowed = range(1, columns + 1) if fewer else (columns,)
     if fewer and first.ndim == 2 and first.shape[1] in allowed:
         allowed = (first.shape[1],)
+    # Kaldi's one empty matrix has no columns.
+    arrays = {utt: array if array.size else array.reshape(0, allowed[-1]) for utt, array in arrays.items()}
     for utterance, array in arrays.items():
         if (
             array.ndim != 2

@@ -36,7 +36,7 @@ def score_words(
     """Score codes as detectors of words, chosen on the training set.
 
     Args:
-        codes_scp: Archives of int32 (T, M).
+        codes_scp: Archives of integers (T, M).
         sizes: Entries of each of the M codebooks.
         frame_rate: Tokens a second, in both sets.
         stream_names: Stream of each codebook.
