@@ -15,6 +15,7 @@ from hasrd.errors import UserError
 from hasrd.espnet.choices import ExtendedChoices
 from hasrd.espnet.upstream import check_frontend, freeze, frozen_sha256
 from hasrd.tasks.preprocess import ShuffleTime
+from hasrd.tasks.training import TrainingTask
 from hasrd.train.trainer import Trainer
 
 # What ESPnet's own choices lack, by the name of the option.
@@ -27,7 +28,7 @@ OURS = {
 }
 
 
-class ASRTask(espnet.ASRTask):
+class ASRTask(TrainingTask, espnet.ASRTask):
     """ESPnet's ASR task with our encoders, frozen upstreams and the paper's probe as further choices."""
 
     class_choices_list = [

@@ -24,11 +24,12 @@ from hasrd.models.checkpoint import FRONT_KEYS, frozen_front
 from hasrd.models.kmeans import load_kmeans
 from hasrd.registry import resolve
 from hasrd.tasks.preprocess import PadTo, Segment
+from hasrd.tasks.training import TrainingTask
 from hasrd.teacher.levels import open_levels
 from hasrd.train.gan_trainer import GANTrainer
 
 
-class CodecTask(espnet.GANCodecTask):
+class CodecTask(TrainingTask, espnet.GANCodecTask):
     """ESPnet's codec task; a codec is a frontend, an encoder, a quantizer and a decoder.
 
     With `--encoder_file`, frontend, normalisation and encoder come from stage 3's file and stay frozen; the file's

@@ -4,12 +4,13 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import socket
 
 import pytest
 import torch
-from children import die_in_save, error_of, finish, note_weights, same, start, weights
+from children import die_in_save, error_of, finish, note_randomness, note_weights, same, start, weights
 
 
 @pytest.mark.parametrize("kind", ["ssl", "codec"])
@@ -57,17 +58,23 @@ def test_another_configuration_in_the_same_folder_is_refused(tasks, corpus, tmp_
 def test_two_processes_share_the_work(kind, tasks, corpus, tmp_path):
     """gloo on CPUs: both processes end with the same weights, and training learns from both halves of a batch."""
     task, options = tasks[kind]
+    accum_grad = 2 if kind == "ssl" else 1
     with socket.socket() as probe:
         probe.bind(("localhost", 0))
         port = probe.getsockname()[1]
     processes = []
+
+    def before(rank: int) -> None:
+        note_weights(task, tmp_path / f"weights{rank}.pth")()
+        note_randomness(tmp_path / f"draws{rank}")()
+
     for rank in range(2):
         argv = options(corpus, tmp_path / "exp", 2) + [
             "--dist_backend", "gloo", "--dist_world_size", "2", "--dist_rank", str(rank),
             "--dist_master_addr", "localhost", "--dist_master_port", str(port), "--multiprocessing_distributed", "true",
+            "--accum_grad", str(accum_grad), "--batch_size", "2",
         ]  # fmt: skip
-        note = note_weights(task, tmp_path / f"weights{rank}.pth")
-        processes.append(start(task, argv, tmp_path / f"log{rank}", before=note))
+        processes.append(start(task, argv, tmp_path / f"log{rank}", before=functools.partial(before, rank)))
     for rank, process in enumerate(processes):
         finish(process, tmp_path / f"log{rank}")
     history = json.loads((tmp_path / "exp" / "history.json").read_text())["epochs"]
@@ -75,6 +82,10 @@ def test_two_processes_share_the_work(kind, tasks, corpus, tmp_path):
     first, second = weights(tmp_path, "weights0.pth"), weights(tmp_path, "weights1.pth")
     assert same(first, second) and same(first, weights(tmp_path / "exp"))
     assert all(torch.isfinite(value).all() for value in first.values() if value.is_floating_point())
+    if kind == "codec":
+        draws = [(tmp_path / f"draws{rank}").read_text().splitlines() for rank in range(2)]
+        assert len(draws[0]) == len(draws[1]) > 0 and not set(draws[0]) & set(draws[1]), "each process draws its own"
+    assert f"a process x 2 processes x accum_grad {accum_grad}" in (tmp_path / "log0").read_text()
     # Alone, each process would have learned something else.
     alone = start(task, options(corpus, tmp_path / "alone", 2), tmp_path / "log")
     finish(alone, tmp_path / "log")

@@ -71,11 +71,13 @@ def adamw(model: SSLModel | CodecModel) -> list[torch.optim.Optimizer]:
     return [torch.optim.AdamW([p for p in part.parameters() if p.requires_grad], lr=1e-3) for part in parts]
 
 
-def train(trainer: type, model, optimizers: Sequence, items: Sequence, schedulers=(None, None), **options) -> tuple:
+def train(
+    trainer: type, model, optimizers: Sequence, items: Sequence, schedulers=(None, None), distributed=False, **options
+) -> tuple:
     """Run `trainer.train_one_epoch`; return its verdict and the reporter."""
     defaults = {
-        "ngpu": 0, "accum_grad": 1, "log_interval": None, "grad_clip": 1.0, "grad_clip_type": 2.0, "grad_noise": False,
-        "use_wandb": False, "adversarial_start_step": 0, "output_dir": "exp",
+        "ngpu": 0, "accum_grad": 1, "log_interval": None, "grad_clip": 1.0, "grad_clip2": 1.0, "grad_clip_type": 2.0,
+        "grad_noise": False, "use_wandb": False, "adversarial_start_step": 0, "output_dir": "exp",
     }  # fmt: skip
     reporter = Reporter()
     reporter.set_epoch(1)
@@ -83,7 +85,7 @@ def train(trainer: type, model, optimizers: Sequence, items: Sequence, scheduler
         invalid = trainer.train_one_epoch(
             model=model, iterator=items, optimizers=optimizers, schedulers=schedulers, scaler=None, reporter=sub,
             summary_writer=None, options=SimpleNamespace(**{**defaults, **options}),
-            distributed_option=SimpleNamespace(distributed=False),
+            distributed_option=SimpleNamespace(distributed=distributed),
         )  # fmt: skip
     return invalid, reporter
 
