@@ -21,8 +21,8 @@ class TrainingTask:
 
     ESPnet makes one batch of `--batch_size` or `--batch_bins` for all processes and deals its utterances out in turn
     (`batch[rank::world_size]`): with 8 GPUs each has an eighth. Here the options state what one process has, and the
-    batch that is dealt out is as many times as large as there are processes. What fits into a GPU's memory does not depend
-    on their number then; what one update learns from does, and is said at the start.
+    batch that is dealt out is as many times as large as there are processes. What fits into a GPU's memory then
+    depends on no number of GPUs; what one update learns from does, and is said at the start.
     """
 
     @classmethod

@@ -253,3 +253,26 @@ def test_each_turn_clips_to_a_norm_of_its_own():
         assert reporter.get_value("train", f"{prefix}_clip") == 100
     _, reporter = train(trainer, model, optimizers, batches(name, 1), grad_clip=1e9, grad_clip2=0.0)
     assert reporter.get_value("train", "generator_clip") == reporter.get_value("train", "discriminator_clip") == 0
+
+
+def test_the_generators_turn_trains_no_discriminator():
+    """Its loss has the gradients for the codec that it had, and none for the discriminator's weights."""
+    model = codec_model("residual_vq", "dac")
+    (_, batch), *_ = batches("audio", 1)
+    model.eval()
+    model(**batch)["loss"].backward()
+    assert all(parameter.grad is None for parameter in model.discriminator.parameters())
+    assert all(parameter.requires_grad for parameter in model.discriminator.parameters())
+    found = [parameter.grad.clone() for parameter in model.codec.parameters() if parameter.grad is not None]
+    model.zero_grad()
+    audio, output = batch["audio"], model.codec(batch["audio"], batch["audio_lengths"])
+    fake, real = model.discriminator(output.wave_hat[:, None]), model.discriminator(audio[:, None])
+    loss = 15 * model.mel_distance(output.wave_hat, audio) + model.generator_loss(fake)
+    loss = loss + 2 * model.feature_loss(fake, real) + 0.25 * output.losses["commitment"] + output.losses["codebook"]
+    loss.backward()
+    expected = [parameter.grad for parameter in model.codec.parameters() if parameter.grad is not None]
+    assert len(expected) == len(found) > 0
+    for one, other in zip(found, expected):
+        torch.testing.assert_close(one, other)
+    model(**batch, forward_generator=False)["loss"].backward()
+    assert all(parameter.grad is not None for parameter in model.discriminator.parameters())

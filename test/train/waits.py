@@ -91,10 +91,11 @@ def train(
 
 
 # Their result, or its size, has to come from the device before the host can go on; `lift_fresh` is torch.tensor(),
-# which sends numbers there and waits for their arrival.
+# which sends numbers there and waits for their arrival, and a window is made on the host.
 OPERATIONS = {
     "_local_scalar_dense", "nonzero", "nonzero_numpy", "masked_select", "unique_dim", "_unique", "_unique2",
     "unique_consecutive", "bincount", "equal", "is_nonzero", "allclose", "histc", "lift_fresh",
+    "hann_window",
 }  # fmt: skip
 METHODS = {getattr(torch.Tensor, name) for name in ("item", "tolist", "numpy", "cpu", "__bool__", "__array__")}
 
