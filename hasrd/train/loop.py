@@ -149,7 +149,8 @@ class EpochLoop(StepLoop):
         if start_epoch > options.max_epoch:
             logging.info(f"Already trained for {start_epoch - 1} epochs: nothing to do")
         elif any(isinstance(scheduler, UpdateSchedule) for scheduler in schedulers):
-            train_iter = train_iter_factory.build_iter(start_epoch)
+            # Epochs differ by a batch or two where batches are cut anew: all that go on from a checkpoint count the first.
+            train_iter = train_iter_factory.build_iter(1)
             steps = agreed_steps(train_iter, distributed_option.distributed, device_type)
             cls._plan(schedulers, optimizers, steps, options, main_process)
 
