@@ -23,7 +23,7 @@ from hasrd.jobs.chunks import run_in_chunks
 from hasrd.jobs.digest import sha256
 from hasrd.models.kmeans import load_kmeans, save_kmeans
 
-# What the frames take at the peak, in their own size: faiss reads ours, and a chunk is read beside them (a test measures).
+# What the frames take at the peak, in their own size: faiss reads ours, a chunk is read beside them (a test measures).
 COPIES = 1.15
 # The facts that decide which frames are drawn.
 SHAPING = ("layer", "portion", "seed", "encoder_sha256", "share_of_frames")

@@ -149,7 +149,7 @@ class EpochLoop(StepLoop):
         if start_epoch > options.max_epoch:
             logging.info(f"Already trained for {start_epoch - 1} epochs: nothing to do")
         elif any(isinstance(scheduler, UpdateSchedule) for scheduler in schedulers):
-            # Epochs differ by a batch or two where batches are cut anew: all that go on from a checkpoint count the first.
+            # The first epoch's, also when going on: epochs whose batches are cut anew differ by a batch or two.
             train_iter = train_iter_factory.build_iter(1)
             steps = agreed_steps(train_iter, distributed_option.distributed, device_type)
             cls._plan(schedulers, optimizers, steps, options, main_process)
