@@ -396,11 +396,6 @@ if trains 4 && "${frozen_encoder}"; then
         ${python} -m hasrd.bin.kmeans --encoder_file "${encoder_file}" --data "${datadir}/${kmeans_train_set}" \
         --layer "${chosen_layer}" --num_clusters "${num_clusters}" --portion "${kmeans_portion}" \
         --max_memory_gb "${kmeans_max_memory_gb}" --nj "${nj}" --ngpu "${inference_ngpu}" --out "${semantic_exp}/kmeans.npz"
-    for set in ${all_sets}; do
-        ${train_cmd} --gpu "${inference_ngpu}" "${semantic_exp}/tokens/${set}/tokens.log" ${python} -m hasrd.bin.semantic_tokens \
-            --encoder_file "${encoder_file}" --kmeans_file "${semantic_exp}/kmeans.npz" --data "${datadir}/${set}" \
-            --nj "${inference_nj}" --ngpu "${inference_ngpu}" --out "${semantic_exp}/tokens/${set}"
-    done
 fi
 
 if trains 4 && [ -n "${taught}" ]; then
