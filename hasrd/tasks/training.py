@@ -41,12 +41,13 @@ def global_batch(args: argparse.Namespace, batch_type: str, processes: int) -> s
     """Say from how much one update learns.
 
     Args:
-        args: With batch_size, batch_bins and accum_grad.
+        args: With batch_size, batch_bins, accum_grad and the training's first kind of data.
         batch_type: ESPnet's; "numel" and "length" count bins, the others utterances.
         processes: That train together, one a GPU.
     """
     bins = batch_type in ("numel", "length")
-    amount, unit = (args.batch_bins, "values of the input") if bins else (args.batch_size, "utterances")
+    values = "samples" if args.train_data_path_and_name_and_type[0][2] == "sound" else "feature values"
+    amount, unit = (args.batch_bins, values) if bins else (args.batch_size, "utterances")
     total = amount * processes * args.accum_grad
     return (
         f"an update learns from {total:,} {unit}: {amount:,} a process x {processes} "

@@ -299,8 +299,9 @@ def test_schedules_of_the_paper():
         ssl = load(path)
         assert iterations(ssl) == 100_000
         assert ssl["batch_bins"] == 600 * 16000 // 128 * 80  # 600 s of each GPU, 8 ms a frame, 80 bins
-        _, args = parse(path)
-        assert f"an update learns from {9600 * 125 * 80:,} values" in global_batch(args, args.batch_type, processes=8)
+        _, args = parse(path, "--train_data_path_and_name_and_type", "feats.scp,speech,kaldi_ark")
+        said = global_batch(args, args.batch_type, processes=8)
+        assert f"an update learns from {9600 * 125 * 80:,} feature values" in said
     for name, wanted in {
         "tuning/train_codec_hasrd": 100_000,
         "tuning/train_codec_hasrd_10cb": 100_000,

@@ -17,7 +17,9 @@ from hasrd.tasks.training import global_batch
 
 def options_of(monkeypatch, processes: int, rank: int, mode: str, *argv: str):
     parser = SSLTask.get_parser()
-    args = parser.parse_args(["--output_dir", "unused", *argv])
+    args = parser.parse_args(
+        ["--output_dir", "unused", "--train_data_path_and_name_and_type", "a,speech,kaldi_ark", *argv]
+    )
     monkeypatch.setattr(torch.distributed, "get_world_size", lambda: processes)
     monkeypatch.setattr(torch.distributed, "get_rank", lambda: rank)
     return args, SSLTask.build_iter_options(args, SimpleNamespace(distributed=processes > 1), mode)
@@ -35,7 +37,7 @@ def test_a_batch_is_as_many_times_as_large(mode, processes, monkeypatch, capsys)
     assert (args.batch_size, args.batch_bins) == (3, 6_000_000), "config.yaml says what was asked for"
     said = capsys.readouterr().err
     if mode == "train":
-        assert f"an update learns from {6_000_000 * processes * 2:,} values of the input" in said
+        assert f"an update learns from {6_000_000 * processes * 2:,} feature values" in said
         options_of(monkeypatch, 8, 3, mode, *argv)
         assert capsys.readouterr().err == "", "once, not by every process"
     else:
@@ -44,9 +46,14 @@ def test_a_batch_is_as_many_times_as_large(mode, processes, monkeypatch, capsys)
 
 def test_the_papers_global_batch():
     """600 s of log-mel a GPU, 8 GPUs, accumulation 2: 9600 s."""
-    args = SimpleNamespace(batch_size=1, batch_bins=600 * 125 * 80, accum_grad=2)
-    assert f"{9600 * 125 * 80:,} values" in global_batch(args, "numel", 8)
-    args = SimpleNamespace(batch_size=8, batch_bins=1, accum_grad=1)
+    data = [("feats.scp", "speech", "kaldi_ark")]
+    args = SimpleNamespace(
+        batch_size=1, batch_bins=600 * 125 * 80, accum_grad=2, train_data_path_and_name_and_type=data
+    )
+    assert f"{9600 * 125 * 80:,} feature values" in global_batch(args, "numel", 8)
+    data[0] = ("wav.scp", "speech", "sound")
+    args = SimpleNamespace(batch_size=8, batch_bins=600 * 16000, accum_grad=1, train_data_path_and_name_and_type=data)
+    assert f"{600 * 16000:,} samples" in global_batch(args, "numel", 1)
     assert "8 utterances: 8 a process x 1 process x" in global_batch(args, "unsorted", 1)
 
 
