@@ -15,7 +15,12 @@ from children import die_in_save, error_of, finish, note_randomness, note_weight
 
 @pytest.mark.parametrize("kind", ["ssl", "codec"])
 def test_killed_while_saving_goes_on_to_identical_weights(kind, tasks, corpus, tmp_path):
-    task, options = tasks[kind]
+    task, small = tasks[kind]
+
+    def options(corpus, out):
+        own = ["--scheduler2", "exponentialupdatelr"] if kind == "codec" else []
+        return [*small(corpus, out), "--scheduler", "warmupcosinelr", "--weight_average", "0.9", *own]
+
     whole = tmp_path / "whole"
     finish(start(task, options(corpus, whole), tmp_path / "log"), tmp_path / "log")
     # Two files an epoch: weights, then checkpoint. The first one of epoch 2, then checkpoint of the epoch after.
@@ -32,6 +37,23 @@ def test_killed_while_saving_goes_on_to_identical_weights(kind, tasks, corpus, t
     history = json.loads((killed / "history.json").read_text())["epochs"]
     assert [epoch["epoch"] for epoch in history] == [1, 2, 3]
     assert sorted(path.name for path in whole.glob("*.pth")) == sorted(path.name for path in killed.glob("*.pth"))
+    # What is saved for use is the average, what the training goes on with are the weights.
+    states = [torch.load(folder / "checkpoint.pth", weights_only=False) for folder in (whole, killed)]
+    assert same(states[0]["model"], states[1]["model"]) and not same(states[0]["model"], weights(whole))
+    assert states[0]["schedulers"][0]["total"] == 6 and states[0]["schedulers"][0]["last_epoch"] == 6
+    # Without the average it is another training.
+    process = start(task, small(corpus, killed, 4), tmp_path / "log")
+    process.join(240)
+    assert process.exitcode == 1 and "this checkpoint does not fit" in error_of(tmp_path / "log")
+
+
+def test_a_longer_training_says_that_its_rates_change(tasks, corpus, tmp_path):
+    task, options = tasks["ssl"]
+    for max_epoch, said in ((1, False), (3, True)):
+        argv = [*options(corpus, tmp_path / "a", max_epoch), "--scheduler", "warmupcosinelr"]
+        finish(start(task, argv, tmp_path / "log"), tmp_path / "log")
+        note = "was planned for 2 updates and now is for 6: it goes on as a training of that length at update 3"
+        assert (note in (tmp_path / "log").read_text()) == said
 
 
 def test_longer_training_goes_on(tasks, corpus, tmp_path):
