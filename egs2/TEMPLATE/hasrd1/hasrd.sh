@@ -103,11 +103,12 @@ General
   --skip_data_prep          leave out stages 1 and 2 (default: ${skip_data_prep})
   --skip_train              leave out stages 3 to 5 (default: ${skip_train})
   --skip_eval               leave out stages 6 to 8 (default: ${skip_eval})
-  --ngpu                    GPUs a node for training; 0 trains on the CPU (default: ${ngpu})
+  --ngpu                    GPUs a node for training, each with the batch of the configuration; 0 trains on the CPU
+                            (default: ${ngpu})
   --num_nodes               nodes for training, through Slurm (default: ${num_nodes})
   --nj                      processes for data and features (default: the number of cores)
   --inference_nj            processes for tokens, latents and scores (default: --nj)
-  --gpu_inference           compute tokens and latents on a GPU (default: ${gpu_inference})
+  --gpu_inference           compute tokens and latents, and decode with probes, on a GPU (default: ${gpu_inference})
   --num_threads             CPU threads of a training (default: the number of cores without GPU)
   --python                  Python interpreter (default: ${python}, of the installed environment)
   --datadir, --dumpdir, --expdir
