@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import functools
+import sys
 import zlib
 from pathlib import Path
 
@@ -22,8 +23,8 @@ from hasrd.jobs.chunks import run_in_chunks
 from hasrd.jobs.digest import sha256
 from hasrd.models.kmeans import load_kmeans, save_kmeans
 
-# Training holds the frames twice at its peak: ours and faiss's.
-COPIES = 2.2
+# What the frames take at the peak, in their own size: faiss reads ours, a chunk is read beside them (a test measures).
+COPIES = 1.15
 # The facts that decide which frames are drawn.
 SHAPING = ("layer", "portion", "seed", "encoder_sha256", "share_of_frames")
 
@@ -80,10 +81,11 @@ def train(frames: np.ndarray, num_clusters: int, niter: int, seed: int) -> tuple
 
 def collect(folders: list[Path], dim: int) -> np.ndarray:
     """The drawn frames of all chunks as one array (N, D) float32."""
-    parts = [np.load(folder / "frames.npy", mmap_mode="r") for folder in folders]
-    frames = np.empty((sum(map(len, parts)), dim), np.float32)
+    files = [folder / "frames.npy" for folder in folders]
+    frames = np.empty((sum(len(np.load(file, mmap_mode="r")) for file in files), dim), np.float32)
     start = 0
-    for part in parts:
+    for file in files:
+        part = np.load(file)
         frames[start : start + len(part)] = part
         start += len(part)
     return frames
@@ -114,7 +116,14 @@ def main() -> None:
     chosen = portion_of(data.utterances, args.portion, args.seed)
     work = LatentWork(args.encoder_file, args.layer, args.ngpu)
     tokens = sum(work.num_tokens(samples) for utt, samples in data.samples().items() if utt in set(chosen))
-    share = min(1.0, args.max_memory_gb * 2**30 / (4 * work.dim * COPIES) / max(tokens, 1))
+    needed = max(tokens, 1) * 4 * work.dim * COPIES / 2**30
+    share = min(1.0, args.max_memory_gb / needed)
+    if share < 1:
+        print(
+            f"note: --max_memory_gb {args.max_memory_gb:g} holds {100 * share:.0f}% of the {tokens} frames that "
+            f"--portion {args.portion:g} asks for: each utterance gives that share; {needed:.1f} would hold all",
+            file=sys.stderr,
+        )
     facts.update(utterances=len(chosen), share_of_frames=share)
     if args.out.is_file() and _same(load_kmeans(args.out)[1], facts):
         print(f"{args.out}: trained already on the same encoder, data and settings, skipped")

@@ -81,10 +81,17 @@ class DACDecoder(nn.Module):
         return FramesDecoder(self, dtype)
 
     def forward(self, latent: Tensor) -> Tensor:
-        """Decode latent (B, U, D) to a waveform (B, U * hop), float32 in [-1, 1]."""
+        """Decode latent (B, U, D) to a waveform (B, U * hop), float32 in [-1, 1].
+
+        Under autocast, too, the samples are made in float32: the last convolution and tanh. In bfloat16 they would have
+        8 bits, a noise that discriminators hear.
+        """
+        body, end = self.layers[:-2], self.layers[-2:]
 
         def chunk(low: int, high: int) -> Tensor:
-            return self.layers(latent[:, low:high].mT).mT.float()
+            x = body(latent[:, low:high].mT)
+            with torch.autocast(x.device.type, enabled=False):
+                return end(x.to(end[0].bias.dtype)).mT.float()
 
         tokens = latent.shape[1]
         size = tokens if torch.is_grad_enabled() else CHUNK

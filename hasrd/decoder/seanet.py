@@ -60,7 +60,9 @@ class SEANetDecoder(nn.Module):
     def _upsample(self, x: Tensor, lengths: Tensor) -> Tensor:
         for block in self.blocks:
             x, lengths = block(x, lengths)
-        return self.last(x, lengths)
+        # Samples in bfloat16 have 8 bits, a noise that discriminators hear.
+        with torch.autocast(x.device.type, enabled=False):
+            return self.last(x.to(self.last.conv.bias.dtype), lengths)
 
     def forward(self, latent: Tensor) -> Tensor:
         """Decode latent (B, U, D) to a waveform (B, U * hop), float32."""

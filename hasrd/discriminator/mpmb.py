@@ -4,10 +4,12 @@
 
 from __future__ import annotations
 
+import functools
 import warnings
 from typing import Sequence
 
 import torch
+import torchaudio
 from espnet2.gan_codec.shared.discriminator.msmpmb_discriminator import (
     MultiBandDiscriminator,
     MultiScaleDiscriminator,
@@ -20,6 +22,48 @@ warnings.filterwarnings("ignore", "`return_complex` argument is now deprecated",
 
 # Fractions of the spectrum that a complex STFT discriminator sees one by one (DAC).
 BANDS = ((0.0, 0.1), (0.1, 0.25), (0.25, 0.5), (0.5, 0.75), (0.75, 1.0))
+
+
+@functools.cache
+@torch.inference_mode(False)
+def _spectrogram(n_fft: int, hop_length: int, device: torch.device) -> torchaudio.transforms.Spectrogram:
+    """Return the complex spectrogram of a wave; its window is on the device once and for all."""
+    return torchaudio.transforms.Spectrogram(n_fft, n_fft, hop_length, power=None).to(device)
+
+
+@functools.cache
+@torch.inference_mode(False)
+def _resample(sample_rate: int, divisor: int, device: torch.device) -> torchaudio.transforms.Resample:
+    """Return the resampling to a fraction of the rate; its filter is on the device once and for all."""
+    return torchaudio.transforms.Resample(sample_rate, sample_rate // divisor).to(device)
+
+
+class BandDiscriminator(MultiBandDiscriminator):
+    """ESPnet's, which makes its window on the host and copies it to the device in every call; the host waits then."""
+
+    def spectrogram(self, x: torch.Tensor) -> list[torch.Tensor]:
+        """Wave (B, 1, N) to real and imaginary parts (B, 2, frames, bins) of each band."""
+        x = _spectrogram(self.window_length, self.hop_length, x.device)(x.squeeze(1))
+        x = torch.view_as_real(x).permute(0, 3, 2, 1)
+        return [x[..., low:high] for low, high in self.bands]
+
+
+class ScaleDiscriminator(MultiScaleDiscriminator):
+    """ESPnet's, which makes its resampling filter on the host and copies it to the device in every call.
+
+    Args:
+        divisor: Of the sample rate.
+        sample_rate: In Hz.
+    """
+
+    def __init__(self, divisor: int, sample_rate: int):
+        # At its own rate ESPnet's class resamples nothing.
+        super().__init__(1, sample_rate=sample_rate)
+        self.divisor = divisor
+
+    def forward(self, x: torch.Tensor) -> list[torch.Tensor]:
+        """Wave (B, 1, N) to feature maps, the verdict last."""
+        return super().forward(_resample(self.sample_rate, self.divisor, x.device)(x))
 
 
 class MultiPeriodMultiBandDiscriminator(nn.Module):
@@ -54,19 +98,15 @@ class MultiPeriodMultiBandDiscriminator(nn.Module):
             warnings.filterwarnings("ignore", ".*weight_norm` is deprecated", FutureWarning)
             period = [
                 HiFiGANPeriodDiscriminator(
-                    period=p,
-                    channels=period_channels,
-                    max_downsample_channels=period_max_channels,
+                    period=p, channels=period_channels, max_downsample_channels=period_max_channels
                 )
                 for p in periods
             ]
             band = [
-                MultiBandDiscriminator(
-                    size, sample_rate=sample_rate, bands=list(BANDS), channel=band_channels
-                )
+                BandDiscriminator(size, sample_rate=sample_rate, bands=list(BANDS), channel=band_channels)
                 for size in fft_sizes
             ]
-            scale = [MultiScaleDiscriminator(rate, sample_rate=sample_rate) for rate in rates]
+            scale = [ScaleDiscriminator(rate, sample_rate) for rate in rates]
         self.discriminators = nn.ModuleList(period + band + scale)
 
     def forward(self, wave: torch.Tensor) -> list[list[torch.Tensor]]:

@@ -4,7 +4,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from contextlib import contextmanager
+from typing import Any, Iterator
 
 import torch
 from espnet2.gan_tts.hifigan.loss import (
@@ -143,7 +144,8 @@ class CodecModel(AbsGANESPnetModel):
         loss = self.lambda_mel * mel + self.lambda_commit * commit + self.lambda_codebook * codebook
         stats = {"mel_distance": mel, "commitment_loss": commit, "codebook_loss": codebook, **output.stats}
         if adversarial:
-            fake = self._judge(output.wave_hat)
+            with _untrained(self.discriminator):
+                fake = self._judge(output.wave_hat)
             with torch.no_grad():
                 real = self._judge(audio)
             adv, feat = self.generator_loss(fake), self.feature_loss(fake, real)
@@ -151,3 +153,16 @@ class CodecModel(AbsGANESPnetModel):
             stats.update(adv_loss=adv, feat_match_loss=feat)
         stats["loss"] = loss
         return loss, stats
+
+
+@contextmanager
+def _untrained(module: torch.nn.Module) -> Iterator[None]:
+    """Gradients of what is computed in this context reach the module's input and none of its weights."""
+    trained = [parameter for parameter in module.parameters() if parameter.requires_grad]
+    for parameter in trained:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter in trained:
+            parameter.requires_grad_(True)

@@ -99,3 +99,25 @@ class BLSTMProbe(AbsEncoder):
             )
             x = torch.cat([forward, mirrored(backward)], dim=-1)
         return x.masked_fill(time[:, None] >= lengths[:, None, None], 0.0)
+
+
+class CTCLossPerLabel(nn.CTCLoss):
+    """The CTC loss of each utterance divided by its number of labels.
+
+    ESPnet averages over a batch what its loss gives for each utterance; with this one the average is that of
+    `torch.nn.CTCLoss` with reduction "mean", S3PRL's. With the sums that ESPnet takes, hundreds of nats an utterance,
+    every gradient exceeds S3PRL's clip norm of 1.
+
+    Args:
+        zero_infinity: Utterances with more labels than frames count as 0.
+    """
+
+    def __init__(self, zero_infinity: bool) -> None:
+        super().__init__(reduction="none", zero_infinity=zero_infinity)
+
+    def forward(
+        self, log_probs: torch.Tensor, targets: torch.Tensor, input_lengths: torch.Tensor, target_lengths: torch.Tensor
+    ) -> torch.Tensor:
+        """Log-probabilities (T, B, V), labels (sum of their numbers,) and lengths (B,) to nats a label (B,)."""
+        loss = super().forward(log_probs, targets, input_lengths, target_lengths)
+        return loss / target_lengths.clamp(min=1).to(loss)

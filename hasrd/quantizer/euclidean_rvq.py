@@ -10,7 +10,6 @@ from __future__ import annotations
 from typing import Sequence
 
 import torch
-import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -18,6 +17,7 @@ from hasrd.encoder.layers import length_mask
 from hasrd.quantizer.kmeans import assign
 from hasrd.quantizer.output import QuantizerOutput, usage_stats
 from hasrd.quantizer.residual_vq import select_streams
+from hasrd.quantizer.revival import draw, from_first_process, totals
 
 EPSILON = 1e-5  # added to the counts, so that no mean is one of nothing: EnCodec's
 # At least so many vectors to a mean of the k-means of the first batch (ours). 4 crops of 2 s are 408 vectors: for 1024
@@ -237,39 +237,3 @@ def smooth(counts: Tensor) -> Tensor:
     """Return counts (K,) with EPSILON added to each and their sum kept."""
     total = counts.sum()
     return (counts + EPSILON) * (total / (total + len(counts) * EPSILON))
-
-
-def draw(x: Tensor, mask: Tensor, number: int) -> Tensor:
-    """Return `number` vectors (number, D), drawn from the frames of x (B, U, D) where mask (B, U) is true.
-
-    None comes twice before all have come; the host does not wait for the device.
-    """
-    mask = mask.flatten()
-    order = torch.rand(len(mask), device=x.device).masked_fill(~mask, 2.0).argsort()
-    place = torch.arange(number, device=x.device) % mask.sum().clamp(min=1)
-    return x.flatten(0, 1)[order[place]]
-
-
-def totals(x: Tensor, codes: Tensor, mask: Tensor, size: int) -> tuple[Tensor, Tensor]:
-    """Sum the frames x (B, U, D) of each code; return sums (K, D) and counts (K,) over all processes.
-
-    Args:
-        x: (B, U, D).
-        codes: (B, U).
-        mask: (B, U), which frames count.
-        size: K.
-    """
-    weight = mask.flatten().to(x.dtype)
-    # Counts as one more dimension: one tensor to sum over the processes.
-    rows = torch.cat([x.flatten(0, 1) * weight[:, None], weight[:, None]], dim=1)
-    sums = rows.new_zeros(size, rows.shape[1]).index_add_(0, codes.flatten(), rows)
-    if dist.is_initialized():
-        dist.all_reduce(sums)
-    return sums[:, :-1], sums[:, -1]
-
-
-def from_first_process(x: Tensor) -> Tensor:
-    """Return the first process's x, where there are several."""
-    if dist.is_initialized():
-        dist.broadcast(x, 0)
-    return x

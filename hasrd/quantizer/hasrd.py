@@ -38,6 +38,7 @@ class HASRDQuantizer(nn.Module):
             0, because in 90 s trainings (mel distance of both streams / the acoustic one / with Ha
             unquantised) weight 0 gave 2.51 / 2.88 / 2.64 and, with another seed, 2.47 / 2.68 /
             2.56; weight 1 gave 2.43 / 4.63 / 2.53, weight 10 2.48 / 5.56 / 2.49.
+        dead_share: of the acoustic codebooks, see ResidualStack.
     """
 
     def __init__(
@@ -51,6 +52,7 @@ class HASRDQuantizer(nn.Module):
         codebook_dim: int = 8,
         quantizer_dropout: float = 0.5,
         residual_loss_weight: float = 0.0,
+        dead_share: float = 0.0,
     ) -> None:
         super().__init__()
         if not 0 <= semantic_layer < num_layers:
@@ -69,7 +71,7 @@ class HASRDQuantizer(nn.Module):
         self.layer_logits = nn.Parameter(torch.zeros(num_layers))
         self.mix = nn.Linear(input_size, input_size, bias=False)
         nn.init.eye_(self.mix.weight)
-        self.acoustic = ResidualStack(input_size, num_codebooks, codebook_size, codebook_dim)
+        self.acoustic = ResidualStack(input_size, num_codebooks, codebook_size, codebook_dim, dead_share)
 
     @property
     def layer_weights(self) -> Tensor:

@@ -17,6 +17,7 @@ from torch.nn.utils.parametrizations import weight_norm
 from hasrd.encoder.layers import length_mask
 from hasrd.quantizer.kmeans import assign
 from hasrd.quantizer.output import QuantizerOutput, usage_stats
+from hasrd.quantizer.revival import Revival
 
 
 def _projection(input_size: int, output_size: int) -> nn.Linear:
@@ -67,16 +68,22 @@ class ResidualStack(nn.Module):
         num_codebooks: M; 0 is a stream that is left out.
         codebook_size: K.
         codebook_dim: dimensions of the look-up.
+        dead_share: in training, an entry that is used less often than this share of the average one gets a new place
+            (see Revival); 0: none.
     """
 
     def __init__(
-        self, input_size: int, num_codebooks: int, codebook_size: int, codebook_dim: int
+        self, input_size: int, num_codebooks: int, codebook_size: int, codebook_dim: int, dead_share: float = 0.0
     ) -> None:
         super().__init__()
         self.input_size = input_size
         self.books = nn.ModuleList(
             FactorizedVQ(input_size, codebook_size, codebook_dim) for _ in range(num_codebooks)
         )
+        if dead_share:
+            self.revivals = nn.ModuleList(Revival(codebook_size, dead_share) for _ in range(num_codebooks))
+        else:
+            self.revivals = [None] * num_codebooks
 
     def forward(self, x: Tensor, mask: Tensor, keep: Tensor) -> tuple[Tensor, ...]:
         """Quantize a batch.
@@ -94,8 +101,10 @@ class ResidualStack(nn.Module):
         commitment = codebook = x.new_zeros(())
         codes = []
         frames = mask.sum().clamp(min=1)
-        for m, book in enumerate(self.books):
+        for m, (book, revival) in enumerate(zip(self.books, self.revivals)):
             part, code, latent, entry = book(residual)
+            if revival is not None and self.training:
+                revival(book.codebook.weight, latent, code, mask)
             kept = (keep > m).to(x.dtype)[:, None]
             quantized = quantized + part * kept[..., None]
             residual = residual - part
@@ -152,6 +161,7 @@ class ResidualVQ(nn.Module):
         codebook_size: K.
         codebook_dim: dimensions of the look-up.
         quantizer_dropout: fraction of the items that, in training, keep 1 to M codebooks (DAC's).
+        dead_share: see ResidualStack.
     """
 
     def __init__(
@@ -162,13 +172,14 @@ class ResidualVQ(nn.Module):
         codebook_size: int = 1024,
         codebook_dim: int = 8,
         quantizer_dropout: float = 0.5,
+        dead_share: float = 0.0,
     ) -> None:
         super().__init__()
         self.output_size = input_size
         self.quantizer_dropout = quantizer_dropout
         self.codebook_sizes = (codebook_size,) * num_codebooks
         self.stream_names = ("acoustic",) * num_codebooks
-        self.acoustic = ResidualStack(input_size, num_codebooks, codebook_size, codebook_dim)
+        self.acoustic = ResidualStack(input_size, num_codebooks, codebook_size, codebook_dim, dead_share)
 
     def forward(
         self, layers: Sequence[Tensor], lengths: Tensor, n_codebooks: int | None = None

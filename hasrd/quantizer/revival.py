@@ -5,9 +5,8 @@
 from __future__ import annotations
 
 import torch
+import torch.distributed as dist
 from torch import Tensor, nn
-
-from hasrd.quantizer.euclidean_rvq import draw, from_first_process, totals
 
 
 class Revival(nn.Module):
@@ -47,3 +46,39 @@ class Revival(nn.Module):
         codebook.copy_(torch.where(dead[:, None], from_first_process(draw(x, mask, len(codebook))), codebook))
         self.counts.copy_(torch.where(dead, average, self.counts))
         return dead.sum()
+
+
+def draw(x: Tensor, mask: Tensor, number: int) -> Tensor:
+    """Return `number` vectors (number, D), drawn from the frames of x (B, U, D) where mask (B, U) is true.
+
+    None comes twice before all have come; the host does not wait for the device.
+    """
+    mask = mask.flatten()
+    order = torch.rand(len(mask), device=x.device).masked_fill(~mask, 2.0).argsort()
+    place = torch.arange(number, device=x.device) % mask.sum().clamp(min=1)
+    return x.flatten(0, 1)[order[place]]
+
+
+def totals(x: Tensor, codes: Tensor, mask: Tensor, size: int) -> tuple[Tensor, Tensor]:
+    """Sum the frames x (B, U, D) of each code; return sums (K, D) and counts (K,) over all processes.
+
+    Args:
+        x: (B, U, D).
+        codes: (B, U).
+        mask: (B, U), which frames count.
+        size: K.
+    """
+    weight = mask.flatten().to(x.dtype)
+    # Counts as one more dimension: one tensor to sum over the processes.
+    rows = torch.cat([x.flatten(0, 1) * weight[:, None], weight[:, None]], dim=1)
+    sums = rows.new_zeros(size, rows.shape[1]).index_add_(0, codes.flatten(), rows)
+    if dist.is_initialized():
+        dist.all_reduce(sums)
+    return sums[:, :-1], sums[:, -1]
+
+
+def from_first_process(x: Tensor) -> Tensor:
+    """Return the first process's x, where there are several."""
+    if dist.is_initialized():
+        dist.broadcast(x, 0)
+    return x

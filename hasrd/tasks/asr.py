@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import argparse
 
+import torch
 from espnet2.tasks import asr as espnet
 from espnet2.utils.types import str2bool, str_or_none
 
@@ -13,8 +14,10 @@ from hasrd import encoder
 from hasrd.bin.exp_name import load_config
 from hasrd.errors import UserError
 from hasrd.espnet.choices import ExtendedChoices
+from hasrd.espnet.probe import CTCLossPerLabel
 from hasrd.espnet.upstream import check_frontend, freeze, frozen_sha256
 from hasrd.tasks.preprocess import ShuffleTime
+from hasrd.tasks.training import TrainingTask
 from hasrd.train.trainer import Trainer
 
 # What ESPnet's own choices lack, by the name of the option.
@@ -27,7 +30,7 @@ OURS = {
 }
 
 
-class ASRTask(espnet.ASRTask):
+class ASRTask(TrainingTask, espnet.ASRTask):
     """ESPnet's ASR task with our encoders, frozen upstreams and the paper's probe as further choices."""
 
     class_choices_list = [
@@ -87,6 +90,9 @@ class ASRTask(espnet.ASRTask):
             # The numbers of codes say nothing of how near they are: nothing to normalise or to mask.
             args.normalize = args.specaug = None
         model = super().build_model(args)
+        if model.ctc_weight == 1.0 and isinstance(model.ctc.ctc_loss, torch.nn.CTCLoss):
+            # A probe. (In ESPnet's hybrid models the CTC loss is weighed against the decoder's, as ESPnet scales it.)
+            model.ctc.ctc_loss = CTCLossPerLabel(model.ctc.ctc_loss.zero_infinity)
         if model.frontend is not None and getattr(args, "freeze_frontend", True):
             freeze(model.frontend)
             digest = frozen_sha256(model.frontend)

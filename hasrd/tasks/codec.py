@@ -24,11 +24,15 @@ from hasrd.models.checkpoint import FRONT_KEYS, frozen_front
 from hasrd.models.kmeans import load_kmeans
 from hasrd.registry import resolve
 from hasrd.tasks.preprocess import PadTo, Segment
+from hasrd.tasks.training import TrainingTask
 from hasrd.teacher.levels import open_levels
 from hasrd.train.gan_trainer import GANTrainer
 
+# Of each clip of the valid set, whatever the training's segments: trainings with other segments are judged on the same.
+VALID_SECONDS = 5.0
 
-class CodecTask(espnet.GANCodecTask):
+
+class CodecTask(TrainingTask, espnet.GANCodecTask):
     """ESPnet's codec task; a codec is a frontend, an encoder, a quantizer and a decoder.
 
     With `--encoder_file`, frontend, normalisation and encoder come from stage 3's file and stay frozen; the file's
@@ -78,7 +82,8 @@ class CodecTask(espnet.GANCodecTask):
             "--segment",
             type=int_or_none,
             default=80000,
-            help="Train on random segments of so many samples, shorter clips zero-padded (paper: 5 s)",
+            help="Train on random segments of so many samples, shorter clips zero-padded (paper: 5 s); the valid set "
+            "is always judged on 5 s from the middle of each clip",
         )
         group.add_argument(
             "--model_conf",
@@ -100,20 +105,24 @@ class CodecTask(espnet.GANCodecTask):
     def build_collate_fn(cls, args: argparse.Namespace, train: bool):
         """Pad with zeros, to whole segments where segments are cut; lengths go along."""
         collate = CommonCollateFn(float_pad_value=0.0, int_pad_value=0)
-        return PadTo(args.segment, "audio", collate) if cls._segments(args) else collate
+        segment, _ = cls._segment(args, train)
+        return collate if segment is None else PadTo(segment, "audio", collate)
 
     @staticmethod
-    def _segments(args: argparse.Namespace) -> bool:
-        """Statistics collection and ESPnet's chunk iterator see whole clips."""
-        return not args.collect_stats and args.iterator_type != "chunk" and args.segment is not None
+    def _segment(args: argparse.Namespace, train: bool) -> tuple[int | None, int]:
+        """Samples of a segment and of a second; statistics collection and ESPnet's chunk iterator see whole clips."""
+        rate = construct(vars(args), "frontend", frontend.CHOICES).sample_rate
+        if args.collect_stats or args.iterator_type == "chunk" or args.segment is None:
+            return None, rate
+        return args.segment if train else round(VALID_SECONDS * rate), rate
 
     @classmethod
     def build_preprocess_fn(cls, args: argparse.Namespace, train: bool):
         """Cut segments in the loader, and what teachers said of them."""
-        if not cls._segments(args):
+        segment, rate = cls._segment(args, train)
+        if segment is None:
             return None
-        rate = construct(vars(args), "frontend", frontend.CHOICES).sample_rate
-        return Segment(args.segment, "audio", train, rate, open_levels(args.distillation).cached)
+        return Segment(segment, "audio", train, rate, open_levels(args.distillation).cached)
 
     @classmethod
     def build_model(cls, args: argparse.Namespace) -> CodecModel:

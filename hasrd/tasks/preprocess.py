@@ -17,7 +17,7 @@ class Segment:
     Args:
         length: Samples of a segment.
         name: Key of the wave in the utterance's dictionary.
-        random: Take a random place (training); else the clip's start.
+        random: Take a random place (training); else the clip's middle, which is speech where its start may be silence.
         sample_rate: Of the wave, in Hz.
         targets: What else lies in the segment, by the start of its names: (uid, start, stop in seconds) to arrays.
     """
@@ -42,8 +42,8 @@ class Segment:
         spare = len(wave) - self.length
         start = 0
         if spare > 0:
-            # numpy's global generator: ESPnet seeds it for each epoch and worker.
-            start = np.random.randint(spare + 1) if self.random else 0
+            # numpy's global generator: the trainer seeds it for each epoch, process and worker.
+            start = np.random.randint(spare + 1) if self.random else spare // 2
             wave = wave[start : start + self.length]
         data = {**data, self.name: wave}
         begin, end = start / self.sample_rate, (start + len(wave)) / self.sample_rate

@@ -15,10 +15,11 @@ from hasrd.codec.build import build_front, construct
 from hasrd.espnet.choices import ImportableChoices
 from hasrd.espnet.ssl_model import SSLModel
 from hasrd.frontend.normalize import GlobalNorm
+from hasrd.tasks.training import TrainingTask
 from hasrd.train.trainer import Trainer
 
 
-class SSLTask(espnet.SSLTask):
+class SSLTask(TrainingTask, espnet.SSLTask):
     """ESPnet's SSL task with our frontends, normalisations, encoders and losses."""
 
     class_choices_list = [

@@ -21,14 +21,16 @@ class GANTrainerOptions(espnet.GANTrainerOptions):
     """ESPnet's options and ours."""
 
     adversarial_start_step: int
+    grad_clip2: float
+    weight_average: float
 
 
 class GANTrainer(EpochLoop, espnet.GANTrainer):
     """Alternating updates: discriminator, then generator on the same, shared output.
 
     ESPnet's step runs both turns from the first step on; here the discriminator joins after `--adversarial_start_step`
-    steps (on a CPU a step with it costs several without), each turn clips the gradients of its own optimiser, and bf16
-    works on CPUs too.
+    steps (on a CPU a step with it costs several without), each turn clips the gradients of its own optimiser to a norm
+    of its own, and bf16 works on CPUs too.
     """
 
     # fp16 gradients of the adversarial losses overflow; GPUs without bf16 train codecs in float32.
@@ -57,10 +59,17 @@ class GANTrainer(EpochLoop, espnet.GANTrainer):
             default=0,
             help="Train without the discriminator for so many steps first",
         )
+        parser.add_argument(
+            "--grad_clip2",
+            type=float,
+            default=10.0,
+            help="Norm that the discriminator's gradients are clipped to (DAC: 10); --grad_clip is the generator's",
+        )
 
     @classmethod
     def turns(cls, number: int, optimizers: Sequence, options: GANTrainerOptions) -> Sequence[Turn]:
         """Discriminator, then generator; the generator alone up to `--adversarial_start_step`, or without another."""
         adversarial = len(optimizers) > 1 and number > options.adversarial_start_step
-        generator = Turn(0, "generator_", {"forward_generator": True, "adversarial": adversarial})
-        return (Turn(1, "discriminator_", {"forward_generator": False}), generator) if adversarial else (generator,)
+        generator = Turn(0, "generator_", "grad_clip", {"forward_generator": True, "adversarial": adversarial})
+        discriminator = Turn(1, "discriminator_", "grad_clip2", {"forward_generator": False})
+        return (discriminator, generator) if adversarial else (generator,)

@@ -16,20 +16,24 @@ import math
 import sys
 import time
 import warnings
+from collections import Counter
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Iterable, Iterator, Sequence
 
 import torch
 from espnet2.main_funcs.average_nbest_models import average_nbest_models
 from espnet2.schedulers.abs_scheduler import AbsEpochStepScheduler, AbsValEpochStepScheduler
-from espnet2.torch_utils.set_all_random_seed import set_all_random_seed
 from espnet2.train.reporter import Reporter
 
 from hasrd.errors import UserError
 from hasrd.jobs.atomic import replace_link, write_json
 from hasrd.train import checkpoint
+from hasrd.train.average import WeightAverage
 from hasrd.train.precision import Autocast, autocast_dtype
-from hasrd.train.steps import StepLoop
+from hasrd.train.randomness import seed_epoch, seed_worker
+from hasrd.train.schedule import UpdateSchedule
+from hasrd.train.steps import StepLoop, agreed_steps
 from hasrd.train.update import fuse
 from hasrd.train.usage import UsageReport
 
@@ -97,6 +101,13 @@ class EpochLoop(StepLoop):
         """Add the base's options; ESPnet's recipes always say `--resume true`, here it is the default."""
         super().add_arguments(parser)
         parser.set_defaults(resume=True)
+        parser.add_argument(
+            "--weight_average",
+            type=float,
+            default=0.0,
+            help="Validate and save an exponential moving average of what the first optimizer trains, with this decay "
+            "an update (for example 0.999); 0: the weights themselves",
+        )
 
     @classmethod
     def run(
@@ -126,26 +137,34 @@ class EpochLoop(StepLoop):
         if dtype == torch.float16 and not cls.supports_fp16:
             dtype = None
         scaler = torch.amp.GradScaler("cuda") if dtype == torch.float16 else None
-        main_process = not distributed_option.distributed or distributed_option.dist_rank == 0
+        rank = distributed_option.dist_rank if distributed_option.distributed else 0
+        main_process = rank == 0
+        average = WeightAverage(optimizers[0], options.weight_average) if options.weight_average else None
 
         reporter = Reporter()
         if options.resume and (output_dir / "checkpoint.pth").exists():
-            cls._resume(output_dir, model, reporter, optimizers, schedulers, scaler, options.ngpu)
+            cls._resume(output_dir, model, reporter, optimizers, schedulers, scaler, average, options.ngpu)
         for optimizer in optimizers:
             fuse(optimizer)
         start_epoch = reporter.get_epoch() + 1
         if start_epoch > options.max_epoch:
             logging.info(f"Already trained for {start_epoch - 1} epochs: nothing to do")
+        elif any(isinstance(scheduler, UpdateSchedule) for scheduler in schedulers):
+            # The first epoch's, also when going on: epochs whose batches are cut anew differ by a batch or two.
+            train_iter = train_iter_factory.build_iter(1)
+            steps = agreed_steps(train_iter, distributed_option.distributed, device_type)
+            cls._plan(schedulers, optimizers, steps, options, main_process)
 
         step_model = Autocast(cls._parallel(model, options, distributed_option), device_type, dtype)
         writers = _summary_writers(output_dir, options.use_tensorboard and main_process)
         clock = Clock(start_epoch, quiet=not main_process)
         usage = UsageReport(model, distributed_option.distributed)
         for epoch in range(start_epoch, options.max_epoch + 1):
-            # The seed depends on the epoch alone: a resumed run draws what an uninterrupted one draws.
-            set_all_random_seed(options.seed + epoch)
+            seed_epoch(options.seed, epoch, rank)
             reporter.set_epoch(epoch)
             train_iter = train_iter_factory.build_iter(epoch)
+            if isinstance(train_iter, torch.utils.data.DataLoader):
+                train_iter.worker_init_fn = seed_worker
             with reporter.observe("train") as sub_reporter:
                 all_steps_are_invalid = cls.train_one_epoch(
                     model=step_model,
@@ -164,14 +183,18 @@ class EpochLoop(StepLoop):
                     "nothing saved: lower the learning rate or look for bad audio, then run the same command again"
                 )
             usage.note(reporter, "train")
-            with reporter.observe("valid") as sub_reporter:
-                cls.validate_one_epoch(
-                    model=step_model,
-                    iterator=valid_iter_factory.build_iter(epoch),
-                    reporter=sub_reporter,
-                    options=options,
-                    distributed_option=distributed_option,
-                )
+            with average.in_place() if average else nullcontext():
+                with reporter.observe("valid") as sub_reporter:
+                    cls.validate_one_epoch(
+                        model=step_model,
+                        iterator=valid_iter_factory.build_iter(epoch),
+                        reporter=sub_reporter,
+                        options=options,
+                        distributed_option=distributed_option,
+                    )
+                if main_process:
+                    # Weights first: once checkpoint.pth says that an epoch is done, its weights are there.
+                    checkpoint.save(model.state_dict(), output_dir / f"{epoch}epoch.pth")
             usage.note(reporter, "valid", complain=main_process)
             for scheduler in schedulers:
                 if isinstance(scheduler, AbsValEpochStepScheduler):
@@ -191,9 +214,8 @@ class EpochLoop(StepLoop):
                     "optimizers": [optimizer.state_dict() for optimizer in optimizers],
                     "schedulers": [s.state_dict() if s is not None else None for s in schedulers],
                     "scaler": scaler.state_dict() if scaler is not None else None,
+                    "average": average.state_dict() if average is not None else None,
                 }
-                # Weights first: once checkpoint.pth says that an epoch is done, its weights are there.
-                checkpoint.save(states["model"], output_dir / f"{epoch}epoch.pth")
                 checkpoint.save(states, output_dir / "checkpoint.pth")
                 cls._tidy(output_dir, reporter, options)
             if options.patience is not None and reporter.check_early_stopping(
@@ -214,10 +236,23 @@ class EpochLoop(StepLoop):
             write_json(output_dir / "finished.json", {"epochs": reporter.get_epoch(), "max_epoch": options.max_epoch})
 
     @classmethod
-    def _resume(cls, output_dir, model, reporter, optimizers, schedulers, scaler, ngpu) -> None:
+    def _resume(cls, output_dir, model, reporter, optimizers, schedulers, scaler, average, ngpu) -> None:
         path = output_dir / "checkpoint.pth"
+        device = f"cuda:{torch.cuda.current_device()}" if ngpu > 0 else "cpu"
         try:
-            cls.resume(path, model, reporter, optimizers, schedulers, scaler, ngpu)
+            states = torch.load(path, map_location=device, weights_only=False)
+            model.load_state_dict(states["model"])
+            reporter.load_state_dict(states["reporter"])
+            for name, parts in {"optimizers": optimizers, "schedulers": schedulers, "average": [average]}.items():
+                saved = states[name] if name != "average" else [states.get(name)]
+                for part, state in zip(parts, saved, strict=True):
+                    if (part is None) != (state is None):
+                        raise ValueError(f"{name}: one of the two trainings has none")
+                    if part is not None:
+                        part.load_state_dict(state)
+            # A machine with another type of bf16 or fp16 goes on without a scale, or with a new one.
+            if scaler is not None and states["scaler"] is not None:
+                scaler.load_state_dict(states["scaler"])
         except (RuntimeError, KeyError, ValueError, EOFError) as error:
             reason = str(error).splitlines()[0]
             raise UserError(
@@ -225,6 +260,23 @@ class EpochLoop(StepLoop):
                 f"{output_dir} to train from the start"
             ) from error
         print(f"training: going on after epoch {reporter.get_epoch()}", file=sys.stderr)
+
+    @classmethod
+    def _plan(cls, schedulers, optimizers, steps: int, options, main_process: bool) -> None:
+        """Tell the schedules how many updates of their optimiser the training has, `steps` batches an epoch."""
+        last = range(options.accum_grad, steps + 1, options.accum_grad)
+        numbers = (epoch * steps + step for epoch in range(options.max_epoch) for step in last)
+        totals = Counter(turn.index for number in numbers for turn in cls.turns(number, optimizers, options))
+        for index, scheduler in enumerate(schedulers):
+            if not isinstance(scheduler, UpdateSchedule):
+                continue
+            before = scheduler.plan(totals[index])
+            if before not in (None, totals[index]) and main_process and type(scheduler).needs_total:
+                print(
+                    f"note: the learning rate of optimizer {index + 1} was planned for {before} updates and now is for "
+                    f"{totals[index]}: it goes on as a training of that length at update {scheduler.last_epoch + 1}",
+                    file=sys.stderr,
+                )
 
     @staticmethod
     def _parallel(model, options, distributed_option) -> torch.nn.Module:

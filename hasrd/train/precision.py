@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import AbstractContextManager
 
 import torch
 
@@ -39,6 +40,10 @@ class Autocast(torch.nn.Module):
         self.model = model
         self.device_type = device_type
         self.dtype = dtype
+
+    def no_sync(self) -> AbstractContextManager:
+        """The context of a `DistributedDataParallel` model in which processes keep their gradients to themselves."""
+        return self.model.no_sync()
 
     def forward(self, *args, **kwargs):
         """Call the model with these arguments."""

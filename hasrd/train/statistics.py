@@ -25,7 +25,7 @@ class _Step:
 
     host: dict[str, float] = field(default_factory=dict)
     weighted: list[tuple[tuple[str, ...], Tensor]] = field(default_factory=list)
-    norms: list[tuple[str, Tensor]] = field(default_factory=list)
+    norms: list[tuple[str, float, Tensor]] = field(default_factory=list)
 
 
 class Statistics:
@@ -33,12 +33,10 @@ class Statistics:
 
     Args:
         reporter: Of the epoch and phase.
-        max_norm: Gradients with a larger norm were clipped; None where there are none.
     """
 
-    def __init__(self, reporter: SubReporter, max_norm: float | None = None):
+    def __init__(self, reporter: SubReporter):
         self.reporter = reporter
-        self.max_norm = max_norm
         self.first_step = reporter.count + 1
         self.updates = self.finite_updates = 0
         self._steps: list[_Step] = []
@@ -48,9 +46,12 @@ class Statistics:
         """Note a model's numbers: their names and `pack`'s tensor."""
         self._open.weighted.append((names, packed))
 
-    def add_norm(self, prefix: str, norm: Tensor) -> None:
-        """Note an update's gradient norm as "<prefix>grad_norm"; one that is not finite was not taken."""
-        self._open.norms.append((prefix, norm.detach().float().reshape(1)))
+    def add_norm(self, prefix: str, norm: Tensor, max_norm: float) -> None:
+        """Note an update's gradient norm as "<prefix>grad_norm"; one that is not finite was not taken.
+
+        "<prefix>clip" is 100 where it was clipped to `max_norm`, else 0; a `max_norm` of 0 or less clips nothing.
+        """
+        self._open.norms.append((prefix, max_norm, norm.detach().float().reshape(1)))
 
     def add_host(self, values: Mapping[str, float]) -> None:
         """Note numbers that the host has."""
@@ -80,24 +81,24 @@ class Statistics:
 
     def flush(self) -> None:
         """Give the closed steps to the reporter; waits for the device, once."""
-        tensors = [t for step in self._steps for _, t in (*step.weighted, *step.norms)]
+        tensors = [t for step in self._steps for *_, t in (*step.weighted, *step.norms)]
         values = iter(torch.cat(tensors).tolist() if tensors else ())
         for number, step in enumerate(self._steps, self.first_step):
             for names, _ in step.weighted:
                 stats = dict(zip(names, values))
                 self.reporter.register(stats, next(values))
-            for prefix, _ in step.norms:
-                self._register_norm(prefix, next(values), number)
+            for prefix, max_norm, _ in step.norms:
+                self._register_norm(prefix, next(values), max_norm, number)
             self.reporter.register(step.host)
             self.reporter.next()
         self.first_step += len(self._steps)
         self._steps.clear()
 
-    def _register_norm(self, prefix: str, norm: float, number: int) -> None:
+    def _register_norm(self, prefix: str, norm: float, max_norm: float, number: int) -> None:
         self.updates += 1
         if math.isfinite(norm):
             self.finite_updates += 1
-            clipped = 100.0 if self.max_norm is not None and norm > self.max_norm else 0.0
+            clipped = 100.0 if 0 < max_norm < norm else 0.0
             self.reporter.register({f"{prefix}grad_norm": norm, f"{prefix}clip": clipped})
         else:
             logging.warning(f"step {number}: the {prefix}grad_norm is {norm}: no weight was changed")

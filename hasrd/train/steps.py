@@ -11,6 +11,7 @@ from __future__ import annotations
 import itertools
 import logging
 import time
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Mapping, Sequence
 
@@ -35,11 +36,13 @@ class Turn:
     Attributes:
         index: Of the optimiser.
         prefix: Of the names of its numbers in the log.
+        clip: Name of the option with the norm that its gradients are clipped to.
         arguments: For the model, beside the batch.
     """
 
     index: int = 0
     prefix: str = ""
+    clip: str = "grad_clip"
     arguments: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -77,7 +80,7 @@ class StepLoop:
         """
         device = _device(options)
         distributed = distributed_option.distributed
-        steps = _agreed_steps(iterator, distributed, device)
+        steps = agreed_steps(iterator, distributed, device)
         if steps < options.accum_grad:
             raise UserError(
                 f"{options.output_dir}: an epoch has {steps} steps and --accum_grad is {options.accum_grad}: nothing "
@@ -85,7 +88,7 @@ class StepLoop:
             )
         log_interval = options.log_interval or max(steps // 20, 10)
         past = reporter.get_total_count()
-        statistics = Statistics(reporter, options.grad_clip if options.grad_clip > 0 else None)
+        statistics = Statistics(reporter)
         model.train()
         _zero_grad(optimizers)
         start = time.perf_counter()
@@ -116,28 +119,30 @@ class StepLoop:
     ) -> None:
         """Forward and backward on a batch; clip and step if it is the last of those that are accumulated."""
         start = time.perf_counter()
-        loss, stats, weight = _outcome(model(**batch, **turn.arguments))
-        packed = pack(stats, weight)
-        if distributed:
-            packed = _average(packed)
-            # DistributedDataParallel divides by the number of processes.
-            loss = loss * (weight / packed[-1] * torch.distributed.get_world_size())
-        statistics.add(tuple(stats), packed)
-        start = statistics.time(f"{turn.prefix}forward_time", start)
-        loss = loss / options.accum_grad
-        (loss if scaler is None else scaler.scale(loss)).backward()
+        # Gradients that others are added to are summed over the processes with the last of these, once.
+        with model.no_sync() if distributed and not last else nullcontext():
+            loss, stats, weight = _outcome(model(**batch, **turn.arguments))
+            packed = pack(stats, weight)
+            if distributed:
+                packed = _average(packed)
+                # DistributedDataParallel divides by the number of processes.
+                loss = loss * (weight / packed[-1] * torch.distributed.get_world_size())
+            statistics.add(tuple(stats), packed)
+            start = statistics.time(f"{turn.prefix}forward_time", start)
+            loss = loss / options.accum_grad
+            (loss if scaler is None else scaler.scale(loss)).backward()
         start = statistics.time(f"{turn.prefix}backward_time", start)
         if not last:
             return
         if options.grad_noise:
             add_gradient_noise(model, number, duration=100, eta=1.0, scale_factor=0.55)
-        norm = update(optimizers[turn.index], options.grad_clip, options.grad_clip_type, scaler)
-        statistics.add_norm(turn.prefix, norm)
+        max_norm = getattr(options, turn.clip)
+        norm = update(optimizers[turn.index], max_norm, options.grad_clip_type, scaler)
+        statistics.add_norm(turn.prefix, norm, max_norm)
         scheduler = schedulers[turn.index]
         if isinstance(scheduler, AbsBatchStepScheduler):
             scheduler.step()
-        # Of all: a generator's turn leaves gradients in the discriminator.
-        _zero_grad(optimizers)
+        _zero_grad(optimizers[turn.index : turn.index + 1])
         statistics.time(f"{turn.prefix}optim_step_time", start)
 
     @classmethod
@@ -146,7 +151,7 @@ class StepLoop:
         """Average the model's numbers over the valid set."""
         device = _device(options)
         distributed = distributed_option.distributed
-        steps = _agreed_steps(iterator, distributed, device)
+        steps = agreed_steps(iterator, distributed, device)
         statistics = Statistics(reporter)
         model.eval()
         for step, (names, batch) in enumerate(itertools.islice(iterator, steps), 1):
@@ -186,8 +191,12 @@ def _average(packed: Tensor) -> Tensor:
     return torch.cat([packed[:-1] / packed[-1], packed[-1:]])
 
 
-def _agreed_steps(iterator, distributed: bool, device: str) -> int:
-    """Steps of an epoch: of the process with the fewest batches, so that none waits for another for ever."""
+def agreed_steps(iterator, distributed: bool, device: str) -> int:
+    """Steps of an epoch: of the process with the fewest batches, so that none waits for another for ever.
+
+    Raises:
+        UserError: An iterator that does not know its number of batches.
+    """
     try:
         steps = len(iterator)
     except TypeError:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from pathlib import Path
 
@@ -106,7 +107,34 @@ def run(monkeypatch, encoder_file: Path, data: Path, out: Path, *more: str) -> N
     kmeans.main()
 
 
-def test_memory_does_not_grow_with_the_corpus(monkeypatch, encoder_file, data_of, tmp_path):
+def test_memory_at_the_peak(tmp_path):
+    """120 MB of frames in chunks: what becomes resident while they are collected and trained on."""
+    count, dim, chunks = 480_000, 64, 16
+    folders = [tmp_path / str(i) for i in range(chunks)]
+    for i, folder in enumerate(folders):
+        folder.mkdir()
+        part = np.random.default_rng(i).standard_normal((count // chunks, dim), dtype=np.float32)
+        np.save(folder / "frames.npy", part)
+    program = f"""
+from pathlib import Path
+import faiss
+from hasrd.bin.kmeans import collect, train
+def peak():
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(1024 * int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
+faiss.omp_set_num_threads(1)
+before = peak()
+frames = collect([Path({str(tmp_path)!r}) / str(i) for i in range({chunks})], {dim})
+train(frames, 64, 2, 0)
+print(peak() - before)
+"""
+    if not Path("/proc/self/status").exists():
+        pytest.skip("the peak of a process's memory is read from Linux's /proc")
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert 0.9 < int(done.stdout) / (4 * count * dim) < COPIES, int(done.stdout) / (4 * count * dim)
+
+
+def test_memory_does_not_grow_with_the_corpus(monkeypatch, encoder_file, data_of, tmp_path, capsys):
     """The bound holds whatever the corpus: 16 dimensions, 40 frames' worth of memory."""
     limit = 40
     bound = 4 * 16 * COPIES * limit / 2**30
@@ -116,6 +144,8 @@ def test_memory_does_not_grow_with_the_corpus(monkeypatch, encoder_file, data_of
         data = data_of(name, [16000] * count)
         out = tmp_path / name / "kmeans.npz"
         run(monkeypatch, encoder_file, data, out, "--num_clusters", "4", "--max_memory_gb", repr(bound))
+        said = capsys.readouterr().err
+        assert f"holds {100 * limit / (count * 30):.0f}% of the {count * 30} frames" in said, said
         facts = load_kmeans(out)[1]
         assert facts["frames"] == seen[-1][0] and facts["share_of_frames"] < 1
         # Each utterance rounds its share by chance: the sum varies by a few, whatever the corpus.

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hasrd.decoder.dac import DACDecoder
+from hasrd.decoder.seanet import SEANetDecoder
 
 
 def count(module):
@@ -58,10 +59,16 @@ def test_strides_that_do_not_work():
         DACDecoder(3, strides=(4, 1))
 
 
-def test_autocast():
-    decoder = DACDecoder(8, channels=32, separable=True)
+@pytest.mark.parametrize(
+    "make", [lambda: DACDecoder(8, channels=32, separable=True), lambda: SEANetDecoder(8, channels=4, lstm_layers=1)]
+)
+def test_autocast_makes_samples_in_float32(make):
+    torch.manual_seed(0)
+    decoder = make()
     latent = torch.randn(1, 4, 8)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         wave = decoder(latent)
     assert wave.dtype == torch.float32 and wave.abs().max() <= 1
+    assert not torch.equal(wave, wave.bfloat16().float()), "more than the 8 bits of bfloat16"
     wave.sum().backward()
+    assert all(parameter.grad is not None for parameter in decoder.parameters())

@@ -24,7 +24,7 @@ ENCODER = {
 SMALL = {
     "ssl": {
         "encoder_conf": ENCODER,
-        "loss_conf": {"codebook_size": 64}, "scheduler_conf": {"warmup_steps": 4},
+        "loss_conf": {"codebook_size": 64}, "scheduler_conf": {"warmup": 0.5},
         "batch_bins": 120000, "max_epoch": 2, "num_iters_per_epoch": 3,
     },
     "layer_probe": {"encoder_conf": {"projection_size": 32, "hidden_size": 32}, "max_epoch": 2},

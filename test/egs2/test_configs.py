@@ -21,6 +21,7 @@ from hasrd.models.kmeans import save_kmeans
 from hasrd.tasks.asr import ASRTask
 from hasrd.tasks.codec import CodecTask
 from hasrd.tasks.ssl import SSLTask
+from hasrd.tasks.training import global_batch
 
 EGS2 = Path(__file__).resolve().parents[2] / "egs2"
 # A recipe's conf may be a link to another's.
@@ -297,7 +298,10 @@ def test_schedules_of_the_paper():
     for path in PAPER.glob("tuning/train_ssl_*.yaml"):
         ssl = load(path)
         assert iterations(ssl) == 100_000
-        assert ssl["batch_bins"] == 600 * 16000 // 128 * 80  # 600 s, 8 ms a frame, 80 bins
+        assert ssl["batch_bins"] == 600 * 16000 // 128 * 80  # 600 s of each GPU, 8 ms a frame, 80 bins
+        _, args = parse(path, "--train_data_path_and_name_and_type", "feats.scp,speech,kaldi_ark")
+        said = global_batch(args, args.batch_type, processes=8)
+        assert f"an update learns from {9600 * 125 * 80:,} feature values" in said
     for name, wanted in {
         "tuning/train_codec_hasrd": 100_000,
         "tuning/train_codec_hasrd_10cb": 100_000,
@@ -310,10 +314,24 @@ def test_schedules_of_the_paper():
     }.items():
         config = load(PAPER / f"{name}.yaml")
         assert iterations(config) == wanted
-        for key in ("scheduler_conf", "scheduler2_conf"):
-            if "codec" in name:
-                decay = 0.999996 ** config["num_iters_per_epoch"]
-                assert config[key]["gamma"] == pytest.approx(decay, abs=1e-6)
+        if "codec" in name:
+            assert (config["grad_clip"], config["grad_clip2"]) == (1000, 10)
+            assert config["cudnn_benchmark"] and not config["cudnn_deterministic"]
+
+
+@pytest.mark.parametrize("more", [(), ("--num_iters_per_epoch", "50")])
+@pytest.mark.parametrize("name", ["codec_hasrd", "codec_dac", "codec_speechtokenizer"])
+def test_the_decay_of_a_codec_is_dacs_whatever_an_epoch_is(name, more):
+    _, args = parse(PAPER / f"tuning/train_{name}.yaml", *more)
+    for suffix in ("", "2"):
+        optimizer = torch.optim.AdamW([torch.nn.Parameter(torch.zeros(1))], lr=1e-4)
+        scheduler = scheduler_classes[getattr(args, f"scheduler{suffix}")](
+            optimizer, **getattr(args, f"scheduler{suffix}_conf")
+        )
+        for _ in range(1000):
+            optimizer.step()
+            scheduler.step()
+        assert optimizer.param_groups[0]["lr"] == pytest.approx(1e-4 * 0.999996**1000, rel=1e-9)
 
 
 def test_the_learning_rate_of_pretraining_peaks_after_the_warm_up():

@@ -6,9 +6,13 @@ from __future__ import annotations
 
 import pytest
 import torch
+from espnet2.asr.ctc import CTC
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from hasrd.espnet.probe import BLSTMProbe
+from hasrd.espnet.probe import BLSTMProbe, CTCLossPerLabel
+from hasrd.tasks.asr import ASRTask
 
 LENGTHS = torch.tensor([7, 20, 1])
 
@@ -76,3 +80,33 @@ def test_stacked_frames():
     expected, counts, _ = plain.eval()(wide, torch.tensor([2, 6, 1]))
     found, found_counts, _ = stacked.eval()(x, lengths)
     assert torch.equal(found, expected) and found_counts.tolist() == counts.tolist() == [2, 6, 1]
+
+
+@given(
+    lengths=st.lists(st.tuples(st.integers(1, 30), st.integers(0, 8)), min_size=1, max_size=5), seed=st.integers(0, 99)
+)
+@settings(deadline=None, max_examples=30)
+def test_the_loss_of_a_probe_is_s3prls(lengths, seed):
+    """torch.nn.CTCLoss as S3PRL makes it (reduction "mean", zero_infinity), also where labels do not fit."""
+    torch.manual_seed(seed)
+    frames, labels = (torch.tensor(column) for column in zip(*lengths))
+    ctc = CTC(6, 4)
+    ctc.ctc_loss = CTCLossPerLabel(ctc.ctc_loss.zero_infinity)
+    hidden = torch.randn(len(lengths), int(frames.max()), 4)
+    padded = torch.randint(1, 6, (len(lengths), max(1, int(labels.max()))))
+    found = ctc(hidden, frames, padded, labels)
+    theirs = torch.nn.CTCLoss(zero_infinity=True)
+    expected = theirs(ctc.ctc_lo(hidden).log_softmax(-1).transpose(0, 1), padded, frames, labels)
+    torch.testing.assert_close(found, expected)
+
+
+@pytest.mark.parametrize("weight", [1.0, 0.3])
+def test_only_a_model_that_is_ctc_alone_is_a_probe(weight, tmp_path):
+    conf = ["--encoder", "blstm_probe", "--encoder_conf", "{projection_size: 8, hidden_size: 8, num_layers: 1}"]
+    args = ASRTask.get_parser().parse_args(
+        ["--output_dir", str(tmp_path), "--input_size", "8", "--normalize", "none", *conf, "--decoder", "rnn"]
+        + ["--model_conf", f"ctc_weight={weight}", "--ctc_conf", "zero_infinity=false"]
+    )
+    args.token_list = ["<blank>", "<unk>", "A", "<sos/eos>"]
+    loss = ASRTask.build_model(args).ctc.ctc_loss
+    assert isinstance(loss, CTCLossPerLabel) == (weight == 1.0) and not loss.zero_infinity

@@ -4,9 +4,12 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 
 from hasrd.quantizer.hac import HACQuantizer, unit_rms
+from hasrd.quantizer.hasrd import HASRDQuantizer
+from hasrd.quantizer.residual_vq import ResidualVQ
 from hasrd.quantizer.revival import Revival
 
 
@@ -56,3 +59,33 @@ def test_gradients_of_small_latents_are_not_amplified():
     weight = torch.randn(2, 3, 8)
     (scaled * weight).sum().backward()
     assert torch.equal(z.grad, weight)
+
+
+@pytest.mark.parametrize("kind", ["residual_vq", "hasrd"])
+def test_codebooks_of_a_residual_stack_come_to_be_used(kind):
+    """An encoder that moved away leaves one entry the nearest of all; without new places that would stay so."""
+    used = {}
+    for share in (0.0, 0.1):
+        torch.manual_seed(0)
+        if kind == "hasrd":
+            quantizer = HASRDQuantizer(
+                8, 2, 1, num_clusters=4, num_codebooks=2, codebook_size=16, codebook_dim=4, dead_share=share
+            )
+            quantizer.set_centroids(torch.zeros(4, 8))
+        else:
+            quantizer = ResidualVQ(8, num_codebooks=2, codebook_size=16, codebook_dim=4, dead_share=share)
+        for revival in quantizer.acoustic.revivals:
+            if revival is not None:
+                revival.decay = 0.9
+        names = set(quantizer.state_dict())
+        assert any("revivals" in name for name in names) == bool(share), "files without it stay what they are"
+        z, lengths = torch.randn(4, 20, 8) + 30.0, torch.full((4,), 20)
+        start = {name: value.clone() for name, value in quantizer.state_dict().items()}
+        quantizer.eval()((z, z), lengths)
+        assert all(torch.equal(value, start[name]) for name, value in quantizer.state_dict().items()), "in training"
+        quantizer.train()
+        for _ in range(60):
+            output = quantizer((z, z), lengths)
+            (output.latent.sum() + output.commitment_loss + output.codebook_loss).backward()
+        used[share] = min(len(codes.unique()) for codes in output.codes[..., -2:].unbind(-1))
+    assert used[0.0] < used[0.1] and used[0.1] >= 8, used

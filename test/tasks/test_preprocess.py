@@ -5,11 +5,13 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import torch
 from espnet2.train.collate_fn import CommonCollateFn
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hasrd.tasks.codec import CodecTask
 from hasrd.tasks.preprocess import PadTo, Segment, ShuffleTime
 
 
@@ -23,7 +25,22 @@ def test_segment(samples, length, random, seed):
     assert len(segment) == min(samples, length) and cut["other"] == 1
     assert np.array_equal(segment, np.arange(segment[0], segment[0] + len(segment))), "one piece of the wave"
     if not random:
-        assert segment[0] == 0
+        left, right = segment[0], samples - 1 - segment[-1]
+        assert left == right or left + 1 == right, "the middle"
+
+
+@pytest.mark.parametrize("segment", [6144, 16000, 80000, 160000])
+@pytest.mark.parametrize("seconds", [0.3, 4.0, 12.0])
+def test_the_valid_set_is_judged_on_5_s_whatever_is_trained_on(segment, seconds):
+    argv = ["--output_dir", "unused", "--segment", str(segment), "--encoder", "log_mel_cnn"]
+    args = CodecTask.get_parser().parse_args(argv)
+    wave = np.arange(int(16000 * seconds), dtype=np.float32)
+    for train, length in ((True, segment), (False, 80000)):
+        cut = CodecTask.build_preprocess_fn(args, train)("utt", {"audio": wave})["audio"]
+        assert len(cut) == min(length, len(wave))
+        _, batch = CodecTask.build_collate_fn(args, train)([("utt", {"audio": cut})])
+        assert batch["audio"].shape == (1, length) and batch["audio_lengths"].tolist() == [len(cut)]
+    assert cut[0] == max(0, len(wave) - 80000) // 2, "the middle, always the same"
 
 
 def test_random_segments_reach_both_ends():

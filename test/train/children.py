@@ -87,6 +87,24 @@ def note_weights(task: type, path: Path) -> Callable[[], None]:
     return patch
 
 
+def note_randomness(path: Path) -> Callable[[], None]:
+    """Make the child write the state of torch's generator before each quantizer dropout to `path`, one a line."""
+
+    def patch() -> None:
+        from hasrd.quantizer import residual_vq
+
+        draw_kept = residual_vq.draw_kept
+
+        def noting(*args):
+            with open(path, "a") as file:
+                file.write(f"{torch.get_rng_state().numpy().tobytes().hex()}\n")
+            return draw_kept(*args)
+
+        residual_vq.draw_kept = noting
+
+    return patch
+
+
 def die_in_save(number: int) -> Callable[[], None]:
     """Make the child kill itself with half of its `number`-th file on the disk."""
 

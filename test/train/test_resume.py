@@ -4,17 +4,23 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import socket
 
 import pytest
 import torch
-from children import die_in_save, error_of, finish, note_weights, same, start, weights
+from children import die_in_save, error_of, finish, note_randomness, note_weights, same, start, weights
 
 
 @pytest.mark.parametrize("kind", ["ssl", "codec"])
 def test_killed_while_saving_goes_on_to_identical_weights(kind, tasks, corpus, tmp_path):
-    task, options = tasks[kind]
+    task, small = tasks[kind]
+
+    def options(corpus, out):
+        own = ["--scheduler2", "exponentialupdatelr"] if kind == "codec" else []
+        return [*small(corpus, out), "--scheduler", "warmupcosinelr", "--weight_average", "0.9", *own]
+
     whole = tmp_path / "whole"
     finish(start(task, options(corpus, whole), tmp_path / "log"), tmp_path / "log")
     # Two files an epoch: weights, then checkpoint. The first one of epoch 2, then checkpoint of the epoch after.
@@ -31,6 +37,23 @@ def test_killed_while_saving_goes_on_to_identical_weights(kind, tasks, corpus, t
     history = json.loads((killed / "history.json").read_text())["epochs"]
     assert [epoch["epoch"] for epoch in history] == [1, 2, 3]
     assert sorted(path.name for path in whole.glob("*.pth")) == sorted(path.name for path in killed.glob("*.pth"))
+    # What is saved for use is the average, what the training goes on with are the weights.
+    states = [torch.load(folder / "checkpoint.pth", weights_only=False) for folder in (whole, killed)]
+    assert same(states[0]["model"], states[1]["model"]) and not same(states[0]["model"], weights(whole))
+    assert states[0]["schedulers"][0]["total"] == 6 and states[0]["schedulers"][0]["last_epoch"] == 6
+    # Without the average it is another training.
+    process = start(task, small(corpus, killed, 4), tmp_path / "log")
+    process.join(240)
+    assert process.exitcode == 1 and "this checkpoint does not fit" in error_of(tmp_path / "log")
+
+
+def test_a_longer_training_says_that_its_rates_change(tasks, corpus, tmp_path):
+    task, options = tasks["ssl"]
+    for max_epoch, said in ((1, False), (3, True)):
+        argv = [*options(corpus, tmp_path / "a", max_epoch), "--scheduler", "warmupcosinelr"]
+        finish(start(task, argv, tmp_path / "log"), tmp_path / "log")
+        note = "was planned for 2 updates and now is for 6: it goes on as a training of that length at update 3"
+        assert (note in (tmp_path / "log").read_text()) == said
 
 
 def test_longer_training_goes_on(tasks, corpus, tmp_path):
@@ -57,17 +80,23 @@ def test_another_configuration_in_the_same_folder_is_refused(tasks, corpus, tmp_
 def test_two_processes_share_the_work(kind, tasks, corpus, tmp_path):
     """gloo on CPUs: both processes end with the same weights, and training learns from both halves of a batch."""
     task, options = tasks[kind]
+    accum_grad = 2 if kind == "ssl" else 1
     with socket.socket() as probe:
         probe.bind(("localhost", 0))
         port = probe.getsockname()[1]
     processes = []
+
+    def before(rank: int) -> None:
+        note_weights(task, tmp_path / f"weights{rank}.pth")()
+        note_randomness(tmp_path / f"draws{rank}")()
+
     for rank in range(2):
         argv = options(corpus, tmp_path / "exp", 2) + [
             "--dist_backend", "gloo", "--dist_world_size", "2", "--dist_rank", str(rank),
             "--dist_master_addr", "localhost", "--dist_master_port", str(port), "--multiprocessing_distributed", "true",
+            "--accum_grad", str(accum_grad), "--batch_size", "2",
         ]  # fmt: skip
-        note = note_weights(task, tmp_path / f"weights{rank}.pth")
-        processes.append(start(task, argv, tmp_path / f"log{rank}", before=note))
+        processes.append(start(task, argv, tmp_path / f"log{rank}", before=functools.partial(before, rank)))
     for rank, process in enumerate(processes):
         finish(process, tmp_path / f"log{rank}")
     history = json.loads((tmp_path / "exp" / "history.json").read_text())["epochs"]
@@ -75,6 +104,10 @@ def test_two_processes_share_the_work(kind, tasks, corpus, tmp_path):
     first, second = weights(tmp_path, "weights0.pth"), weights(tmp_path, "weights1.pth")
     assert same(first, second) and same(first, weights(tmp_path / "exp"))
     assert all(torch.isfinite(value).all() for value in first.values() if value.is_floating_point())
+    if kind == "codec":
+        draws = [(tmp_path / f"draws{rank}").read_text().splitlines() for rank in range(2)]
+        assert len(draws[0]) == len(draws[1]) > 0 and not set(draws[0]) & set(draws[1]), "each process draws its own"
+    assert f"a process x 2 processes x accum_grad {accum_grad}" in (tmp_path / "log0").read_text()
     # Alone, each process would have learned something else.
     alone = start(task, options(corpus, tmp_path / "alone", 2), tmp_path / "log")
     finish(alone, tmp_path / "log")

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import copy
 import math
+from contextlib import contextmanager
 
 import pytest
 import torch
@@ -219,3 +220,59 @@ def test_accumulated_gradients_are_those_of_the_whole(monkeypatch):
     torch.testing.assert_close(*results, atol=1e-5, rtol=1e-4)
     with pytest.raises(UserError, match="lower it"):
         train(Trainer, model, optimizers, items, accum_grad=2)
+
+
+def test_processes_exchange_accumulated_gradients_once(monkeypatch):
+    """Of three batches that are accumulated, two stay in `no_sync`, forward and backward."""
+    model, inside, seen = ssl_model(), [], []
+
+    @contextmanager
+    def no_sync():
+        inside.append(True)
+        yield
+        inside.pop()
+
+    model.no_sync = no_sync
+    model.register_forward_hook(lambda *_: seen.append(("forward", bool(inside))))
+    model.loss.head.weight.register_hook(lambda _: seen.append(("backward", bool(inside))))
+    monkeypatch.setattr(torch.distributed, "all_reduce", lambda *_: None)
+    monkeypatch.setattr(torch.distributed, "get_world_size", lambda: 1)
+    train(Trainer, model, adamw(model), batches("speech", 6), accum_grad=3, distributed=True)
+    assert seen == 2 * [(turn, held) for held in (True, True, False) for turn in ("forward", "backward")]
+
+
+def test_each_turn_clips_to_a_norm_of_its_own():
+    trainer, model, name = KINDS["hasrd-istft"]()
+    optimizers = [torch.optim.SGD(optimizer.param_groups[0]["params"], lr=1.0) for optimizer in adamw(model)]
+    parts = [list(optimizer.param_groups[0]["params"]) for optimizer in optimizers]
+    before = [[p.detach().clone() for p in part] for part in parts]
+    _, reporter = train(trainer, model, optimizers, batches(name, 1), grad_clip=0.5, grad_clip2=0.25)
+    for part, old, norm, prefix in zip(parts, before, (0.5, 0.25), ("generator", "discriminator")):
+        moved = torch.stack([(p - q).norm() for p, q in zip(part, old)]).norm()
+        assert float(moved) == pytest.approx(norm, rel=1e-3), prefix
+        assert reporter.get_value("train", f"{prefix}_clip") == 100
+    _, reporter = train(trainer, model, optimizers, batches(name, 1), grad_clip=1e9, grad_clip2=0.0)
+    assert reporter.get_value("train", "generator_clip") == reporter.get_value("train", "discriminator_clip") == 0
+
+
+def test_the_generators_turn_trains_no_discriminator():
+    """Its loss has the gradients for the codec that it had, and none for the discriminator's weights."""
+    model = codec_model("residual_vq", "dac")
+    (_, batch), *_ = batches("audio", 1)
+    model.eval()
+    model(**batch)["loss"].backward()
+    assert all(parameter.grad is None for parameter in model.discriminator.parameters())
+    assert all(parameter.requires_grad for parameter in model.discriminator.parameters())
+    found = [parameter.grad.clone() for parameter in model.codec.parameters() if parameter.grad is not None]
+    model.zero_grad()
+    audio, output = batch["audio"], model.codec(batch["audio"], batch["audio_lengths"])
+    fake, real = model.discriminator(output.wave_hat[:, None]), model.discriminator(audio[:, None])
+    loss = 15 * model.mel_distance(output.wave_hat, audio) + model.generator_loss(fake)
+    loss = loss + 2 * model.feature_loss(fake, real) + 0.25 * output.losses["commitment"] + output.losses["codebook"]
+    loss.backward()
+    expected = [parameter.grad for parameter in model.codec.parameters() if parameter.grad is not None]
+    assert len(expected) == len(found) > 0
+    for one, other in zip(found, expected):
+        torch.testing.assert_close(one, other)
+    model(**batch, forward_generator=False)["loss"].backward()
+    assert all(parameter.grad is not None for parameter in model.discriminator.parameters())

@@ -71,11 +71,13 @@ def adamw(model: SSLModel | CodecModel) -> list[torch.optim.Optimizer]:
     return [torch.optim.AdamW([p for p in part.parameters() if p.requires_grad], lr=1e-3) for part in parts]
 
 
-def train(trainer: type, model, optimizers: Sequence, items: Sequence, schedulers=(None, None), **options) -> tuple:
+def train(
+    trainer: type, model, optimizers: Sequence, items: Sequence, schedulers=(None, None), distributed=False, **options
+) -> tuple:
     """Run `trainer.train_one_epoch`; return its verdict and the reporter."""
     defaults = {
-        "ngpu": 0, "accum_grad": 1, "log_interval": None, "grad_clip": 1.0, "grad_clip_type": 2.0, "grad_noise": False,
-        "use_wandb": False, "adversarial_start_step": 0, "output_dir": "exp",
+        "ngpu": 0, "accum_grad": 1, "log_interval": None, "grad_clip": 1.0, "grad_clip2": 1.0, "grad_clip_type": 2.0,
+        "grad_noise": False, "use_wandb": False, "adversarial_start_step": 0, "output_dir": "exp",
     }  # fmt: skip
     reporter = Reporter()
     reporter.set_epoch(1)
@@ -83,16 +85,17 @@ def train(trainer: type, model, optimizers: Sequence, items: Sequence, scheduler
         invalid = trainer.train_one_epoch(
             model=model, iterator=items, optimizers=optimizers, schedulers=schedulers, scaler=None, reporter=sub,
             summary_writer=None, options=SimpleNamespace(**{**defaults, **options}),
-            distributed_option=SimpleNamespace(distributed=False),
+            distributed_option=SimpleNamespace(distributed=distributed),
         )  # fmt: skip
     return invalid, reporter
 
 
 # Their result, or its size, has to come from the device before the host can go on; `lift_fresh` is torch.tensor(),
-# which sends numbers there and waits for their arrival.
+# which sends numbers there and waits for their arrival, and a window is made on the host.
 OPERATIONS = {
     "_local_scalar_dense", "nonzero", "nonzero_numpy", "masked_select", "unique_dim", "_unique", "_unique2",
     "unique_consecutive", "bincount", "equal", "is_nonzero", "allclose", "histc", "lift_fresh",
+    "hann_window",
 }  # fmt: skip
 METHODS = {getattr(torch.Tensor, name) for name in ("item", "tolist", "numpy", "cpu", "__bool__", "__array__")}
 

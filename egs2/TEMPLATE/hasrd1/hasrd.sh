@@ -103,11 +103,12 @@ General
   --skip_data_prep          leave out stages 1 and 2 (default: ${skip_data_prep})
   --skip_train              leave out stages 3 to 5 (default: ${skip_train})
   --skip_eval               leave out stages 6 to 8 (default: ${skip_eval})
-  --ngpu                    GPUs a node for training; 0 trains on the CPU (default: ${ngpu})
+  --ngpu                    GPUs a node for training, each with the batch of the configuration; 0 trains on the CPU
+                            (default: ${ngpu})
   --num_nodes               nodes for training, through Slurm (default: ${num_nodes})
   --nj                      processes for data and features (default: the number of cores)
   --inference_nj            processes for tokens, latents and scores (default: --nj)
-  --gpu_inference           compute tokens and latents on a GPU (default: ${gpu_inference})
+  --gpu_inference           compute tokens and latents, and decode with probes, on a GPU (default: ${gpu_inference})
   --num_threads             CPU threads of a training (default: the number of cores without GPU)
   --python                  Python interpreter (default: ${python}, of the installed environment)
   --datadir, --dumpdir, --expdir
@@ -396,11 +397,6 @@ if trains 4 && "${frozen_encoder}"; then
         ${python} -m hasrd.bin.kmeans --encoder_file "${encoder_file}" --data "${datadir}/${kmeans_train_set}" \
         --layer "${chosen_layer}" --num_clusters "${num_clusters}" --portion "${kmeans_portion}" \
         --max_memory_gb "${kmeans_max_memory_gb}" --nj "${nj}" --ngpu "${inference_ngpu}" --out "${semantic_exp}/kmeans.npz"
-    for set in ${all_sets}; do
-        ${train_cmd} --gpu "${inference_ngpu}" "${semantic_exp}/tokens/${set}/tokens.log" ${python} -m hasrd.bin.semantic_tokens \
-            --encoder_file "${encoder_file}" --kmeans_file "${semantic_exp}/kmeans.npz" --data "${datadir}/${set}" \
-            --nj "${inference_nj}" --ngpu "${inference_ngpu}" --out "${semantic_exp}/tokens/${set}"
-    done
 fi
 
 if trains 4 && [ -n "${taught}" ]; then

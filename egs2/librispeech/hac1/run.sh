@@ -15,6 +15,8 @@
 set -euo pipefail
 cd "$(dirname "$0")"
 
+# With --feats_type raw a batch is counted in samples: 9,600,000 are the paper's 600 s a GPU.
+
 ./hasrd.sh \
     --corpus "LibriSpeech, 960 h" \
     --train_set train \
@@ -22,6 +24,7 @@ cd "$(dirname "$0")"
     --test_sets "dev-clean test-clean" \
     --probe_train_set train-clean-100 \
     --feats_type raw \
+    --ssl_args "--batch_bins 9600000" \
     --ngpu 1 \
     --gpu_inference true \
     --codec_config conf/train_codec_hac.yaml \

@@ -82,8 +82,11 @@ run_probe() { # $1: probe, $2: number of the run
         refs+=("${datadir}/${set}/text")
         outs+=("${dir}/decode/${set}")
     done
+    # The job has a GPU only if the training has one.
+    local decode_ngpu=0
+    if [ "${ngpu}" -gt 0 ]; then decode_ngpu=${inference_ngpu}; fi
     # shellcheck disable=SC2086
-    num_threads=${probe_threads} train "${dir}/train.log" hasrd.bin.probe \
+    num_threads=${probe_threads} train "${dir}/train.log" hasrd.bin.probe --ngpu "${decode_ngpu}" \
         --exp_dir "${dir}" --model_file "${inference_probe_model}" --beam_size "${beam_size}" --kind "${train_input##*,}" \
         --inputs "${inputs[@]}" --ref "${refs[@]}" --out "${outs[@]}" -- \
         --config "${probe_config}" --ngpu "${ngpu}" --token_type char --token_list "${token_list}" "${opts[@]}" \
