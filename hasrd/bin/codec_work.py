@@ -18,6 +18,7 @@ from hasrd.codec.inference import prepare
 from hasrd.codec.latents import BATCH_SAMPLES
 from hasrd.data.kaldi import DataDir, read_table
 from hasrd.data.waves import wave_batches
+from hasrd.frontend.loudness import within_full_scale
 from hasrd.jobs.chunks import ChunkWork, parse_shard, run_in_chunks
 from hasrd.jobs.digest import sha256
 from hasrd.models.checkpoint import load_codec
@@ -56,9 +57,10 @@ def weights_sha256(args: argparse.Namespace) -> str:
 
 
 def write_speech(path: Path, wave: torch.Tensor, sample_rate: int) -> None:
-    """Write samples (N,) as 16-bit FLAC; what is outside of [-1, 1] is clipped."""
+    """Write samples (N,) as 16-bit FLAC; where some are outside of [-1, 1], all are scaled down."""
     path.parent.mkdir(exist_ok=True)
-    soundfile.write(path, wave.float().clamp(-1, 1).cpu().numpy(), sample_rate, subtype="PCM_16")
+    wave = within_full_scale(wave[None].float())[0]
+    soundfile.write(path, wave.cpu().numpy(), sample_rate, subtype="PCM_16")
 
 
 def codes_are_current(args: argparse.Namespace, folder: Path) -> bool:

@@ -22,13 +22,15 @@ import torch
 
 from hasrd.bin.codec_work import CodecWork, codes_are_current, options, run, write_speech
 from hasrd.bin.tokenize import TokenizeWork
+from hasrd.codec.codec import Codec
 from hasrd.codec.convert import METHODS, exchange, word_centroids
 from hasrd.codec.streams import is_split
+from hasrd.codec.token_tables import LOUDNESS, read_numbers
 from hasrd.codec.tokens import Tokens
 from hasrd.data.archive import read_integers
 from hasrd.data.audio import audio_info
 from hasrd.data.features import merge_tables
-from hasrd.data.kaldi import DataDir, read_table, write_table
+from hasrd.data.kaldi import DataDir, write_table
 from hasrd.errors import UserError, run_main
 from hasrd.jobs.names import inside
 from hasrd.models.checkpoint import load_codec
@@ -68,6 +70,7 @@ class ConvertWork(CodecWork):
     Args:
         pairs: Utterance to target utterance.
         codes: Utterance to entry of an archive, for the targets.
+        loudness: Utterance to LUFS; None of a codec without a level.
         wavs: Utterance to audio, which says how long it is.
         method: Of `exchange`.
     """
@@ -79,11 +82,12 @@ class ConvertWork(CodecWork):
         ngpu: int,
         pairs: Mapping[str, str],
         codes: Mapping[str, str],
+        loudness: Mapping[str, float] | None,
         wavs: Mapping[str, str],
         method: str,
     ) -> None:
         super().__init__(exp_dir, model_file, ngpu)
-        self.pairs, self.codes, self.wavs, self.method = pairs, codes, wavs, method
+        self.pairs, self.codes, self.loudness, self.wavs, self.method = pairs, codes, loudness, wavs, method
         self.centroids = [own.cpu() for own in word_centroids(self.codec.quantizer)] if method == "match" else None
 
     def __call__(self, inputs: dict[str, str], folder: Path, final_folder: Path) -> None:
@@ -105,19 +109,32 @@ class ConvertWork(CodecWork):
             self.codec.frame_rate,
             self.codec.quantizer.stream_names,
             self.codec.quantizer.codebook_sizes,
+            None if self.loudness is None else torch.tensor([self.loudness[utterance]]),
         )
 
 
-def current_codes(args: argparse.Namespace) -> dict[str, str] | None:
-    """Return the entries of the codes of the data set, made here where stage 6 has left none.
+def current_codes(args: argparse.Namespace, codec: Codec) -> tuple[dict[str, str], dict[str, float] | None] | None:
+    """Return the entries of the codes of the data set and, of a codec with a level, the loudness of its utterances.
 
-    None while other shards have some to make.
+    They are made here where stage 6 has left none. None while other shards have some to make.
     """
     if codes_are_current(args, args.out.parent):
-        return read_table(args.out.parent / "codes.scp")
-    own = argparse.Namespace(**{**vars(args), "out": args.out / "codes"})
-    folders = run(own, TokenizeWork, "tokens", [])
-    return None if folders is None else merge_tables(folders, "codes.scp")
+        folders = [args.out.parent]
+    else:
+        own = argparse.Namespace(**{**vars(args), "out": args.out / "codes"})
+        folders = run(own, TokenizeWork, "tokens", [])
+    if folders is None:
+        return None
+    codes = merge_tables(folders, "codes.scp")
+    if codec.loudness is None:
+        return codes, None
+    loudness = {}
+    for folder in folders:
+        loudness |= read_numbers(folder / LOUDNESS, float, needed=True)
+    missing = sorted(codes.keys() - loudness.keys())
+    if missing:
+        raise UserError(f"{args.out.parent / LOUDNESS}: utterance '{missing[0]}' is missing: run stage 6 again")
+    return codes, loudness
 
 
 def main() -> None:
@@ -143,24 +160,28 @@ def main() -> None:
     if len(set(speakers.values())) < 2:
         print(f"{args.data}: left out: voice conversion needs two speakers at least")
         return
-    if not is_split(load_codec(args.exp_dir, args.model_file).quantizer.stream_names):
+    codec = load_codec(args.exp_dir, args.model_file)
+    if not is_split(codec.quantizer.stream_names):
         print(f"{args.exp_dir}: left out: voice conversion needs acoustic tokens and those of another stream")
         return
-    codes = current_codes(args)
-    if codes is None:
+    found = current_codes(args, codec)
+    if found is None:
         return
+    codes, loudness = found
     pairs = pair_up(speakers, args.num_pairs, args.seed)
     made_from = [args.out / name for name in ("wav.scp", "pairs")]
     folders = run(
         args,
-        functools.partial(ConvertWork, pairs=pairs, codes=codes, wavs=data.wavs, method=args.method),
+        functools.partial(
+            ConvertWork, pairs=pairs, codes=codes, loudness=loudness, wavs=data.wavs, method=args.method
+        ),
         "conversion",
         made_from,
         chunk_size=20,
         inputs={utterance: codes[utterance] for utterance in pairs},
         pairs=pairs,
         method=args.method,
-        codes=_digest(codes),
+        codes=_digest(codes, loudness or {}),
     )
     if folders is not None:
         write_table(args.out / "pairs", pairs)
@@ -168,12 +189,13 @@ def main() -> None:
         print(f"{args.out}: {len(pairs)} utterances in another speaker's voice ({args.method})")
 
 
-def _digest(codes: Mapping[str, str]) -> str:
-    """Hash of all codes: a chunk depends on those of its targets, which lie anywhere."""
+def _digest(codes: Mapping[str, str], loudness: Mapping[str, float]) -> str:
+    """Hash of all codes and loudness: a chunk depends on the codes of its targets, which lie anywhere."""
     digest = hashlib.sha256()
     for utterance in sorted(codes):
         array = read_integers(codes[utterance])
-        digest.update(f"{utterance} {json.dumps(array.shape)}".encode() + array.tobytes())
+        facts = f"{utterance} {json.dumps(array.shape)} {loudness.get(utterance, '')}"
+        digest.update(facts.encode() + array.tobytes())
     return digest.hexdigest()
 
 

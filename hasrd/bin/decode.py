@@ -4,7 +4,8 @@
 
 INPUT is a .npz file of `hasrd encode`, and OUT the .wav or .flac file to write; or a folder, searched with all folders
 in it, and OUT gets the same folders with an audio file for each; or a tokens.scp or a recipe's codes.scp (with its
-codes.json), and OUT gets UTTERANCE.wav and wav.scp. Audio is written with 16 bits.
+codes.json), and OUT gets UTTERANCE.wav and wav.scp. Speech is as loud as what was encoded. Audio is written with 16
+bits; what has peaks above full scale is scaled down, not clipped, and that is said where it is heard.
 """
 
 from __future__ import annotations
@@ -12,6 +13,9 @@ from __future__ import annotations
 import argparse
 import functools
 import json
+import math
+import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Mapping, Sequence
 
@@ -25,19 +29,22 @@ from hasrd.bin.files import (
     raise_failed,
     run_jobs,
 )
+from hasrd.codec.token_tables import LOUDNESS, NUM_SAMPLES, read_numbers
 from hasrd.data.archive import read_integers
-from hasrd.data.kaldi import read_table, write_table
+from hasrd.data.kaldi import write_table
 from hasrd.errors import UserError, run_main
 from hasrd.jobs.atomic import atomic_path
 
 FORMATS = ("wav", "flac")
+# dB, from which on it is said that speech had to be written quieter than it was.
+AUDIBLE = 0.5
 
 
 class DecodeWork:
     """Speech of a group of token files.
 
     Args:
-        facts: Of Kaldi archives, which hold codes alone: stream_names, codebook_sizes, num_samples.
+        facts: Of Kaldi archives, which hold codes alone: stream_names, codebook_sizes, num_samples, loudness.
     """
 
     def __init__(self, model: tuple[Any, ...], streams: list[str] | None, facts: Mapping[str, Any]) -> None:
@@ -58,7 +65,11 @@ class DecodeWork:
             except UserError as error:
                 failed.append((job.name, f"{job.source}: {error}"))
                 continue
-            self._write(job.target, wave[0].clamp(-1, 1).cpu().numpy())
+            peak = max(1.0, float(wave.abs().max()) if wave.numel() else 0.0)
+            lost = 20 * math.log10(peak)
+            if lost > AUDIBLE:
+                print(f"note: {job.target}: {lost:.1f} dB quieter, so that nothing is clipped", file=sys.stderr)
+            self._write(job.target, (wave[0] / peak).cpu().numpy())
         return failed
 
     def _read(self, job: Job):
@@ -67,8 +78,11 @@ class DecodeWork:
         if not self.facts:
             raise UserError(f"{job.source}: not a file of tokens (.npz)")
         names, sizes = self.facts["stream_names"], self.facts["codebook_sizes"]
-        samples = self.facts["num_samples"].get(job.name)
-        tokens = self.tokenizer.as_tokens(read_integers(job.source), samples, names, sizes)
+        samples, loudness = self.facts["num_samples"].get(job.name), self.facts["loudness"]
+        if loudness is not None and job.name not in loudness:
+            raise UserError(f"{LOUDNESS}: utterance '{job.name}' of codes.scp is missing: make the tokens again")
+        level = None if loudness is None else loudness[job.name]
+        tokens = self.tokenizer.as_tokens(read_integers(job.source), samples, names, sizes, level)
         self.tokenizer.check_tokens(tokens)
         return tokens
 
@@ -80,7 +94,8 @@ class DecodeWork:
 
 
 def archive_facts(table: Path, model: str) -> dict[str, Any]:
-    """What lies beside a recipe's codes.scp: codes.json and, maybe, utt2num_samples; {} where there is no codes.json.
+    """What lies beside a recipe's codes.scp: codes.json, maybe utt2num_samples and, where codes.json has a loudness,
+    utt2loudness; {} where there is no codes.json.
 
     Raises:
         UserError: A damaged file, or tokens of another model.
@@ -95,9 +110,10 @@ def archive_facts(table: Path, model: str) -> dict[str, Any]:
         raise UserError(f"{path}: not the description of tokens ({error}): make them again") from None
     if content.get("model", model) != model:
         raise UserError(f"{path}: tokens of another model: decode them with the model that made them")
-    lengths = table.with_name("utt2num_samples")
-    known = read_table(lengths) if lengths.is_file() else {}
-    return {**facts, "num_samples": {name: int(value) for name, value in known.items()}}
+    facts["num_samples"] = read_numbers(table.with_name(NUM_SAMPLES), int)
+    levelled = content.get("loudness") is not None
+    facts["loudness"] = read_numbers(table.with_name(LOUDNESS), float, needed=True) if levelled else None
+    return facts
 
 
 def main() -> None:
@@ -113,6 +129,8 @@ def main() -> None:
     streams = chosen_streams(args, tokenizer.stream_names)
     archived = any(not job.source.endswith(".npz") for job in jobs)
     facts = archive_facts(args.input, tokenizer.model_sha256) if archived else {}
+    numbers = [facts[name] for name in ("num_samples", "loudness") if facts.get(name)]
+    jobs = [replace(job, beside="".join(f" {table.get(job.name)}" for table in numbers)) for job in jobs]
     settings = {"made_by": "hasrd decode", "model": tokenizer.model_sha256, "streams": ",".join(streams or ["all"])}
     settings.update(dtype=args.dtype, format=args.format)
     work = functools.partial(DecodeWork, model_arguments(args), streams, facts)

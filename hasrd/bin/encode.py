@@ -25,6 +25,7 @@ from hasrd.bin.files import (
     raise_failed,
     run_jobs,
 )
+from hasrd.codec.token_tables import LOUDNESS, NUM_SAMPLES, number_text
 from hasrd.data.archive import write_archive
 from hasrd.data.audio import audio_info, read_audio
 from hasrd.data.kaldi import write_table
@@ -62,16 +63,25 @@ class EncodeWork:
         return self.tokenizer.as_wave(read_audio(path, rate), rate, self.resample, name=f"{path}: ")
 
 
-def write_kaldi(out: Path, done: dict[str, Path]) -> None:
-    """Write codes.ark, codes.scp, codes.json and utt2num_samples of the token files `done` (utterance to file)."""
+def write_kaldi(out: Path, done: dict[str, Path], level: float | None) -> None:
+    """Write codes.ark, codes.scp, codes.json, utt2num_samples and, of a codec with a level, utt2loudness.
+
+    Args:
+        out: Folder to write to.
+        done: Utterance to token file.
+        level: The codec's `loudness`.
+    """
     from hasrd.codec.token_file import read_token_file
 
     lengths: dict[str, str] = {}
+    loudness: dict[str, str] = {}
 
     def codes():
         for name in sorted(done):
             file = read_token_file(done[name])
-            lengths[name] = str(file.num_samples)
+            lengths[name] = number_text(file.num_samples)
+            if file.loudness is not None:
+                loudness[name] = number_text(file.loudness)
             yield name, file.codes
 
     with atomic_path(out / "codes.ark") as temporary:
@@ -83,10 +93,13 @@ def write_kaldi(out: Path, done: dict[str, Path]) -> None:
             "codebook_sizes": facts.codebook_sizes,
             "stream_names": facts.stream_names,
             "frame_rate": facts.frame_rate,
+            "loudness": level,
             "model": facts.model,
         },
     )
-    write_table(out / "utt2num_samples", lengths)
+    write_table(out / NUM_SAMPLES, lengths)
+    if level is not None:
+        write_table(out / LOUDNESS, loudness)
     write_table(out / "codes.scp", entries)
 
 
@@ -113,7 +126,7 @@ def main() -> None:
     if kind == "table" and done:
         write_table(args.out / "tokens.scp", {name: str(path) for name, path in done.items()})
         if args.kaldi:
-            write_kaldi(args.out, done)
+            write_kaldi(args.out, done, tokenizer.codec.loudness)
     raise_failed(failed, len(jobs))
     print(f"{args.out}: tokens of {len(jobs)} file{'s' if len(jobs) > 1 else ''}")
 

@@ -61,8 +61,8 @@ class CodecSource(CodecWork):
         self.encoder, self.frame_shift = self.codec.encoder, self.codec.frame_shift
 
     def features(self, waves: torch.Tensor, lengths: torch.Tensor) -> EncoderOutput:
-        """Layers of waves (B, N)."""
-        return self.codec.features(waves, lengths)
+        """Layers of waves (B, N), at the level that the codec takes them at."""
+        return self.codec.features(self.codec.at_level(waves, lengths)[0], lengths)
 
     def codes(self, encoded: EncoderOutput) -> torch.Tensor:
         """Codes (B, U, M)."""

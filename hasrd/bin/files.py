@@ -36,17 +36,21 @@ GROUP = 16
 
 @dataclass(frozen=True)
 class Job:
-    """One file: what it is called in messages and tables, where it comes from and where it goes to."""
+    """One file: what it is called in messages and tables, where it comes from and where it goes to.
+
+    Attributes:
+        beside: What tables beside an archive say of it.
+    """
 
     name: str
     source: str
     target: Path
+    beside: str = ""
 
     def facts(self, known: Facts | None = None) -> Facts:
-        """What is in the source; of an archive's entry (`file:offset`), in the archive, and where the entry is."""
+        """What is in the source; of an archive's entry (`file:offset`), in the archive, where it is, and `beside`."""
         file = source_file(self.source)
-        # The last of what is known is the place.
-        return [*facts_of(file, known[:-1] if known else None), self.source.removeprefix(file)]
+        return [*facts_of(file, known and known[:4]), self.source.removeprefix(file) + self.beside]
 
     def is_done(self, known: Facts | None) -> bool:
         """Whether the target is there, made of what is now in the source."""

@@ -101,7 +101,10 @@ def get_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--frame_rate", type=float, help="tokens a second")
     parser.add_argument(
-        "--tokens_info", type=Path, help="codes.json of stage 6, in place of these three options"
+        "--loudness", type=float, help="LUFS that the codec takes speech at, where tokens carry a loudness"
+    )
+    parser.add_argument(
+        "--tokens_info", type=Path, help="codes.json of stage 6, in place of these four options"
     )
     parser.add_argument("--phones", type=Path, help="phones.ctm (hasrd import-alignments)")
     parser.add_argument("--words", type=Path, help="words.ctm (hasrd import-alignments)")
@@ -161,7 +164,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     elif "codebook" in group:
         from hasrd.metrics.scoring.tokens import score_codes
 
-        score_codes(jobs, args.codes, args.codebook_sizes, args.frame_rate, args.stream_names)
+        score_codes(jobs, args.codes, args.codebook_sizes, args.frame_rate, args.stream_names, args.loudness)
     elif "pnmi" in group:
         from hasrd.metrics.scoring.alignment import score_phones
 
@@ -214,6 +217,7 @@ def _read_tokens_info(args: argparse.Namespace) -> None:
         raise UserError(f"{args.tokens_info}: can't be read ({error}): run stage 6 again") from None
     for name in ("codebook_sizes", "stream_names", "frame_rate"):
         setattr(args, name, facts[name])
+    args.loudness = facts.get("loudness")
 
 
 def _names(text: str) -> list[str]:

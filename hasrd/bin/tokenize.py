@@ -25,6 +25,7 @@ from hasrd.bin.options import str2bool
 from hasrd.codec.codec import Codec
 from hasrd.codec.receptive import joins, looks_back
 from hasrd.codec.streams import VOICE, is_split
+from hasrd.codec.token_tables import LOUDNESS, number_text
 from hasrd.codec.tokens import Tokens
 from hasrd.data.archive import write_archive
 from hasrd.data.features import merge_tables
@@ -112,6 +113,7 @@ class TokenizeWork(CodecWork):
     def __call__(self, inputs: dict[str, str], folder: Path, final_folder: Path) -> None:
         codes: dict[str, np.ndarray] = {}
         crops: dict[str, np.ndarray] = {}
+        loudness: dict[str, str] = {}
         audio: dict[str, dict[str, str]] = {version: {} for version in self.versions}
         with torch.inference_mode():
             for utterances, waves, lengths in self.batches(inputs):
@@ -119,6 +121,8 @@ class TokenizeWork(CodecWork):
                 for row, utterance in enumerate(utterances):
                     tokens = batch.item(row)
                     codes[utterance] = tokens.codes[0].to(torch.int32).cpu().numpy()
+                    if tokens.loudness is not None:
+                        loudness[utterance] = number_text(float(tokens.loudness[0]))
                     for version in self.versions:
                         name = inside(version, utterance, ".flac")
                         wave = decode(self.codec, version, tokens, utterance)
@@ -131,6 +135,8 @@ class TokenizeWork(CodecWork):
             archive = f"{name}.ark"
             entries = write_archive(folder / archive, final_folder / archive, sorted(arrays.items()))
             write_table(folder / f"{name}.scp", entries)
+        if loudness:
+            write_table(folder / LOUDNESS, loudness)
         write_table(folder / "text", {u: " ".join(map(str, array[:, 0].tolist())) for u, array in codes.items()})
         for version, table in audio.items():
             write_table(folder / f"{version}.scp", table)
@@ -209,6 +215,8 @@ def main() -> None:
         print(f"{args.out}: the codes are up to date, nothing to compute")
         return
     tables = {"codes.scp": args.out / "codes.scp", "text": args.out / "text"}
+    if codec.loudness is not None:
+        tables[LOUDNESS] = args.out / LOUDNESS
     if crop:
         tables["crops.scp"] = args.out / "crops.scp"
     tables.update({f"{version}.scp": args.out / version / "wav.scp" for version in versions})
@@ -233,6 +241,7 @@ def main() -> None:
                 "codebook_sizes": codec.quantizer.codebook_sizes,
                 "stream_names": codec.quantizer.stream_names,
                 "frame_rate": codec.frame_rate,
+                "loudness": codec.loudness,
                 "model": weights_sha256(args),
                 # What else is to be known of another's codec.
                 **getattr(codec, "facts", {}),

@@ -151,14 +151,13 @@ def _plain(value: Any) -> Any:
     return [_plain(item) for item in value] if isinstance(value, (list, tuple)) else value
 
 
-def build_modules(
-    config: Mapping[str, Any], front: Front | None = None
-) -> dict[str, nn.Module | None]:
+def build_modules(config: Mapping[str, Any], front: Front | None = None) -> dict[str, Any]:
     """Build the parts of a codec, each of the size that the one before it gives.
 
     Args:
         config: Keys frontend, normalize (may be null), encoder, quantizer and decoder: short names
-            or import paths; "<part>_conf": the arguments of its class. Other keys are ignored.
+            or import paths; "<part>_conf": the arguments of its class; loudness (may be null or missing). Other keys
+            are ignored.
         front: What `build_front` gives, ready-made (a frozen encoder).
 
     Returns:
@@ -176,4 +175,5 @@ def build_modules(
         "encoder": enc,
         "quantizer": quant,
         "decoder": construct(config, "decoder", decoder.CHOICES, quant.output_size),
+        "loudness": config.get("loudness"),
     }

@@ -15,6 +15,7 @@ from hasrd.codec.build import build_modules
 from hasrd.codec.tokens import Tokens
 from hasrd.encoder.layers import length_mask
 from hasrd.encoder.output import EncoderOutput
+from hasrd.frontend import loudness as level
 
 
 @dataclass
@@ -45,15 +46,20 @@ class Codec(nn.Module):
     utterance have none of their own: they are decoded from its last token once more. Decoding gives
     back exactly the samples that went in.
 
+    An encoder that normalises its input knows nothing of its level, and no other should have to code it. With
+    `loudness`, speech is brought to this level before the encoder, with peaks of at most 1; the tokens carry the
+    loudness that it had, and decoding gives it back.
+
     Args:
         frontend: wave (B, N), lengths to features (B, T, F), lengths.
         normalize: features, lengths to the same; None for none.
         encoder: features, lengths to an EncoderOutput.
         quantizer: layers (B, U, D), lengths to a QuantizerOutput; codes to latents.
         decoder: latents (B, U, D) to a waveform (B, U * hop).
+        loudness: What the codec was trained at, in LUFS; None: speech is taken as it is.
 
     Raises:
-        ValueError: A token of the encoder and of the decoder are not equally many samples.
+        ValueError: A token of the encoder and of the decoder are not equally many samples, or no such loudness.
     """
 
     def __init__(
@@ -63,6 +69,7 @@ class Codec(nn.Module):
         encoder: nn.Module,
         quantizer: nn.Module,
         decoder: nn.Module,
+        loudness: float | None = None,
     ) -> None:
         super().__init__()
         self.frontend = frontend
@@ -70,6 +77,9 @@ class Codec(nn.Module):
         self.encoder = encoder
         self.quantizer = quantizer
         self.decoder = decoder
+        if loudness is not None and not level.FLOOR < loudness <= 0:
+            raise ValueError(f"loudness {loudness}: give LUFS between {level.FLOOR:g} and 0, or null")
+        self.loudness = loudness
         self.sample_rate: int = frontend.sample_rate
         self.frame_shift: int = frontend.frame_shift * encoder.stride
         # Of what encoder and decoder take: `inference.prepare` sets them.
@@ -114,6 +124,16 @@ class Codec(nn.Module):
             feats, feats_lengths = self.normalize(feats, feats_lengths)
         return self.encoder(feats.to(self.encoder_dtype), feats_lengths)
 
+    def at_level(self, wave: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Return waves (B, N) as the encoder is to get them, and the loudness that they had, (B,) float32 in LUFS.
+
+        A codec without a level gives the waves as they came, and None.
+        """
+        if self.loudness is None:
+            return wave, None
+        wave, found = level.to_loudness(wave, self.sample_rate, self.loudness, lengths)
+        return wave, found.float()
+
     def _extend(self, latent: Tensor, lengths: Tensor, num_samples: int) -> Tensor:
         """Repeat each item's last token so that the frames (B, F, D) cover `num_samples`."""
         frames = -(-num_samples // self.frame_shift)
@@ -125,7 +145,7 @@ class Codec(nn.Module):
         """Reconstruct a batch of crops, for training.
 
         Args:
-            wave: (B, N), zero-padded.
+            wave: (B, N), zero-padded, at the codec's level: the data loader sees to that.
             lengths: (B,) samples of each crop; None: all N.
 
         Returns:
@@ -151,6 +171,7 @@ class Codec(nn.Module):
         """
         if lengths is None:
             lengths = torch.full((len(wave),), wave.shape[1], device=wave.device)
+        wave, loudness = self.at_level(wave, lengths)
         encoded = self.features(wave, lengths)
         return Tokens(
             codes=self.quantizer.encode(encoded.layers, encoded.lengths),
@@ -159,6 +180,7 @@ class Codec(nn.Module):
             frame_rate=self.frame_rate,
             stream_names=self.quantizer.stream_names,
             codebook_sizes=self.quantizer.codebook_sizes,
+            loudness=loudness,
         )
 
     def _place(self, tokens: Tokens) -> tuple[Tensor, set[str]]:
@@ -179,7 +201,10 @@ class Codec(nn.Module):
 
     @torch.no_grad()
     def decode(self, tokens: Tokens, streams: Sequence[str] | None = None) -> Tensor:
-        """Return the waveform of tokens.
+        """Return the waveform of tokens, at the loudness that they carry, else as the decoder makes it.
+
+        The loudness is right within 0.4 LU, also that of single streams. Peaks are at most 1 where that can be had (see
+        `hasrd.frontend.loudness.restore`); nothing is clipped.
 
         Each utterance gives the samples that it gives alone: only those of equal length in frames
         share a batch, because a decoder looks past an utterance's end.
@@ -197,7 +222,13 @@ class Codec(nn.Module):
         """
         if torch.any((tokens.lengths == 0) & (tokens.num_samples > 0)):
             raise ValueError("an utterance with samples, but without a token")
-        codes, present = self._place(tokens if streams is None else tokens.select(streams))
+        wave = self._decode(tokens, *self._place(tokens if streams is None else tokens.select(streams)))
+        if tokens.loudness is None:
+            return wave
+        return level.restore(wave, self.sample_rate, tokens.loudness, tokens.num_samples)
+
+    def _decode(self, tokens: Tokens, codes: Tensor, present: set[str]) -> Tensor:
+        """Return the waveform (B, max num_samples) of codes in this quantizer's order, of these streams."""
         latent = self.quantizer.decode(codes, streams=present)
         samples = tokens.num_samples
         wave = latent.new_zeros(len(codes), int(samples.max()) if len(codes) else 0)

@@ -21,6 +21,7 @@ from hasrd.codec.codec import Codec
 from hasrd.codec.receptive import Field, joins, looks_back, reaches
 from hasrd.errors import UserError
 from hasrd.frontend.normalize import GlobalNorm
+from hasrd.metrics.bitrate import LOUDNESS_NOTE
 from hasrd.registry import resolve
 from hasrd.teacher.targets import FACTS
 
@@ -118,6 +119,8 @@ def _codec(config: Mapping[str, Any]) -> Description:
     facts["receptive_field"]["decoder"] = _extent(reach, reach.size, codec.sample_rate)
     modules = {"encoder": front, "quantizer": codec.quantizer, "decoder": codec.decoder}
     notes = []
+    if codec.loudness is not None:
+        notes.append(f"speech is taken at {codec.loudness:g} LUFS; {LOUDNESS_NOTE}")
     if config.get("discriminator"):
         try:
             from hasrd import discriminator

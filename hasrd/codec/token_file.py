@@ -8,6 +8,7 @@
     frame_rate      tokens a second
     stream_names    (M,) text: the stream of each codebook
     codebook_sizes  (M,)
+    loudness        LUFS of the speech, float32; missing where the model takes speech at any level
     model           SHA-256 of the weights that made them
     format          1
 
@@ -38,6 +39,7 @@ class TokenFile:
     frame_rate: float | None = None
     stream_names: tuple[str, ...] | None = None
     codebook_sizes: tuple[int, ...] | None = None
+    loudness: float | None = None
     model: str = ""
 
 
@@ -53,6 +55,7 @@ def write_token_file(path: str | Path, tokens: Tokens, sample_rate: int, model: 
         raise UserError(f"{path}: a file of tokens is named .npz")
     small = max(tokens.codebook_sizes, default=0) <= np.iinfo(np.int16).max
     codes = tokens.item(0).codes[0].cpu().numpy().astype(np.int16 if small else np.int32)
+    loudness = {} if tokens.loudness is None else {"loudness": np.float32(tokens.loudness[0].item())}
     with atomic_path(path) as temporary:
         np.savez(
             temporary,
@@ -62,6 +65,7 @@ def write_token_file(path: str | Path, tokens: Tokens, sample_rate: int, model: 
             frame_rate=float(tokens.frame_rate),
             stream_names=np.array(tokens.stream_names, dtype=str),
             codebook_sizes=np.array(tokens.codebook_sizes, dtype=np.int64),
+            **loudness,
             model=model,
             format=FORMAT,
         )
@@ -89,6 +93,7 @@ def read_token_file(path: str | Path) -> TokenFile:
             float(found["frame_rate"]) if "frame_rate" in found else None,
             tuple(map(str, found["stream_names"])) if "stream_names" in found else None,
             tuple(map(int, found["codebook_sizes"])) if "codebook_sizes" in found else None,
+            float(found["loudness"]) if "loudness" in found else None,
             str(found.get("model", "")),
         )
     except UserError:

@@ -26,6 +26,8 @@ from hasrd.models.checkpoint import PEER_FILE, embed_encoder, load_codec, read_e
 from hasrd.models.package import CONFIG, load_packed
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+# Of `decode`: the loudness that the Tokens carry.
+OF_TOKENS = "of tokens"
 
 
 class Tokenizer:
@@ -107,11 +109,14 @@ class Tokenizer:
         named = [f"wave {i}: " if len(rows) > 1 else "" for i in range(len(rows))]
         waves = [self.as_wave(row, sample_rate, resample, name) for row, name in zip(rows, named)]
         codes: dict[int, Tensor] = {}
+        loudness: dict[int, Tensor] = {}
         for batch in batches({i: len(row) for i, row in enumerate(waves)}, BATCH_SAMPLES):
             samples = torch.tensor([len(waves[i]) for i in batch], device=self.device)
             tokens = self.codec.encode(pad_sequence([waves[i] for i in batch], batch_first=True), samples)
             for row, (i, count) in enumerate(zip(batch, tokens.lengths.tolist())):
                 codes[i] = tokens.codes[row, :count]
+                if tokens.loudness is not None:
+                    loudness[i] = tokens.loudness[row]
         return Tokens(
             codes=pad_sequence([codes[i] for i in range(len(waves))], batch_first=True),
             lengths=torch.tensor([len(codes[i]) for i in range(len(waves))], device=self.device),
@@ -119,6 +124,7 @@ class Tokenizer:
             frame_rate=self.frame_rate,
             stream_names=self.stream_names,
             codebook_sizes=self.codebook_sizes,
+            loudness=torch.stack([loudness[i] for i in range(len(waves))]) if loudness else None,
         )
 
     def as_wave(
@@ -181,6 +187,7 @@ class Tokenizer:
         codes: Tokens | Tensor | np.ndarray,
         streams: Sequence[str] | None = None,
         num_samples: int | Sequence[int] | Tensor | None = None,
+        loudness: float | Sequence[float] | Tensor | str | None = OF_TOKENS,
     ) -> Tensor:
         """Return the speech of tokens.
 
@@ -189,16 +196,18 @@ class Tokenizer:
                 of its first M' codebooks.
             streams: names of the streams to hear; None: all that are there.
             num_samples: samples of each utterance; None: what the Tokens say, else T * `frame_shift`.
+            loudness: LUFS of each utterance, at least -70; None: the model's own level; by default what the Tokens
+                say, else the model's own level.
 
         Returns:
             (B, max num_samples) float32 on the model's device, zero past an utterance's own samples. Not clipped:
-            single samples may lie outside of [-1, 1].
+            single samples may lie outside of [-1, 1] where that loudness, or the model's own level, needs it.
 
         Raises:
-            UserError: Codes of another model, a stream that is not there, or a length that does not fit the tokens.
+            UserError: Codes of another model, a stream that is not there, or a length or loudness that does not fit.
         """
         try:
-            tokens = self.as_tokens(codes, num_samples)
+            tokens = self.as_tokens(codes, num_samples, loudness=loudness)
             return self.codec.decode(tokens, streams)
         except ValueError as error:
             raise UserError(str(error)) from error
@@ -209,6 +218,7 @@ class Tokenizer:
         num_samples: int | Sequence[int] | Tensor | None = None,
         stream_names: Sequence[str] | None = None,
         codebook_sizes: Sequence[int] | None = None,
+        loudness: float | Sequence[float] | Tensor | str | None = OF_TOKENS,
     ) -> Tokens:
         """Return Tokens on the model's device. Args and errors: see `decode`.
 
@@ -218,6 +228,7 @@ class Tokenizer:
         if isinstance(codes, Tokens):
             tokens = codes.to(self.device)
             codes, lengths, known = tokens.codes, tokens.lengths, tokens.num_samples
+            loudness = tokens.loudness if loudness is OF_TOKENS else loudness
             stream_names, codebook_sizes, frame_rate = tokens.stream_names, tokens.codebook_sizes, tokens.frame_rate
         else:
             codes = self._codes(codes)
@@ -229,11 +240,11 @@ class Tokenizer:
             stream_names = self.stream_names[:books] if stream_names is None else stream_names
             codebook_sizes = self.codebook_sizes[:books] if codebook_sizes is None else codebook_sizes
             frame_rate = self.frame_rate
+            loudness = None if loudness is OF_TOKENS else loudness
         if num_samples is not None:
-            known = torch.as_tensor(num_samples, device=self.device).to(torch.long).reshape(-1)
-            if len(known) not in (1, len(codes)):
-                raise UserError(f"{len(known)} numbers of samples for {len(codes)} utterances")
-            known = known.expand(len(codes))
+            known = self._of_each(num_samples, torch.long, len(codes), "numbers of samples")
+        if loudness is not None:
+            loudness = self._of_each(loudness, torch.float32, len(codes), "values of loudness")
         # Encoding leaves less than one token's window at the end without a token of its own.
         if torch.any(known > lengths * self.frame_shift + self.codec.min_samples):
             worst = int((known - lengths * self.frame_shift).argmax())
@@ -242,9 +253,19 @@ class Tokenizer:
                 "they don't belong together"
             )
         try:
-            return Tokens(codes, lengths, known, frame_rate, tuple(stream_names), tuple(codebook_sizes))
+            return Tokens(codes, lengths, known, frame_rate, tuple(stream_names), tuple(codebook_sizes), loudness)
         except ValueError as error:
             raise UserError(str(error)) from error
+
+    def _of_each(self, values: Any, dtype: torch.dtype, count: int, what: str) -> Tensor:
+        """One value an utterance, or one for all, as (B,) of a type."""
+        try:
+            values = torch.as_tensor(values, device=self.device).to(dtype).reshape(-1)
+        except (TypeError, ValueError, RuntimeError):
+            raise UserError(f"{what}: {values!r} is no number") from None
+        if len(values) not in (1, count):
+            raise UserError(f"{len(values)} {what} for {count} utterances")
+        return values.expand(count)
 
     def _codes(self, codes: Tensor | np.ndarray) -> Tensor:
         """Integers (B, T, M') or (T, M') as (B, T, M') int64."""
@@ -283,7 +304,8 @@ class Tokenizer:
         try:
             if file.frame_rate not in (None, self.frame_rate):
                 raise UserError(f"{file.frame_rate:g} tokens a second: this model has {self.frame_rate:g}")
-            tokens = self.as_tokens(file.codes, file.num_samples, file.stream_names, file.codebook_sizes)
+            books = (file.stream_names, file.codebook_sizes)
+            tokens = self.as_tokens(file.codes, file.num_samples, *books, file.loudness)
             self.check_tokens(tokens)
         except UserError as error:
             raise UserError(f"{path}: {error}") from None

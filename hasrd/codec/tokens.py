@@ -11,7 +11,11 @@ from typing import Sequence
 import torch
 from torch import Tensor
 
+from hasrd.frontend.loudness import FLOOR
 from hasrd.quantizer.residual_vq import select_streams
+
+# LUFS, above those of any speech.
+LOUDEST = 30.0
 
 
 @dataclass(frozen=True)
@@ -25,6 +29,8 @@ class Tokens:
         frame_rate: tokens a second of each codebook.
         stream_names: M names; codebooks of one stream have the same.
         codebook_sizes: M sizes.
+        loudness: (B,) float32, LUFS that each utterance had and that decoding gives back; None: not known, decoding
+            gives the model's own level.
 
     Raises:
         ValueError: The fields do not fit together, or a code is outside its codebook.
@@ -36,6 +42,7 @@ class Tokens:
     frame_rate: float
     stream_names: tuple[str, ...]
     codebook_sizes: tuple[int, ...]
+    loudness: Tensor | None = None
 
     def __post_init__(self) -> None:
         # Lists are welcome, so that tokens can come from a file.
@@ -53,6 +60,12 @@ class Tokens:
                 raise ValueError(f"{name} must be ({batch},) int64, not {value.dtype} {shape}")
             if batch and value.min() < 0:
                 raise ValueError(f"{name} must not be negative")
+        if self.loudness is not None:
+            value = self.loudness
+            if tuple(value.shape) != (batch,) or value.dtype != torch.float32:
+                raise ValueError(f"loudness must be ({batch},) float32, not {value.dtype} {tuple(value.shape)}")
+            if not torch.all((value >= FLOOR) & (value <= LOUDEST)):
+                raise ValueError(f"loudness {value.tolist()}: LUFS from {FLOOR:g} to {LOUDEST:g} are needed")
         if batch and self.lengths.max() > frames:
             raise ValueError(f"a length of {int(self.lengths.max())} tokens: codes have {frames}")
         if len(self.stream_names) != books or len(self.codebook_sizes) != books:
@@ -75,7 +88,7 @@ class Tokens:
 
     @property
     def bitrate(self) -> float:
-        """Bits a second: frame rate times the sum of log2 of the codebook sizes."""
+        """Bits a second: frame rate times the sum of log2 of the codebook sizes; without the loudness's 32 in all."""
         return self.frame_rate * sum(math.log2(size) for size in self.codebook_sizes)
 
     def select(self, streams: Sequence[str]) -> Tokens:
@@ -113,6 +126,7 @@ class Tokens:
             codes=self.codes[i : i + 1, : int(self.lengths[i])],
             lengths=self.lengths[i : i + 1],
             num_samples=self.num_samples[i : i + 1],
+            loudness=None if self.loudness is None else self.loudness[i : i + 1],
         )
 
     def to(self, device: torch.device | str) -> Tokens:
@@ -122,4 +136,5 @@ class Tokens:
             codes=self.codes.to(device),
             lengths=self.lengths.to(device),
             num_samples=self.num_samples.to(device),
+            loudness=None if self.loudness is None else self.loudness.to(device),
         )

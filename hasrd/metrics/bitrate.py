@@ -8,6 +8,9 @@ import math
 from typing import Sequence
 
 SOURCE = "frame rate x sum of log2(codebook size)"
+# Of a codec with a level: one float32 an utterance, beside the tokens.
+LOUDNESS_BITS = 32
+LOUDNESS_NOTE = f"besides {LOUDNESS_BITS} bits an utterance, its loudness"
 
 
 def bitrate(frame_rate: float, codebook_sizes: Sequence[int]) -> float:

@@ -27,8 +27,8 @@ from hasrd.jobs.digest import sha256
 from hasrd.models.checkpoint import embed_encoder, load_codec, load_strict, read_experiment
 
 CONFIG, WEIGHTS, CARD = "config.yaml", "model.safetensors", "README.md"
-# Of the folder's layout; a reader refuses a higher number.
-FORMAT = 1
+# Of the folder's layout; a reader refuses a higher number. Since 2 there may be a `loudness`, which none must ignore.
+FORMAT = 2
 # Of a distillation, what is about the data of the training.
 OF_DATA = ("targets", "teacher")
 
@@ -154,6 +154,7 @@ def _model_keys(config: Mapping[str, Any]) -> dict[str, Any]:
         UserError: A value in it is a path: the model would be built on this machine alone.
     """
     keys = {key: config.get(key) for part in PARTS for key in (part, f"{part}_conf")}
+    keys["loudness"] = config.get("loudness")
     taught = {
         level: {**{key: value for key, value in conf.items() if key not in OF_DATA}, "teacher_size": teacher_size(conf)}
         for level, conf in (config.get("distillation") or {}).items()

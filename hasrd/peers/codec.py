@@ -82,7 +82,7 @@ class PeerCodec(Codec):
 
     Speech goes in and comes out at one rate, that of the data; where the peer has another one, it is resampled on both
     ways (soxr). Utterances are encoded and decoded one by one, so that each gives what it gives alone. A decoder that
-    draws noise (SNAC's) draws the same each time.
+    draws noise (SNAC's) draws the same each time. The level is the peer's own affair: tokens carry no loudness.
 
     Args:
         peer: The codec.
@@ -94,6 +94,7 @@ class PeerCodec(Codec):
         self.peer = peer
         self.quantizer = PeerQuantizer(peer)
         self.sample_rate = sample_rate
+        self.loudness = None
         # Of 75 tokens a second, 213.3 samples each.
         self.frame_shift = self.min_samples = math.ceil(sample_rate / peer.frame_rate)
         self.frontend = self.normalize = None
@@ -139,12 +140,7 @@ class PeerCodec(Codec):
         frames = torch.tensor([len(code) for code in codes], device=wave.device)
         return EncoderOutput((pad_sequence(codes, batch_first=True), pad_sequence(latents, batch_first=True)), frames)
 
-    @torch.no_grad()
-    def decode(self, tokens: Tokens, streams: Sequence[str] | None = None) -> Tensor:
-        """Return the waveform of tokens; see `Codec.decode`."""
-        if torch.any((tokens.lengths == 0) & (tokens.num_samples > 0)):
-            raise ValueError("an utterance with samples, but without a token")
-        codes, present = self._place(tokens if streams is None else tokens.select(streams))
+    def _decode(self, tokens: Tokens, codes: Tensor, present: set[str]) -> Tensor:
         first = self.quantizer.first_book(present)
         waves = []
         for row, length, samples in zip(codes, tokens.lengths.tolist(), tokens.num_samples.tolist()):

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Mapping
 
 from hasrd.codec.describe import Description, describe
-from hasrd.metrics.bitrate import bitrate
+from hasrd.metrics.bitrate import LOUDNESS_BITS, bitrate
 from hasrd.metrics.scores import MEASURES
 from hasrd.report.collect import Found, Results, collect
 from hasrd.report.streams import decoded_from, probe_label
@@ -59,7 +59,7 @@ def model_card(config: Mapping[str, Any], folder: str, exp_dir: Path) -> str:
         "",
         "| | |",
         "|---|---|",
-        *(_row(label, value) for label, value in _facts(describe(config))),
+        *(_row(label, value) for label, value in _facts(describe(config), config.get("loudness"))),
     ]
     lines += [
         _row("trained on", sets),
@@ -77,7 +77,7 @@ def model_card(config: Mapping[str, Any], folder: str, exp_dir: Path) -> str:
     return "\n".join([*lines, "", *_scores(exp_dir, source["weights_sha256"])]) + "\n"
 
 
-def _facts(model: Description) -> list[tuple[str, str]]:
+def _facts(model: Description, loudness: float | None) -> list[tuple[str, str]]:
     parts = ("encoder", "quantizer", "decoder")
     shown = ", ".join(f"{part} {model.parameters[part]:,}" for part in parts)
     facts = [
@@ -87,6 +87,9 @@ def _facts(model: Description) -> list[tuple[str, str]]:
         ("codebooks", str(model.num_codebooks)),
         ("bitrate", f"{model.bitrate_bps / 1000:.3g} kbps"),
     ]
+    if loudness is not None:
+        level = f"{loudness:g} LUFS inside; tokens carry the loudness of the speech ({LOUDNESS_BITS} bits an utterance)"
+        facts.append(("level", f"{level}, and decoding gives it back"))
     sizes = iter(model.codebook_sizes)
     for stream, count in model.streams.items():
         own = [next(sizes) for _ in range(count)]

@@ -22,6 +22,7 @@ from hasrd.report.tables import (
     Cell,
     Table,
     bitrate_cell,
+    bitrate_note,
     header,
     number_cell,
     score_cell,
@@ -84,6 +85,7 @@ def _codec_tables(results: Results, test_sets: Sequence[str], key: str) -> list[
             # A model of Table 1 is not shown a second time.
             known |= {name for name in measured if row_key(name) in _ABLATIONS} - results.peers
             table.rows += [(_name(results, name), cells(name)) for name in measured if name not in known]
+        table.note = " ".join(filter(None, [table.note, bitrate_note(results.find("bitrate", test_set))]))
         tables.append(table)
     return tables
 

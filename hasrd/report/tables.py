@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass, field, replace
 from typing import Any, Sequence
 
+from hasrd.metrics.bitrate import LOUDNESS_NOTE
 from hasrd.metrics.scores import MEASURES, Score
 from hasrd.report.collect import Found, Results
 from hasrd.report.streams import decoded_from, probe_label, probe_rows
@@ -135,6 +136,7 @@ def codec_tables(results: Results, test_sets: Sequence[str]) -> list[Table]:
             cells = [score_cell(results.find(m, test_set, "combined", experiment)) for m in RECONSTRUCTION[:3]]
             cells.append(bitrate_cell(results.find("bitrate", test_set, experiment=experiment), "combined"))
             table.rows.append((experiment, cells))
+        table.note = bitrate_note(results.find("bitrate", test_set))
         tables.append(table)
     return tables
 
@@ -158,6 +160,7 @@ def reconstruction_tables(results: Results, test_sets: Sequence[str]) -> list[Ta
                     cells = [score_cell(results.find(m, test_set, system, experiment)) for m in RECONSTRUCTION[:3]]
                     cells.append(bitrate_cell(rate, system))
                 table.rows.append((label, cells))
+            table.note = bitrate_note(rate)
             tables.append(table)
     return tables
 
@@ -246,6 +249,13 @@ def codebook_tables(results: Results, test_sets: Sequence[str]) -> list[Table]:
 def book_label(book: dict[str, Any]) -> str:
     """Return what a codebook is called, counted from 1."""
     return f"{book['codebook'] + 1}: {book['stream']}"
+
+
+def bitrate_note(found: Sequence[Found]) -> str:
+    """Say what the tokens of these bitrates carry beside their codes, and of which codecs; empty where none do."""
+    levelled = [item.experiment for item in found if item.score.details.get("loudness_bits")]
+    of = "" if len(levelled) == len(found) else f" of {', '.join(levelled)}"
+    return f"Bitrate{of}: {LOUDNESS_NOTE}." if levelled else ""
 
 
 def bitrate_cell(found: Sequence[Found], system: str) -> Cell:

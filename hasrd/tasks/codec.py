@@ -10,7 +10,7 @@ from espnet2.tasks import gan_codec as espnet
 from espnet2.tasks.abs_task import optim_classes
 from espnet2.train.collate_fn import CommonCollateFn
 from espnet2.utils.nested_dict_action import NestedDictAction
-from espnet2.utils.types import int_or_none, str2bool, str_or_none
+from espnet2.utils.types import float_or_none, int_or_none, str2bool, str_or_none
 
 from hasrd import decoder, discriminator, encoder, frontend, quantizer
 from hasrd.codec.build import CODEC_DEFAULTS, build_modules, check_front, construct
@@ -23,7 +23,7 @@ from hasrd.loss.distillation import build_distillation
 from hasrd.models.checkpoint import FRONT_KEYS, frozen_front
 from hasrd.models.kmeans import load_kmeans
 from hasrd.registry import resolve
-from hasrd.tasks.preprocess import PadTo, Segment
+from hasrd.tasks.preprocess import AtLoudness, PadTo, Segment
 from hasrd.tasks.training import TrainingTask
 from hasrd.teacher.levels import open_levels
 from hasrd.train.gan_trainer import GANTrainer
@@ -86,6 +86,19 @@ class CodecTask(TrainingTask, espnet.GANCodecTask):
             "is always judged on 5 s from the middle of each clip",
         )
         group.add_argument(
+            "--loudness",
+            type=float_or_none,
+            default=None,
+            help="Level that the codec takes speech at, in LUFS: training and validation segments are brought to it, "
+            "tokens carry the loudness that speech had, decoding gives it back (DAC: -16); none: speech as it is",
+        )
+        group.add_argument(
+            "--shift_phase",
+            type=str2bool,
+            default=False,
+            help="Shift the phase of each training segment by a random angle (DAC)",
+        )
+        group.add_argument(
             "--model_conf",
             action=NestedDictAction,
             default=dict(),
@@ -118,11 +131,16 @@ class CodecTask(TrainingTask, espnet.GANCodecTask):
 
     @classmethod
     def build_preprocess_fn(cls, args: argparse.Namespace, train: bool):
-        """Cut segments in the loader, and what teachers said of them."""
-        segment, rate = cls._segment(args, train)
-        if segment is None:
+        """Cut segments in the loader, and what teachers said of them; bring them to the codec's level."""
+        if args.collect_stats or args.iterator_type == "chunk":
             return None
-        return Segment(segment, "audio", train, rate, open_levels(args.distillation).cached)
+        segment, rate = cls._segment(args, train)
+        cut = None
+        if segment is not None:
+            cut = Segment(segment, "audio", train, rate, open_levels(args.distillation).cached)
+        if args.loudness is None and not args.shift_phase:
+            return cut
+        return AtLoudness(args.loudness, "audio", rate, args.shift_phase and train, cut)
 
     @classmethod
     def build_model(cls, args: argparse.Namespace) -> CodecModel:
@@ -151,6 +169,8 @@ class CodecTask(TrainingTask, espnet.GANCodecTask):
         codec = Codec(**build_modules(vars(args), front))
         if centroids is not None:
             codec.quantizer.set_centroids(centroids)
+        if (args.loudness is not None or args.shift_phase) and args.iterator_type == "chunk":
+            raise UserError("loudness, shift_phase: not with iterator_type: chunk, which cuts segments after them")
         judge = None
         if args.discriminator is not None:
             judge = resolve(discriminator.CHOICES, args.discriminator)(**args.discriminator_conf)

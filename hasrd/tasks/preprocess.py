@@ -4,11 +4,14 @@
 
 from __future__ import annotations
 
+import math
 import zlib
 from typing import Callable, Mapping
 
 import numpy as np
 import torch
+
+from hasrd.frontend.loudness import to_loudness
 
 
 class Segment:
@@ -50,6 +53,51 @@ class Segment:
         for prefix, targets in self.targets.items():
             data |= {f"{prefix}_{name}": array for name, array in targets(uid, begin, end).items()}
         return data
+
+
+class AtLoudness:
+    """Bring a segment to the level that a codec takes speech at, peaks at most 1 (`hasrd.frontend.loudness`).
+
+    DAC's VolumeNorm and RescaleAudio. Its ShiftPhase is an option; it comes first here, so that it leaves no peak above
+    1, and shifts no validation data. A segment that is all but silent is amplified by (loudness + 70) dB at most.
+
+    Args:
+        loudness: In LUFS; None leaves the level as it is.
+        name: Key of the wave in the utterance's dictionary.
+        sample_rate: Of the wave, in Hz.
+        shift_phase: Shift the phase of all frequencies by one random angle.
+        cut: What cuts the segment (`Segment`); None takes whole clips.
+    """
+
+    def __init__(
+        self, loudness: float | None, name: str, sample_rate: int, shift_phase: bool, cut: Segment | None = None
+    ):
+        self.loudness = loudness
+        self.name = name
+        self.sample_rate = sample_rate
+        self.shift_phase = shift_phase
+        self.cut = cut
+
+    def __call__(self, uid: str, data: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Cut the segment of utterance `uid` and replace its wave (N,) by float32 samples at the level."""
+        data = data if self.cut is None else self.cut(uid, data)
+        wave = torch.from_numpy(np.array(data[self.name], dtype=np.float32))[None]
+        if self.shift_phase:
+            wave = shift_phase(wave, np.random.uniform(-np.pi, np.pi), self.sample_rate)
+        if self.loudness is not None:
+            wave, _ = to_loudness(wave, self.sample_rate, self.loudness)
+        return {**data, self.name: wave[0].numpy()}
+
+
+def shift_phase(wave: torch.Tensor, angle: float, sample_rate: int) -> torch.Tensor:
+    """Shift the phase of all frequencies of wave (B, N) by `angle` in radians, in windows of 32 ms (DAC's ShiftPhase).
+
+    The ends are padded with zeros, where DAC reflects them: a clip may be shorter than half a window.
+    """
+    size = 1 << math.ceil(math.log2(0.032 * sample_rate))
+    form = {"n_fft": size, "hop_length": size // 4, "window": torch.hann_window(size), "center": True}
+    spectrum = torch.stft(wave, **form, pad_mode="constant", return_complex=True)
+    return torch.istft(spectrum * complex(math.cos(angle), math.sin(angle)), **form, length=wave.shape[1])
 
 
 class PadTo:

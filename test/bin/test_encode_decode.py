@@ -19,6 +19,7 @@ import hasrd
 from hasrd.bin import decode, encode, files, pack, tokenize
 from hasrd.data.kaldi import read_table
 from hasrd.errors import UserError
+from hasrd.frontend.loudness import loudness
 
 LENGTHS = {"a": 4000, "b": 16000, "sub/c": 160, "sub/d e": 20011}
 
@@ -169,7 +170,11 @@ def test_resampling(run, packed, tmp_path):
     assert hasrd.load(packed).load_tokens(tmp_path / "out/x.npz").num_samples.tolist() == [16000]
 
 
-def test_tables(run, packed, codec_dir, make_data_dir, tmp_path):
+def loudness_of(path) -> float:
+    return float(loudness(torch.from_numpy(soundfile.read(path, dtype="float32")[0])[None], 16000))
+
+
+def test_tables(run, packed, codec_dir, make_data_dir, tmp_path, capsys):
     data, out = make_data_dir("test", (4000, 784, 9000)), tmp_path / "tokens"
     run(encode, packed, data, out, "--kaldi")
     entries = read_table(out / "tokens.scp")
@@ -182,16 +187,51 @@ def test_tables(run, packed, codec_dir, make_data_dir, tmp_path):
         run(decode, packed, source, speech)
         table = read_table(speech / "wav.scp")
         assert [soundfile.info(table[name]).frames for name in entries] == [4000, 784, 9000]
-    # Those of a recipe's stage 6, which know no lengths in samples.
+        for name, path in read_table(data / "wav.scp").items():
+            assert abs(loudness_of(path) - loudness_of(table[name])) < 0.5
+    # Those of a recipe's stage 6, which know no lengths in samples, but the loudness.
     run(tokenize, "--exp_dir", codec_dir, "--data", data, "--out", tmp_path / "stage6")
     run(decode, packed, tmp_path / "stage6/codes.scp", tmp_path / "speech6")
     first = read_table(tmp_path / "speech6/wav.scp")["test-0000"]
     assert soundfile.info(first).frames == 512 * len(codes["test-0000"])
+    # What the table beside the codes says counts, also when it has changed.
+    table = tmp_path / "stage6/utt2loudness"
+    lines = table.read_text().splitlines(keepends=True)
+    table.write_text("".join(["test-0000 -33.0\n", *lines[1:]]))
+    capsys.readouterr()
+    run(decode, packed, tmp_path / "stage6/codes.scp", tmp_path / "speech6")
+    assert abs(loudness_of(first) + 33) < 0.5 and "2 of 3 files are there already" in capsys.readouterr().err
+    table.write_text("".join(lines[1:]))
+    assert "1 of 3" in error_of(run, decode, packed, tmp_path / "stage6/codes.scp", tmp_path / "speech6")
+    assert "utterance 'test-0000' of codes.scp is missing" in capsys.readouterr().err
+    table.write_text("".join([*lines[:2], "test-0002 loud\n"]))
+    assert "utt2loudness:3: 'loud' is no number" in error_of(
+        run, decode, packed, tmp_path / "stage6/codes.scp", tmp_path / "speech6"
+    )
+    table.unlink()
+    assert "utt2loudness: no such file" in error_of(
+        run, decode, packed, tmp_path / "stage6/codes.scp", tmp_path / "speech6"
+    )
+    table.write_text("".join(lines))
     facts = tmp_path / "stage6/codes.json"
     facts.write_text(facts.read_text().replace(hasrd.load(packed).model_sha256, "0" * 64))
     assert "another model" in error_of(run, decode, packed, tmp_path / "stage6/codes.scp", tmp_path / "speech7")
     facts.unlink()
     assert "3 of 3" in error_of(run, decode, packed, tmp_path / "stage6/codes.scp", tmp_path / "speech7")
+
+
+def test_loud_files_are_not_clipped(run, packed, tmp_path, capsys):
+    """A file holds [-1, 1]: what is as loud only with higher peaks is written quieter, and that is said."""
+    time = np.arange(16000) / 16000
+    soundfile.write(tmp_path / "loud.wav", 9.0 * np.sin(1200 * time) * np.sin(5 * time) ** 8, 16000, subtype="FLOAT")
+    run(encode, packed, tmp_path / "loud.wav", tmp_path / "loud.npz")
+    run(decode, packed, tmp_path / "loud.npz", tmp_path / "decoded.wav")
+    err = capsys.readouterr().err
+    assert "decoded.wav" in err and "dB quieter" in err
+    wave, _ = soundfile.read(tmp_path / "decoded.wav")
+    highest = np.abs(wave) > 0.999
+    assert highest.any() and not (highest[1:] & highest[:-1]).any(), "no flat tops"
+    assert loudness_of(tmp_path / "decoded.wav") < loudness_of(tmp_path / "loud.wav") - 0.5
 
 
 def test_what_something_else_made_is_left_alone(run, packed, audio, tmp_path):

@@ -60,7 +60,8 @@ def test_an_encoder_and_its_kmeans(monkeypatch, encoder_file, kmeans_file, codec
     for name in ("latent", "semantic", "layer_2"):
         ours, codecs = (kaldiio.load_scp(str(tmp_path / kind / f"{name}.scp")) for kind in ("ssl", "codec"))
         for utterance in read_table(data / "wav.scp"):
-            np.testing.assert_allclose(ours[utterance], codecs[utterance], atol=1e-5)
+            # Rounding: the codec's encoder gets the speech at the codec's level.
+            np.testing.assert_allclose(ours[utterance], codecs[utterance], atol=1e-4)
             assert ours[utterance].dtype == codecs[utterance].dtype
         shapes = [(tmp_path / kind / f"{name}_shape").read_text() for kind in ("ssl", "codec")]
         assert shapes[0] == shapes[1]

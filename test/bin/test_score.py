@@ -411,7 +411,7 @@ def test_ctc_loss(tmp_path):
 
 
 def codes_call(
-    tmp_path, codes, sizes="4,8", names="semantic,acoustic", measures="codebook,bitrate"
+    tmp_path, codes, sizes="4,8", names="semantic,acoustic", measures="codebook,bitrate", more=()
 ):
     archive = write_arrays(tmp_path / "codes", codes)
     main(
@@ -431,6 +431,7 @@ def codes_call(
             "31.25",
             "--out",
             str(tmp_path / "out"),
+            *more,
         ]
     )
     return tmp_path / "out"
@@ -446,6 +447,15 @@ def test_codebooks(tmp_path):
     bitrate = read_score(out / "bitrate.json")
     assert bitrate.mean == pytest.approx(31.25 * 5 / 1000)
     assert bitrate.details["streams"] == {"semantic": 0.0625, "acoustic": 0.09375}
+    assert "loudness" not in bitrate.details["source"]
+    levelled = read_score(codes_call(tmp_path, codes, more=["--loudness=-16"]) / "bitrate.json")
+    assert levelled.mean == bitrate.mean and "32 bits an utterance" in levelled.details["source"]
+    info = tmp_path / "codes.json"
+    facts = {"codebook_sizes": [4, 8], "stream_names": ["a", "b"], "frame_rate": 31.25, "loudness": None}
+    for loudness, bits in ((None, False), (-16.0, True)):
+        info.write_text(json.dumps({**facts, "loudness": loudness}))
+        found = read_score(codes_call(tmp_path, codes, more=["--tokens_info", str(info)]) / "bitrate.json")
+        assert ("loudness_bits" in found.details) == bits
 
 
 def test_order_of_measures_makes_no_difference(tmp_path, capsys):

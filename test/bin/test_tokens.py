@@ -26,6 +26,7 @@ from hasrd.codec.inference import prepare
 from hasrd.codec.tokens import Tokens
 from hasrd.data.kaldi import read_table
 from hasrd.errors import UserError
+from hasrd.frontend.loudness import loudness, restore
 from hasrd.metrics.scores import read_score
 from hasrd.models.checkpoint import load_codec, load_encoder
 
@@ -48,9 +49,11 @@ def test_tokenize(monkeypatch, codec_dir, make_data_dir, tmp_path):
         tokens = codec.encode(torch.from_numpy(wave)[None], torch.tensor([len(wave)]))
         assert np.array_equal(codes[utterance], tokens.codes[0].numpy())
         assert texts[utterance] == " ".join(map(str, tokens.codes[0, :, 0].tolist()))
+        assert np.float32(read_table(out / "utt2loudness")[utterance]) == tokens.loudness.numpy()
         for version in ("combined", "semantic", "acoustic", "shuffled"):
-            audio, rate = soundfile.read(read_table(out / version / "wav.scp")[utterance])
+            audio, rate = soundfile.read(read_table(out / version / "wav.scp")[utterance], dtype="float32")
             assert len(audio) == len(wave) and rate == 16000
+            assert abs(float(loudness(torch.from_numpy(audio)[None], 16000) - tokens.loudness)) < 0.5
     # Again: nothing to compute. One utterance more: its chunk is made again, and all are there.
     before = {path: path.read_bytes() for path in out.rglob("*.flac")}
     run(monkeypatch, tokenize, "--exp_dir", codec_dir, "--data", data, "--out", out)
@@ -79,9 +82,11 @@ def test_fewer_codebooks_and_chosen_versions(monkeypatch, codec_dir, make_data_d
             encoded = codec.features(torch.from_numpy(wave)[None], torch.tensor([len(wave)]))
             latent = codec.quantizer(encoded.layers, encoded.lengths, n_codebooks=number).latent
             frames = -(-len(wave) // codec.frame_shift)
-            wanted = codec.decoder(codec._extend(latent, encoded.lengths, frames * codec.frame_shift))[0, : len(wave)]
+            wanted = codec.decoder(codec._extend(latent, encoded.lengths, frames * codec.frame_shift))[:, : len(wave)]
+            samples = torch.tensor([len(wave)])
+            wanted = restore(wanted, 16000, loudness(torch.from_numpy(wave)[None], 16000), samples)[0]
             found, _ = soundfile.read(path, dtype="float32")
-            assert np.abs(found - wanted.clamp(-1, 1).numpy()).max() < 1e-4, "as the quantizer with so many codebooks"
+            assert np.abs(found - wanted.numpy()).max() < 1e-4, "as the quantizer with so many codebooks"
     # Tokens alone touch no speech that is there, and make what is not.
     before = {path: path.stat().st_mtime_ns for path in out.rglob("*") if path.is_file()}
     run(monkeypatch, tokenize, *words, "--speech", "false")

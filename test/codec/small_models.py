@@ -22,6 +22,7 @@ CODEC = {
     "quantizer_conf": {"num_codebooks": 2, "codebook_size": 16, "codebook_dim": 4},
     "decoder": "istft",
     "decoder_conf": {"dim": 16, "num_layers": 1, "intermediate": 32, "token_layers": 1},
+    "loudness": -16.0,
 }
 HAC = {
     "frontend": "raw",

@@ -139,12 +139,14 @@ def test_another_rate(model, noise):
 def test_decoding_codes_without_tokens(model, noise):
     tokens = model.encode(noise(6000), RATE)
     count = int(tokens.lengths)
-    expected = model.decode(tokens)
+    expected = model.decode(tokens, loudness=None)
     for codes in (tokens.codes, tokens.codes[0], tokens.codes[0].numpy().astype(np.int16), tokens.codes[0].tolist()):
         assert torch.equal(model.decode(codes, num_samples=6000), expected)
         assert model.decode(codes).shape == (1, count * 512)
-    assert torch.equal(model.decode(tokens.codes[..., :1], num_samples=6000), model.decode(tokens, ["semantic"]))
-    assert torch.equal(model.decode(tokens.codes, ["acoustic"], [6000]), model.decode(tokens, ["acoustic"]))
+    alone = model.decode(tokens.codes[..., :1], num_samples=6000, loudness=tokens.loudness)
+    assert torch.equal(alone, model.decode(tokens, ["semantic"]))
+    alone = model.decode(tokens.codes, ["acoustic"], [6000], tokens.loudness.tolist())
+    assert torch.equal(alone, model.decode(tokens, ["acoustic"]))
     assert torch.equal(model.decode(tokens.select(["acoustic"])), model.decode(tokens, ["acoustic"]))
     assert model.decode(tokens.codes[:, :0]).shape == (1, 0)
 
@@ -161,6 +163,9 @@ def test_codes_that_are_none(model, noise):
     assert "not the string" in message(model.decode, tokens, "semantic")
     assert "don't belong together" in message(model.decode, codes, num_samples=10**12)
     assert "negative" in message(model.decode, codes, num_samples=-1)
+    assert "2 values of loudness for 1" in message(model.decode, codes, loudness=[-20.0, -20.0])
+    assert "LUFS from -70 to 30" in message(model.decode, codes, loudness=float("nan"))
+    assert "is no number" in message(model.decode, codes, loudness="loud")
     assert "2 numbers of samples for 1" in message(model.decode, codes, num_samples=[5, 5])
     other = hasrd.Tokens(codes, tokens.lengths, tokens.num_samples, 31.25, tokens.stream_names, (9, 16, 16))
     assert "this codec has" in message(model.decode, other)
@@ -172,6 +177,7 @@ def test_token_files(model, noise, tmp_path):
     model.save_tokens(path, tokens)
     loaded = model.load_tokens(path)
     assert same(loaded, tokens) and loaded.stream_names == tokens.stream_names
+    assert torch.equal(loaded.loudness, tokens.loudness) and torch.equal(model.decode(loaded), model.decode(tokens))
     with np.load(path) as file:
         assert file["codes"].dtype == np.int16 and np.array_equal(file["codes"], tokens.codes[0].numpy())
         assert file["num_samples"] == 6000 and str(file["model"]) == model.model_sha256
@@ -191,12 +197,14 @@ def test_token_files(model, noise, tmp_path):
     assert "don't belong together" in message(model.load_tokens, changed(num_samples=10**15))
     assert "codebook 0 has 8 entries" in message(model.load_tokens, changed(codes=content["codes"] + 8))
     assert "50 tokens a second" in message(model.load_tokens, changed(frame_rate=50.0))
+    assert "LUFS from -70 to 30" in message(model.load_tokens, changed(loudness=99.0))
     assert "newer" in message(model.load_tokens, changed(format=2))
     assert "no such file" in message(model.load_tokens, tmp_path / "none.npz")
     for call in (changed(model="0" * 64), changed(num_samples=10**15)):
         assert str(path) in message(model.load_tokens, call)
     np.savez(path, codes=content["codes"][:, :2])
     assert model.load_tokens(path).stream_names == ("semantic", "acoustic")
+    assert model.load_tokens(path).loudness is None
 
 
 @given(st.data())

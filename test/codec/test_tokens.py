@@ -56,6 +56,22 @@ def test_first(tokens):
             tokens.first(number)
 
 
+def test_loudness(tokens):
+    assert tokens.loudness is None and tokens.item(0).loudness is None and tokens.to("cpu").loudness is None
+    loud = replace(tokens, loudness=torch.tensor([-20.0, -33.5]))
+    for view in (loud.select(["acoustic"]), loud.first(1), loud.to("cpu")):
+        assert torch.equal(view.loudness, loud.loudness)
+    assert loud.item(1).loudness.tolist() == [-33.5]
+    for wrong, words in [
+        (torch.tensor([-20.0]), r"must be \(2,\) float32"),
+        (torch.tensor([-20.0, -20.0]).double(), "float64"),
+        (torch.tensor([-20.0, torch.nan]), "LUFS from -70 to 30"),
+        (torch.tensor([-20.0, 31.0]), "LUFS from -70 to 30"),
+    ]:
+        with pytest.raises(ValueError, match=words):
+            replace(tokens, loudness=wrong)
+
+
 def test_item(tokens):
     item = tokens.item(1)
     assert item.codes.shape == (1, 3, 3) and torch.equal(item.codes[0], tokens.codes[1, :3])

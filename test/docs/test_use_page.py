@@ -68,7 +68,7 @@ def test_the_page(place, monkeypatch):
     shell(place, commands)
     assert soundfile.info("speech2.wav").frames == len(wave)
     assert (place / "decoded/more/b.wav").is_file() and (place / "tokens/a.npz").is_file()
-    for name in ("tokens.scp", "codes.scp", "codes.json", "utt2num_samples", "utt1.npz"):
+    for name in ("tokens.scp", "codes.scp", "codes.json", "utt2num_samples", "utt2loudness", "utt1.npz"):
         assert (place / "tokens_test" / name).is_file()
     assert soundfile.info(place / "decoded_test/utt2.wav").frames == len(wave)
 

@@ -19,7 +19,7 @@ import hasrd
 from hasrd.errors import UserError
 from hasrd.metrics.scores import Score, write_score
 from hasrd.models.checkpoint import load_codec, sha256
-from hasrd.models.package import load_packed, pack
+from hasrd.models.package import FORMAT, load_packed, pack
 
 RATE = 16000
 
@@ -158,7 +158,7 @@ def test_import_paths_are_refused(copy, tmp_path, monkeypatch, capsys):
 
 
 def test_a_newer_format_is_refused(copy):
-    assert "made by hasrd 9.0" in message(hasrd.load, rewrite(copy, format=2, hasrd="9.0"))
+    assert "made by hasrd 9.0" in message(hasrd.load, rewrite(copy, format=FORMAT + 1, hasrd="9.0"))
     assert "leave out latest.pth" in message(hasrd.load, copy, model_file="latest.pth")
 
 

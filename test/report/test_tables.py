@@ -47,12 +47,16 @@ def test_several_codecs_are_compared(exp):
     (rate,) = plain.rglob("bitrate.json")
     score = json.loads(rate.read_text())
     score["details"]["streams"] = {"acoustic": score["mean"]}
+    score["details"]["loudness_bits"] = 32
     rate.write_text(json.dumps(score))
 
     results = collect([exp / "exp"])
     (table,) = codec_tables(results, ["test"])
     (small, of_small), (plain_name, of_plain) = table.rows
     assert {small, plain_name} == {"codec_small", "codec_plain"}
+    assert table.note == "Bitrate of codec_plain: besides 32 bits an utterance, its loudness."
+    notes = {table.experiment: table.note for table in reconstruction_tables(results, ["test"])}
+    assert notes == {"codec_small": "", "codec_plain": "Bitrate: besides 32 bits an utterance, its loudness."}
     assert [cell.text for cell in of_small] == [cell.text for cell in of_plain]
     assert of_small[2] is MISSING and not of_small[0].missing
     # A codec of one stream has no row for a part of it.

@@ -118,6 +118,14 @@ def test_an_unknown_class_is_one_line(kind, name, message, corpus, mine, encoder
     assert re.search(message, error_of(log)), error_of(log)
 
 
+def test_segments_that_could_not_be_brought_to_the_level_are_refused(corpus, tmp_path):
+    log = tmp_path / "log"
+    task, argv = codec_with(corpus, tmp_path / "exp", "log_mel_cnn")
+    process = start(task, [*argv, "--iterator_type", "chunk", "--chunk_length", "8000"], log)
+    process.join(240)
+    assert process.exitcode == 1 and "not with iterator_type: chunk" in error_of(log), log.read_text()[-2000:]
+
+
 @pytest.mark.parametrize("kind", TASKS)
 def test_print_config(kind):
     out = io.StringIO()

@@ -11,8 +11,9 @@ from espnet2.train.collate_fn import CommonCollateFn
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hasrd.frontend.loudness import loudness
 from hasrd.tasks.codec import CodecTask
-from hasrd.tasks.preprocess import PadTo, Segment, ShuffleTime
+from hasrd.tasks.preprocess import AtLoudness, PadTo, Segment, ShuffleTime, shift_phase
 
 
 @given(samples=st.integers(1, 50), length=st.integers(1, 50), random=st.booleans(), seed=st.integers(0, 99))
@@ -67,6 +68,62 @@ def test_targets_of_the_same_segment():
     assert len(starts) > 10
     whole = Segment(3000, "audio", True, 100, {"phonetic": targets})("utt", {"audio": wave})
     assert np.allclose(whole["phonetic_samples"], [1, 0, 1000])
+
+
+def speech_like(samples: int, seed: int = 0) -> np.ndarray:
+    generator = np.random.default_rng(seed)
+    return (0.05 * generator.standard_normal(samples) * np.sin(np.arange(samples) / 900)).astype(np.float32)
+
+
+def level_of(wave: np.ndarray) -> float:
+    return float(loudness(torch.from_numpy(wave)[None], 16000))
+
+
+@given(
+    samples=st.integers(1, 20000), gain=st.floats(0.01, 5.0), shift=st.booleans(), random=st.booleans(),
+    seed=st.integers(0, 99),
+)  # fmt: skip
+@settings(max_examples=30)
+def test_segments_at_one_level(samples, gain, shift, random, seed):
+    """Of what is in the segment, peaks at most 1, targets still of the same place."""
+    np.random.seed(seed)
+    targets = {"semantic": lambda uid, start, stop: {"place": np.array([start, stop])}}
+    cut = Segment(8000, "audio", random, 16000, targets)
+    wave = (gain * speech_like(samples, seed)).astype(np.float64)
+    data = AtLoudness(-16.0, "audio", 16000, shift, cut)("utt", {"audio": wave, "other": 1})
+    assert data["audio"].dtype == np.float32 and data["audio"].shape == (min(samples, 8000),) and data["other"] == 1
+    start, stop = np.round(data["semantic_place"] * 16000).astype(int)
+    assert stop - start == len(data["audio"]) and np.abs(data["audio"]).max() <= 1
+    if samples >= 1600 and np.abs(data["audio"]).max() < 1:
+        assert abs(level_of(data["audio"]) + 16) < 0.01
+    if not shift:
+        piece = wave[start:stop]
+        assert np.allclose(data["audio"] * np.abs(piece).max(), piece * np.abs(data["audio"]).max(), atol=1e-5)
+
+
+def test_segments_of_silence_and_without_a_level():
+    at_level = AtLoudness(-16.0, "audio", 16000, True)
+    assert not at_level("utt", {"audio": np.zeros(500, np.float32)})["audio"].any()
+    wave = speech_like(9000)
+    assert np.array_equal(AtLoudness(None, "audio", 16000, False)("utt", {"audio": wave})["audio"], wave)
+    # Where nothing is drawn at random, it is the same each time.
+    first, second = (AtLoudness(-16.0, "audio", 16000, False)("utt", {"audio": wave})["audio"] for _ in range(2))
+    assert np.array_equal(first, second)
+
+
+def test_phase_shift_is_dacs(monkeypatch):
+    audiotools = pytest.importorskip("audiotools", reason="the official DAC is not installed (extra: dev)")
+    wave = torch.from_numpy(speech_like(20000))[None]
+    for angle in (-3.0, 0.5, np.pi / 2):
+        signal = audiotools.AudioSignal(wave[None].clone(), 16000)
+        signal.stft()
+        signal.shift_phase(angle).istft()
+        ours = shift_phase(wave, angle, 16000)
+        # The ends are padded otherwise.
+        torch.testing.assert_close(ours[:, 512:-512], signal.audio_data[0, :, 512:-512], atol=1e-6, rtol=1e-4)
+        assert abs(level_of(ours[0].numpy()) - level_of(wave[0].numpy())) < 0.2
+    torch.testing.assert_close(shift_phase(wave, np.pi, 16000), -wave, atol=1e-6, rtol=1e-4)
+    assert shift_phase(wave[:, :7], 1.0, 16000).shape == (1, 7)
 
 
 def test_pad_to_keeps_the_lengths():

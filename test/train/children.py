@@ -159,7 +159,7 @@ def codec_options(corpus: Path, out: Path, max_epoch: int = 3) -> list[str]:
         "--discriminator_conf", "{periods: [2], period_channels: 4, period_max_channels: 8}",
         "--discriminator_conf", "{fft_sizes: [512], band_channels: 4}",
         "--adversarial_start_step", "2", "--segment", "8000", "--optim2", "adamw", "--optim2_conf", "lr=0.001",
-        "--shuffle_within_batch", "true",
+        "--loudness=-16", "--shift_phase", "true", "--shuffle_within_batch", "true",
     ]  # fmt: skip
 
 

@@ -56,6 +56,7 @@ def test_codec_training_on_a_frozen_encoder(tasks, corpus, encoder_file, kmeans_
     for length in (500, 784, 20011):
         tokens = codec.encode(0.1 * torch.randn(1, length), torch.tensor([length]))
         assert codec.decode(tokens).shape == (1, length)
+        assert tokens.loudness is not None, "trained at a level"
 
     # Another encoder under the same name: neither a longer training nor a use goes on with it.
     torch.manual_seed(5)

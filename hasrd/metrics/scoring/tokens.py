@@ -29,6 +29,7 @@ def score_codes(
     sizes: Sequence[int],
     frame_rate: float,
     stream_names: Sequence[str],
+    loudness: float | None = None,
 ) -> None:
     """Score tokens: a job for each of codebook, bitrate.
 
@@ -37,11 +38,14 @@ def score_codes(
         sizes: Entries of each of the M codebooks.
         frame_rate: Tokens a second.
         stream_names: Stream of each codebook.
+        loudness: The codec's level; None where no loudness goes with the tokens.
 
     Raises:
         UserError: Not one name a codebook, no utterance, or codes that are not (T, M) inside their codebooks.
     """
     facts = token_facts(sizes, frame_rate, stream_names)
+    if loudness is not None:
+        facts["loudness_bits"] = bitrate.LOUDNESS_BITS
     codes = read_codes(codes_scp, len(sizes))
     for utterance, array in codes.items():
         check_range(codes_scp, utterance, array, sizes)
@@ -66,7 +70,7 @@ def score_codes(
                 ("tokens",),
                 rows,
                 print_,
-                source=bitrate.SOURCE,
+                source="; ".join([bitrate.SOURCE, *([bitrate.LOUDNESS_NOTE] if loudness is not None else [])]),
                 streams=streams,
                 interval="none: it follows from the codebooks' sizes",
                 **facts,
