@@ -31,7 +31,7 @@ from hasrd.data.features import merge_tables
 from hasrd.data.kaldi import DataDir, read_table, write_table
 from hasrd.errors import UserError, run_main
 from hasrd.jobs.names import inside
-from hasrd.models.checkpoint import load_codec
+from hasrd.models.load import load_codec
 
 
 def pair_up(speakers: Mapping[str, str], num_pairs: int | None = None, seed: int = 0) -> dict[str, str]:
@@ -77,12 +77,13 @@ class ConvertWork(CodecWork):
         exp_dir: str,
         model_file: str,
         ngpu: int,
+        allow_import: bool,
         pairs: Mapping[str, str],
         codes: Mapping[str, str],
         wavs: Mapping[str, str],
         method: str,
     ) -> None:
-        super().__init__(exp_dir, model_file, ngpu)
+        super().__init__(exp_dir, model_file, ngpu, allow_import)
         self.pairs, self.codes, self.wavs, self.method = pairs, codes, wavs, method
         self.centroids = [own.cpu() for own in word_centroids(self.codec.quantizer)] if method == "match" else None
 
@@ -143,7 +144,8 @@ def main() -> None:
     if len(set(speakers.values())) < 2:
         print(f"{args.data}: left out: voice conversion needs two speakers at least")
         return
-    if not is_split(load_codec(args.exp_dir, args.model_file).quantizer.stream_names):
+    codec = load_codec(args.exp_dir, args.model_file, allow_import=args.allow_import)
+    if not is_split(codec.quantizer.stream_names):
         print(f"{args.exp_dir}: left out: voice conversion needs acoustic tokens and those of another stream")
         return
     codes = current_codes(args)

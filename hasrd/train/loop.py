@@ -24,7 +24,7 @@ from espnet2.schedulers.abs_scheduler import AbsEpochStepScheduler, AbsValEpochS
 from espnet2.torch_utils.set_all_random_seed import set_all_random_seed
 from espnet2.train.reporter import Reporter
 
-from hasrd.errors import UserError
+from hasrd.errors import UserError, first_line
 from hasrd.jobs.atomic import replace_link, write_json
 from hasrd.train import checkpoint
 from hasrd.train.precision import Autocast, autocast_dtype
@@ -190,7 +190,7 @@ class EpochLoop(StepLoop):
                 }
                 # Weights first: once checkpoint.pth says that an epoch is done, its weights are there.
                 checkpoint.save(states["model"], output_dir / f"{epoch}epoch.pth")
-                checkpoint.save(states, output_dir / "checkpoint.pth")
+                checkpoint.save_training(states, output_dir / "checkpoint.pth")
                 cls._tidy(output_dir, reporter, options)
             if options.patience is not None and reporter.check_early_stopping(
                 options.patience, *options.early_stopping_criterion
@@ -212,12 +212,19 @@ class EpochLoop(StepLoop):
     @classmethod
     def _resume(cls, output_dir, model, reporter, optimizers, schedulers, scaler, ngpu) -> None:
         path = output_dir / "checkpoint.pth"
+        states = checkpoint.read_training(path, f"cuda:{torch.cuda.current_device()}" if ngpu > 0 else "cpu")
         try:
-            cls.resume(path, model, reporter, optimizers, schedulers, scaler, ngpu)
-        except (RuntimeError, KeyError, ValueError, EOFError) as error:
-            reason = str(error).splitlines()[0]
+            model.load_state_dict(states["model"])
+            reporter.load_state_dict(states["reporter"])
+            for parts, found in ((optimizers, states["optimizers"]), (schedulers, states["schedulers"])):
+                for part, state in zip(parts, found, strict=True):
+                    if part is not None:
+                        part.load_state_dict(state)
+            if scaler is not None:
+                scaler.load_state_dict(states["scaler"])
+        except (RuntimeError, KeyError, ValueError, TypeError, AttributeError) as error:
             raise UserError(
-                f"{path}: this checkpoint does not fit ({reason}): use another --tag, or remove "
+                f"{path}: this checkpoint does not fit ({first_line(error)}): use another --tag, or remove "
                 f"{output_dir} to train from the start"
             ) from error
         print(f"training: going on after epoch {reporter.get_epoch()}", file=sys.stderr)

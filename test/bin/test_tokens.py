@@ -27,7 +27,8 @@ from hasrd.codec.tokens import Tokens
 from hasrd.data.kaldi import read_table
 from hasrd.errors import UserError
 from hasrd.metrics.scores import read_score
-from hasrd.models.checkpoint import load_codec, load_encoder
+from hasrd.models.checkpoint import load_encoder
+from hasrd.models.load import load_codec
 
 LENGTHS = (4000, 16000, 784)
 
