@@ -15,9 +15,10 @@ from collections import Counter
 from pathlib import Path
 from typing import Any, Sequence
 
-from hasrd.bin.exp_name import join_values, load_config, merge, parse_args_string
+from hasrd.bin.exp_name import join_values, merge, parse_args_string
 from hasrd.codec.build import FRONT, check_front
 from hasrd.codec.describe import Description, describe
+from hasrd.config import read_yaml
 from hasrd.errors import UserError, run_main
 from hasrd.models.checkpoint import PEER, PEER_FILE, kind_of
 from hasrd.models.weights import SAFETENSORS, building, read_config_of
@@ -40,7 +41,7 @@ def read(path: str | Path, args: str = "") -> dict[str, Any]:
     else:
         if path.is_dir() and not (path / "config.yaml").is_file():
             raise UserError(f"{path}/config.yaml: no such file: give a configuration or the folder of a trained model")
-        config = load_config(path / "config.yaml" if path.is_dir() else path)
+        config = read_yaml(path / "config.yaml" if path.is_dir() else path)
     merge(config, parse_args_string(args))
     return config
 

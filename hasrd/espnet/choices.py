@@ -132,12 +132,12 @@ class ExtendedChoices(ImportableChoices):
 
     def check(self, name: str | None) -> None:
         """Raise ForeignClass for an import path, and for a class of ESPnet's that reads models of others."""
-        if name in self.reading:
+        if isinstance(name, str) and name in self.reading:
             raise ForeignClass(
                 f"'{name}' would load a model of others with its own package, which may run code out of it; if you "
                 "trust it, give --allow_import"
             )
-        if name not in self.plain:
+        if not isinstance(name, str) or name not in self.plain:
             super().check(name)
 
     def register(self, name: str | None) -> None:

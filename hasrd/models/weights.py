@@ -8,6 +8,7 @@ plain data alone. Nothing in either is run.
 
 from __future__ import annotations
 
+import warnings
 import zipfile
 from contextlib import contextmanager
 from pathlib import Path
@@ -52,7 +53,10 @@ def read_torch(path: str | Path, device: str | torch.device = "cpu", advice: str
     """
     with _reading(path, advice):
         check_archive(path)
-        found = torch.load(path, map_location=device, weights_only=True)
+        with warnings.catch_warnings():
+            # Of old and of foreign pickles, which it reads or refuses all the same.
+            warnings.simplefilter("ignore")
+            found = torch.load(path, map_location=device, weights_only=True)
         _check_tensors(found)
         return found
 

@@ -58,7 +58,7 @@ def open_levels(config: Mapping[str, Mapping[str, Any]], allow_import: bool = Fa
             raise UserError(f"{where}: teacher_size is {conf['teacher_size']}, but the teacher's is {targets.size}")
         levels.sizes[level] = targets.size
         if getattr(targets, "teacher_source", None):
-            levels.live[level] = lambda allow_import, targets=targets: LiveTeacher(targets, allow_import)
+            levels.live[level] = lambda allow_import=False, targets=targets: LiveTeacher(targets, allow_import)
         else:
             levels.cached[level] = targets
     return levels
