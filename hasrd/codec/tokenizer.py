@@ -22,7 +22,6 @@ from hasrd.data.resample import resample as resample_wave
 from hasrd.errors import UserError
 
 
-
 class Tokenizer:
     """Speech to tokens and back with a trained codec; `hasrd.load` makes one.
 
