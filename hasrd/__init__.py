@@ -13,9 +13,10 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from hasrd.codec.tokenizer import Tokenizer, load
+    from hasrd.codec.tokenizer import Tokenizer
     from hasrd.codec.tokens import Tokens
     from hasrd.errors import UserError
+    from hasrd.models.load import load
 
 __version__ = "0.1.0"
 __all__ = ["Tokenizer", "Tokens", "UserError", "load"]
@@ -25,7 +26,7 @@ _PLACES = {
     "Tokenizer": "hasrd.codec.tokenizer",
     "Tokens": "hasrd.codec.tokens",
     "UserError": "hasrd.errors",
-    "load": "hasrd.codec.tokenizer",
+    "load": "hasrd.models.load",
 }
 
 

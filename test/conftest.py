@@ -102,7 +102,7 @@ def encoder_file(tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def kmeans_file(encoder_file: Path) -> Path:
     """kmeans.npz as stage 4 writes it: 8 random centroids for layer 1 of `encoder_file`."""
-    from hasrd.models.checkpoint import sha256
+    from hasrd.jobs.digest import sha256
     from hasrd.models.kmeans import save_kmeans
 
     path = encoder_file.with_name("kmeans.npz")
@@ -119,7 +119,8 @@ def codec_dir(tmp_path_factory, encoder_file: Path, kmeans_file: Path) -> Path:
 
     from hasrd.codec.build import build_modules
     from hasrd.codec.codec import Codec
-    from hasrd.models.checkpoint import frozen_front, sha256
+    from hasrd.jobs.digest import sha256
+    from hasrd.models.checkpoint import frozen_front
     from hasrd.models.kmeans import load_kmeans
 
     folder = tmp_path_factory.mktemp("codec")

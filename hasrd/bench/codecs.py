@@ -140,7 +140,7 @@ def _subjects(name: str, modes: Sequence[str], args: argparse.Namespace) -> list
     """A model in its modes, float32 first; equal weights in all."""
     torch.manual_seed(0)
     if name not in PEERS:
-        return ours.subjects(name, args.size, modes, args.device)
+        return ours.subjects(name, args.size, modes, args.device, args.allow_import)
     if name != BASELINE:
         return [PEERS[name](device=args.device)]
     subjects = []

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, Mapping, Sequence
 
 import torch
-import yaml
 from torch import nn
 
 import hasrd
@@ -18,7 +17,9 @@ from hasrd.codec.build import build_front, build_modules
 from hasrd.codec.codec import Codec
 from hasrd.codec.describe import describe
 from hasrd.codec.inference import prepare
+from hasrd.config import read_yaml
 from hasrd.errors import UserError
+from hasrd.models.weights import building
 
 RECIPES = Path(hasrd.__file__).resolve().parents[1] / "egs2"
 SIZES = {"full": "librispeech", "small": "mini_librispeech"}
@@ -60,13 +61,7 @@ def read_config(path: Path) -> dict[str, Any]:
     Raises:
         UserError: It cannot be read.
     """
-    try:
-        config = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UserError(f"{path}: not a configuration: {str(error).splitlines()[0]}") from error
-    if not isinstance(config, dict):
-        raise UserError(f"{path}: not a configuration: no keys in it")
-    return config
+    return read_yaml(path)
 
 
 def model_name(path: Path) -> str:
@@ -74,13 +69,13 @@ def model_name(path: Path) -> str:
     return path.stem.removeprefix("train_").removeprefix("codec_")
 
 
-def build_codec(config: Mapping[str, Any]) -> Codec:
+def build_codec(config: Mapping[str, Any], allow_import: bool = False) -> Codec:
     """A codec with random weights; what only training or a k-means sets (NaN until then) is random too."""
-    front = build_front(config)
+    front = build_front(config, allow_import=allow_import)
     if config["quantizer"] == "hasrd":
         layer = min(SEMANTIC_LAYER, front["encoder"].num_layers - 1)
         config = {**config, "quantizer_conf": {"semantic_layer": layer, **(config.get("quantizer_conf") or {})}}
-    codec = Codec(**build_modules(config, front))
+    codec = Codec(**build_modules(config, front, allow_import=allow_import))
     for buffer in codec.quantizer.buffers():
         if buffer.is_floating_point() and buffer.isnan().all():
             buffer.normal_()
@@ -92,23 +87,24 @@ def is_trained(name: str) -> bool:
     return Path(name, "config.yaml").is_file()
 
 
-def trained_codec(folder: Path) -> tuple[dict[str, Any], Codec]:
+def trained_codec(folder: Path, allow_import: bool = False) -> tuple[dict[str, Any], Codec]:
     """Configuration and codec of a packed model or an experiment.
 
     Raises:
         UserError: It is neither, or not complete.
     """
-    from hasrd.models import checkpoint, package
+    from hasrd.models.checkpoint import PEER, embed_encoder
+    from hasrd.models.load import load_model
 
-    if (folder / package.WEIGHTS).is_file():
-        return package.load_packed(folder)
-    config = checkpoint.read_experiment(folder).config
-    if "peer" in config:
+    model = load_model(folder, allow_import=allow_import)
+    if model.kind == PEER:
         raise UserError(f"{folder}: a codec of others: bench has rows of its own for these")
-    return config, checkpoint.embed_encoder(checkpoint.load_codec(folder))
+    return model.config, embed_encoder(model.codec)
 
 
-def subjects(name: str, size: str, modes: Sequence[str], device: str) -> list[Subject]:
+def subjects(
+    name: str, size: str, modes: Sequence[str], device: str, allow_import: bool = False
+) -> list[Subject]:
     """One codec in several modes; all have the same weights.
 
     Args:
@@ -116,26 +112,28 @@ def subjects(name: str, size: str, modes: Sequence[str], device: str) -> list[Su
         size: "full" or "small".
         modes: Of MODES.
         device: Where it computes.
+        allow_import: See `hasrd.registry.resolve`.
 
     Raises:
         UserError: There is no such codec, or it can't be built.
     """
     if is_trained(name):
-        config, codec = trained_codec(Path(name))
+        config, codec = trained_codec(Path(name), allow_import)
         name = Path(name).resolve().name
-        parameters = _parameters(config)
+        parameters = _parameters(config, allow_import)
     else:
         path = find_config(name, size)
         config, name = read_config(path), model_name(path)
-        parameters = _parameters(config)  # first, because it says what is wrong with a configuration
-        codec = build_codec(config)
+        with building(path):
+            parameters = _parameters(config, allow_import)
+            codec = build_codec(config, allow_import)
     plain = prepare(codec.to(device))
     return [_subject(name, mode, parameters, plain) for mode in modes]
 
 
-def _parameters(config: Mapping[str, Any]) -> int:
+def _parameters(config: Mapping[str, Any], allow_import: bool) -> int:
     # Without the discriminator, whose parts take ESPnet's long import.
-    return describe({**config, "discriminator": None}).parameters["total"]
+    return describe({**config, "discriminator": None}, allow_import).parameters["total"]
 
 
 def _subject(name: str, mode: str, parameters: int, plain: Codec) -> Subject:

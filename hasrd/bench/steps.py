@@ -24,8 +24,10 @@ from hasrd.bench.subject import Unavailable
 from hasrd.bench.timing import in_turn, quartiles, ratio
 from hasrd.codec.build import build_front
 from hasrd.errors import UserError
+from hasrd.espnet.choices import check_choices
 from hasrd.models.checkpoint import save_encoder
 from hasrd.models.kmeans import save_kmeans
+from hasrd.models.weights import building
 from hasrd.progress import progress
 from hasrd.tasks.codec import CodecTask
 from hasrd.tasks.ssl import SSLTask
@@ -65,12 +67,17 @@ class Session:
         task = SSLTask if config.get("loss") else CodecTask
         # In a folder that is gone afterwards: what stages 3 and 4 would bring.
         with tempfile.TemporaryDirectory() as folder:
-            files = stand_ins(config, Path(folder)) if config.get("frozen_encoder") else []
+            allow_import = args.allow_import
+            files = stand_ins(config, Path(folder), allow_import) if config.get("frozen_encoder") else []
             options = ["--config", str(path), "--output_dir", folder, "--accum_grad", "1", *files]
             settings = task.get_parser().parse_args(options)
             settings.ngpu = int(args.device == "cuda")
+            settings.allow_import = allow_import
             if task is CodecTask and not args.discriminator:
                 settings.discriminator = None
+            if not allow_import:
+                with building(path):
+                    check_choices(task, settings)
             self.model = task.build_model(settings).to(args.device)
         self.optimizers = task.build_optimizers(settings, self.model)
         self.options = task.trainer.build_options(settings)
@@ -114,9 +121,9 @@ class Session:
             )
 
 
-def stand_ins(config: Mapping[str, Any], folder: Path) -> list[str]:
+def stand_ins(config: Mapping[str, Any], folder: Path, allow_import: bool = False) -> list[str]:
     """Write a random encoder and random centroids as stages 3 and 4 do; the options that name them."""
-    front = build_front(config)
+    front = build_front(config, allow_import=allow_import)
     encoder = folder / "encoder.safetensors"
     digest = save_encoder(encoder, dict(config), front)
     options = ["--encoder_file", str(encoder)]

@@ -10,15 +10,17 @@ from pathlib import Path
 from typing import Any, Callable, Sequence
 
 import torch
-import yaml
 
+from hasrd.config import read_yaml
 from hasrd.data.archive import read_array
 from hasrd.data.audio import read_audio
 from hasrd.data.features import batches
 from hasrd.data.kaldi import read_table, write_table
 from hasrd.errors import UserError, run_main
 from hasrd.jobs.origin import Origin, origin_file, why_stale, write_record
+from hasrd.models.weights import building, load_strict, read_weights
 from hasrd.progress import progress
+from hasrd.registry import add_allow_import
 from hasrd.train.entry import load_task
 
 # Padded frames (features) or samples (waves) a batch.
@@ -40,23 +42,27 @@ class Probe:
     tokens: list[str]
 
 
-def load_probe(exp_dir: Path, model_file: str) -> Probe:
+def load_probe(exp_dir: Path, model_file: str, *, allow_import: bool = False) -> Probe:
     """Load a probe from its experiment directory; its weights must fit exactly.
 
+    Args:
+        exp_dir: The directory.
+        model_file: Name of the weights inside it.
+        allow_import: Import classes that its configuration names by import path, and load models of others in it.
+
     Raises:
-        UserError: A missing file, or weights that don't fit.
+        UserError: A missing file, a class or model that is not allowed, or weights that don't fit.
     """
-    for needed in (exp_dir / "config.yaml", exp_dir / model_file):
-        if not needed.exists():
-            raise UserError(f"{needed}: no such file: train the probe first")
-    args = argparse.Namespace(**yaml.safe_load((exp_dir / "config.yaml").read_text(encoding="utf-8")))
+    advice = "train the probe first"
+    config = read_yaml(exp_dir / "config.yaml", advice=advice)
+    states = read_weights(exp_dir / model_file, advice)
     task = load_task("hasrd.tasks.asr:ASRTask")
-    model = task.build_model(args)
-    try:
-        model.load_state_dict(torch.load(exp_dir / model_file, map_location="cpu", weights_only=True))
-    except RuntimeError as error:
-        raise UserError(f"{exp_dir / model_file}: {str(error).splitlines()[1].strip()}") from error
-    return Probe(model.eval(), task.build_preprocess_fn(args, train=False), args.token_list)
+    with building(exp_dir / "config.yaml"):
+        args = argparse.Namespace(**config)
+        model = task.build_from_file(args, allow_import)
+        preprocess = task.build_preprocess_fn(args, train=False)
+    load_strict(model, states, exp_dir / model_file)
+    return Probe(model.eval(), preprocess, args.token_list)
 
 
 def collapse(path: list[int], blank: int = 0) -> list[int]:
@@ -169,6 +175,7 @@ def main() -> None:
     parser.add_argument("--out", required=True, type=Path, nargs="+", help="folders for text and utt2loss, one a set")
     parser.add_argument("--beam_size", type=int, default=1, help="1: greedy; more: CTC prefix beam search, without LM")
     parser.add_argument("--ngpu", type=int, default=0, help="1: compute on the GPU")
+    add_allow_import(parser, "the probe, or the file of its encoder,")
     args = parser.parse_args()
     if args.beam_size < 1:
         parser.error(f"--beam_size {args.beam_size}: at least 1 is needed")
@@ -185,7 +192,7 @@ def main() -> None:
             todo.append((inputs, reference, out, origin))
     if not todo:
         return
-    probe = load_probe(args.exp_dir, args.model_file)
+    probe = load_probe(args.exp_dir, args.model_file, allow_import=args.allow_import)
     device = torch.device("cuda" if args.ngpu else "cpu")
     for inputs, reference, out, origin in todo:
         for path in (origin_file(out / "text"), out / "utt2loss", out / "text"):

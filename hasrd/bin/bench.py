@@ -11,6 +11,7 @@ from typing import Any
 
 from hasrd.bin.options import str2bool
 from hasrd.errors import UserError, run_main
+from hasrd.registry import add_allow_import
 
 
 def positive(text: str) -> int:
@@ -51,6 +52,7 @@ def get_parser() -> argparse.ArgumentParser:
         "--discriminator", type=str2bool, default=True, help="With --train: whether codecs train with theirs"
     )
     parser.add_argument("--peak_tflops", type=float, help="With --train: bf16 peak of the GPU, where it is not known")
+    add_allow_import(parser, "a configuration or trained codec")
     parser.add_argument("--json", action="store_true", help="Print the rows as JSON")
     parser.add_argument("--markdown", action="store_true", help="Print a Markdown table")
     return parser

@@ -10,10 +10,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-import torch
-
 from hasrd.errors import UserError, run_main
 from hasrd.jobs.atomic import write_json, write_text
+from hasrd.models.weights import read_weights
 
 LOGITS = "frontend.layer_logits"
 
@@ -25,9 +24,7 @@ def layer_weights(probe_dir: Path, model_file: str) -> list[float]:
         UserError: No such file, or a probe without a mix.
     """
     path = probe_dir / model_file
-    if not path.exists():
-        raise UserError(f"{path}: no such file: train the probe of stage 4 to its end")
-    states = torch.load(path, map_location="cpu", weights_only=True)
+    states = read_weights(path, "train the probe of stage 4 to its end")
     if LOGITS not in states:
         raise UserError(f"{path}: this probe has no mix of layers: train it with the frontend 'upstream'")
     return states[LOGITS].double().softmax(dim=0).tolist()

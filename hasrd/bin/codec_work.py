@@ -21,17 +21,18 @@ from hasrd.data.waves import wave_batches
 from hasrd.frontend.loudness import within_full_scale
 from hasrd.jobs.chunks import ChunkWork, parse_shard, run_in_chunks
 from hasrd.jobs.digest import sha256
-from hasrd.models.checkpoint import load_codec
+from hasrd.models.load import load_codec
+from hasrd.registry import add_allow_import
 
 
 class CodecWork:
     """Base of what is done with one chunk of utterances (`make_work` of `run_in_chunks`)."""
 
-    def __init__(self, exp_dir: str, model_file: str, ngpu: int) -> None:
+    def __init__(self, exp_dir: str, model_file: str, ngpu: int, allow_import: bool) -> None:
         if not ngpu:
             torch.set_num_threads(1)
         self.device = torch.device("cuda" if ngpu else "cpu")
-        self.codec = prepare(load_codec(exp_dir, model_file).to(self.device))
+        self.codec = prepare(load_codec(exp_dir, model_file, allow_import=allow_import).to(self.device))
 
     def batches(self, inputs: Mapping[str, str]) -> Iterator[tuple[list[str], torch.Tensor, torch.Tensor]]:
         """Yield (utterances, waves (B, N), lengths (B,)) on the device."""
@@ -48,6 +49,7 @@ def options(parser: argparse.ArgumentParser, codec_needed: bool = True) -> argpa
     parser.add_argument("--nj", type=int, default=1, help="processes")
     parser.add_argument("--ngpu", type=int, default=0, help="1: compute on the GPU, in one process")
     parser.add_argument("--shard", default="1/1", metavar="I/N", help="do part I of N (for the jobs of an array)")
+    add_allow_import(parser)
     return parser.parse_args()
 
 
@@ -91,7 +93,8 @@ def run(
     """Run `work` over the data set in chunks; args and result as those of `run_in_chunks`.
 
     Args:
-        work: Takes the experiment's folder, the name of the weights and the number of GPUs.
+        work: Takes the experiment's folder, the name of the weights, the number of GPUs and whether classes that the
+            experiment names by import path are imported.
         what: What is made, for the progress.
         inputs: Utterance to what is worked on; None: its audio.
         facts: What shapes the result beside the weights and the inputs.
@@ -99,7 +102,7 @@ def run(
     return run_in_chunks(
         DataDir.load(args.data).wavs if inputs is None else inputs,
         args.out / "chunks",
-        functools.partial(work, args.exp_dir, args.model_file, args.ngpu),
+        functools.partial(work, args.exp_dir, args.model_file, args.ngpu, args.allow_import),
         options=dict(weights=weights_sha256(args), **facts),
         nj=1 if args.ngpu else args.nj,
         shard=parse_shard(args.shard),

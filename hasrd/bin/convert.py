@@ -33,7 +33,7 @@ from hasrd.data.features import merge_tables
 from hasrd.data.kaldi import DataDir, write_table
 from hasrd.errors import UserError, run_main
 from hasrd.jobs.names import inside
-from hasrd.models.checkpoint import load_codec
+from hasrd.models.load import load_codec
 
 
 def pair_up(speakers: Mapping[str, str], num_pairs: int | None = None, seed: int = 0) -> dict[str, str]:
@@ -80,13 +80,14 @@ class ConvertWork(CodecWork):
         exp_dir: str,
         model_file: str,
         ngpu: int,
+        allow_import: bool,
         pairs: Mapping[str, str],
         codes: Mapping[str, str],
         loudness: Mapping[str, float] | None,
         wavs: Mapping[str, str],
         method: str,
     ) -> None:
-        super().__init__(exp_dir, model_file, ngpu)
+        super().__init__(exp_dir, model_file, ngpu, allow_import)
         self.pairs, self.codes, self.loudness, self.wavs, self.method = pairs, codes, loudness, wavs, method
         self.centroids = [own.cpu() for own in word_centroids(self.codec.quantizer)] if method == "match" else None
 
@@ -160,7 +161,7 @@ def main() -> None:
     if len(set(speakers.values())) < 2:
         print(f"{args.data}: left out: voice conversion needs two speakers at least")
         return
-    codec = load_codec(args.exp_dir, args.model_file)
+    codec = load_codec(args.exp_dir, args.model_file, allow_import=args.allow_import)
     if not is_split(codec.quantizer.stream_names):
         print(f"{args.exp_dir}: left out: voice conversion needs acoustic tokens and those of another stream")
         return

@@ -11,6 +11,7 @@ from typing import Sequence
 from hasrd.bin.options import key_value
 from hasrd.data.archive import COMPRESSION_METHODS
 from hasrd.errors import UserError, run_main
+from hasrd.registry import add_allow_import
 from hasrd.teacher import CHOICES
 
 
@@ -48,6 +49,7 @@ def get_parser() -> argparse.ArgumentParser:
         default=[],
         help="languages (as in utt2lang) that the text teacher knows: utterances in others have no target; none: all",
     )
+    add_allow_import(parser, "an encoder's file")
     parser.add_argument(
         "--print_name", action="store_true", help="print <teacher>_<hash of model and options>, and end"
     )
@@ -77,6 +79,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         compression_method=COMPRESSION_METHODS[args.compression_method],
         max_gb=args.max_gb,
         languages=args.languages,
+        allow_import=args.allow_import,
     )
     size = sum(path.stat().st_size for path in Path(args.out).rglob("*") if path.is_file())
     if facts["kind"] == "speech":

@@ -7,32 +7,28 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-import torch
-import yaml
-
 from hasrd.codec.build import build_front
-from hasrd.errors import UserError, run_main
+from hasrd.config import read_yaml
+from hasrd.errors import run_main
 from hasrd.models.checkpoint import save_encoder
+from hasrd.models.weights import building, load_strict, read_weights
+from hasrd.registry import add_allow_import
 
 
-def export(exp_dir: str | Path, model_file: str, out: str | Path) -> str:
+def export(exp_dir: str | Path, model_file: str, out: str | Path, allow_import: bool = False) -> str:
     """Write frontend, normalisation and encoder of `exp_dir` to `out`; return its SHA-256.
 
     Raises:
-        UserError: A missing file, or weights that don't fit the configuration.
+        UserError: A missing file, a class that is not allowed, or weights that don't fit the configuration.
     """
     exp_dir = Path(exp_dir)
-    for needed in (exp_dir / "config.yaml", exp_dir / model_file):
-        if not needed.exists():
-            raise UserError(f"{needed}: no such file: run the pre-training (stage 3) to its end")
-    config = yaml.safe_load((exp_dir / "config.yaml").read_text(encoding="utf-8"))
-    states = torch.load(exp_dir / model_file, map_location="cpu", weights_only=True)
-    front = build_front(config)
+    advice = "run the pre-training (stage 3) to its end"
+    config = read_yaml(exp_dir / "config.yaml", advice=advice)
+    with building(exp_dir / "config.yaml"):
+        front = build_front(config, allow_import=allow_import)
+    states = read_weights(exp_dir / model_file, advice)
     wanted = {name.partition(".")[0] for name in front.state_dict()}
-    try:
-        front.load_state_dict({k: v for k, v in states.items() if k.partition(".")[0] in wanted})
-    except RuntimeError as error:
-        raise UserError(f"{exp_dir / model_file}: {str(error).splitlines()[1].strip()}") from error
+    load_strict(front, {k: v for k, v in states.items() if k.partition(".")[0] in wanted}, exp_dir / model_file)
     return save_encoder(out, config, front)
 
 
@@ -42,8 +38,9 @@ def main() -> None:
     parser.add_argument("--exp_dir", required=True, help="directory of the pre-training")
     parser.add_argument("--model_file", default="valid.loss.best.pth", help="weights inside it")
     parser.add_argument("--out", required=True, help="file to write: encoder.safetensors")
+    add_allow_import(parser, "the experiment")
     args = parser.parse_args()
-    print(f"{args.out}: SHA-256 {export(args.exp_dir, args.model_file, args.out)}")
+    print(f"{args.out}: SHA-256 {export(args.exp_dir, args.model_file, args.out, args.allow_import)}")
 
 
 if __name__ == "__main__":

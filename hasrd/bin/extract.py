@@ -53,8 +53,8 @@ LAYERS_CHUNK = 25
 class CodecSource(CodecWork):
     """Layers and codes of a trained codec; args as for its base."""
 
-    def __init__(self, exp_dir: str, model_file: str, ngpu: int) -> None:
-        super().__init__(exp_dir, model_file, ngpu)
+    def __init__(self, exp_dir: str, model_file: str, ngpu: int, allow_import: bool) -> None:
+        super().__init__(exp_dir, model_file, ngpu, allow_import)
         quantizer = self.codec.quantizer
         self.latent_layer = getattr(quantizer, "semantic_layer", -1)
         self.stream_names, self.codebook_sizes = quantizer.stream_names, quantizer.codebook_sizes
@@ -76,13 +76,14 @@ class EncoderSource:
         encoder_file: encoder.safetensors of stage 3.
         kmeans_file: kmeans.npz of stage 4; None: layers alone.
         ngpu: 0 computes on one thread of the CPU.
+        allow_import: See `load_encoder`.
     """
 
-    def __init__(self, encoder_file: str, kmeans_file: str | None, ngpu: int) -> None:
+    def __init__(self, encoder_file: str, kmeans_file: str | None, ngpu: int, allow_import: bool) -> None:
         if not ngpu:
             torch.set_num_threads(1)
         self.device = torch.device("cuda" if ngpu else "cpu")
-        _, front = load_encoder(encoder_file)
+        _, front = load_encoder(encoder_file, allow_import=allow_import)
         self.frame_shift = front["frontend"].frame_shift * front["encoder"].stride
         self.sample_rate = front["frontend"].sample_rate
         self.front = front.to(self.device).requires_grad_(False)
@@ -213,12 +214,12 @@ def source_of(args: argparse.Namespace) -> tuple[str, Callable[[], Source], dict
     if args.encoder_file is None:
         if args.kmeans_file is not None:
             raise UserError("--kmeans_file: goes with --encoder_file; a codec has its own")
-        make = functools.partial(CodecSource, args.exp_dir, args.model_file, args.ngpu)
+        make = functools.partial(CodecSource, args.exp_dir, args.model_file, args.ngpu, args.allow_import)
         return args.exp_dir, make, {"weights": weights_sha256(args)}
     if args.kmeans_file is None and not (args.layers or args.all_layers):
         raise UserError("--encoder_file: give --kmeans_file, --layers or --all_layers: nothing is asked for")
     hashes = {"encoder": sha256_or_error(args.encoder_file)}
-    make = functools.partial(EncoderSource, args.encoder_file, args.kmeans_file, args.ngpu)
+    make = functools.partial(EncoderSource, args.encoder_file, args.kmeans_file, args.ngpu, args.allow_import)
     if args.kmeans_file is not None and Path(args.kmeans_file).is_file():
         hashes["kmeans"] = sha256(args.kmeans_file)
     return args.encoder_file, make, hashes

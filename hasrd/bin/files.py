@@ -26,6 +26,7 @@ from hasrd.jobs.names import inside
 from hasrd.jobs.origin import Facts, facts_of, source_file
 from hasrd.jobs.workers import run_workers
 from hasrd.progress import progress
+from hasrd.registry import add_allow_import
 
 SETTINGS = "settings.json"
 # A line for each file that was made: its name and the facts of its source. The last line of a name counts.
@@ -234,7 +235,7 @@ def model_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dtype", default="float32", choices=("float32", "bfloat16"), help="of encoder and decoder")
     parser.add_argument("--compile", action="store_true", help="translate first: worth it for hours of audio on a CPU")
     parser.add_argument("--model_file", help="of an experiment: name of the weights (default: the best)")
-    parser.add_argument("--allow_import", action="store_true", help="import classes that a packed model brings along")
+    add_allow_import(parser)
 
 
 @functools.lru_cache(maxsize=1)

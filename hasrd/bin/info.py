@@ -15,11 +15,14 @@ from collections import Counter
 from pathlib import Path
 from typing import Any, Sequence
 
-from hasrd.bin.exp_name import join_values, load_config, merge, parse_args_string
-from hasrd.codec.build import FRONT, check_front, refuse_imports
+from hasrd.bin.exp_name import join_values, merge, parse_args_string
+from hasrd.codec.build import FRONT, check_front
 from hasrd.codec.describe import Description, describe
+from hasrd.config import read_yaml
 from hasrd.errors import UserError, run_main
-from hasrd.models.checkpoint import PEER_FILE
+from hasrd.models.checkpoint import PEER, PEER_FILE, kind_of
+from hasrd.models.weights import SAFETENSORS, building, read_config_of
+from hasrd.registry import add_allow_import
 
 
 def read(path: str | Path, args: str = "") -> dict[str, Any]:
@@ -33,35 +36,26 @@ def read(path: str | Path, args: str = "") -> dict[str, Any]:
         UserError: There is none, or it is damaged.
     """
     path = Path(path)
-    if path.suffix == ".safetensors":
-        config = _encoder_config(path)
+    if path.suffix == SAFETENSORS:
+        config = read_config_of(path)
     else:
         if path.is_dir() and not (path / "config.yaml").is_file():
             raise UserError(f"{path}/config.yaml: no such file: give a configuration or the folder of a trained model")
-        config = load_config(path / "config.yaml" if path.is_dir() else path)
+        config = read_yaml(path / "config.yaml" if path.is_dir() else path)
     merge(config, parse_args_string(args))
     return config
 
 
-def _encoder_config(path: Path) -> dict[str, Any]:
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, framework="pt") as file:
-            return json.loads(file.metadata()["config"])
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file") from None
-    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
-        raise UserError(f"{path}: not an encoder file of stage 3 (of a packed model, give the folder)") from error
-
-
-def complete(config: dict[str, Any], encoder: dict[str, Any] | None, where: str) -> dict[str, Any]:
+def complete(
+    config: dict[str, Any], encoder: dict[str, Any] | None, where: str, allow_import: bool = False
+) -> dict[str, Any]:
     """Put the encoder that a codec stands on into its configuration.
 
     Args:
         config: Of a codec.
         encoder: Of that encoder, if it was named.
         where: Name of `encoder`.
+        allow_import: See `hasrd.registry.resolve`.
 
     Raises:
         UserError: The codec's configuration states another encoder.
@@ -72,7 +66,7 @@ def complete(config: dict[str, Any], encoder: dict[str, Any] | None, where: str)
     if encoder is None:
         return config
     if config.get("encoder"):
-        check_front(config, encoder, where)
+        check_front(config, encoder, where, allow_import=allow_import)
     keys = {key: encoder.get(key) for part in FRONT for key in (part, f"{part}_conf")}
     return {**config, **keys, "frozen_encoder": True}
 
@@ -149,25 +143,19 @@ def main(argv: Sequence[str] | None = None) -> None:
         "states another one",
     )
     parser.add_argument("--encoder_args", default="", help="options that override the encoder's configuration")
-    parser.add_argument(
-        "--allow_import", action="store_true", help="import the classes of its own that a packed model names"
-    )
+    add_allow_import(parser, "the configuration")
     argv = join_values(sys.argv[1:] if argv is None else argv, ["--args", "--encoder_args"])
     args = parser.parse_args(argv)
     config = read(args.model, args.args)
-    if "peer" in config:
+    if kind_of(config) == PEER:
         from hasrd.peers.files import read_json
 
         facts = read_json((Path(args.model) if Path(args.model).is_dir() else Path(args.model).parent) / PEER_FILE)
         print(json.dumps({"model": str(args.model), **facts}, indent=1) if args.json else peer_table(facts))
         return
-    if "model_sha256" in config and not args.allow_import:
-        refuse_imports(config, args.model)
     encoder = None if args.encoder is None else read(args.encoder, args.encoder_args)
-    try:
-        found = describe(complete(config, encoder, args.encoder or ""))
-    except UserError as error:
-        raise UserError(str(error).replace("config:", f"{args.model}:", 1)) from error
+    with building(args.model):
+        found = describe(complete(config, encoder, args.encoder or "", args.allow_import), args.allow_import)
     print(json.dumps({"model": str(args.model), **found.to_dict()}, indent=1) if args.json else table(found))
 
 

@@ -22,6 +22,7 @@ from hasrd.errors import UserError, run_main
 from hasrd.jobs.chunks import run_in_chunks
 from hasrd.jobs.digest import sha256
 from hasrd.models.kmeans import load_kmeans, save_kmeans
+from hasrd.registry import add_allow_import
 
 # What the frames take at the peak, in their own size: faiss reads ours, a chunk is read beside them (a test measures).
 COPIES = 1.15
@@ -105,6 +106,7 @@ def main() -> None:
     parser.add_argument("--nj", type=int, default=1, help="processes that compute latents")
     parser.add_argument("--ngpu", type=int, default=0, help="1: compute latents on the GPU, in one process")
     parser.add_argument("--out", required=True, type=Path, help="file to write: kmeans.npz")
+    add_allow_import(parser, "the encoder's file")
     args = parser.parse_args()
 
     encoder_hash = sha256_or_error(args.encoder_file)
@@ -114,7 +116,7 @@ def main() -> None:
     facts.update(encoder_sha256=encoder_hash, data=str(args.data))
     data = DataDir.load(args.data)
     chosen = portion_of(data.utterances, args.portion, args.seed)
-    work = LatentWork(args.encoder_file, args.layer, args.ngpu)
+    work = LatentWork(args.encoder_file, args.layer, args.ngpu, args.allow_import)
     tokens = sum(work.num_tokens(samples) for utt, samples in data.samples().items() if utt in set(chosen))
     needed = max(tokens, 1) * 4 * work.dim * COPIES / 2**30
     share = min(1.0, args.max_memory_gb / needed)
@@ -131,7 +133,9 @@ def main() -> None:
     folders = run_in_chunks(
         {utterance: data.wavs[utterance] for utterance in chosen},
         args.out.parent / "frames",
-        functools.partial(_make_work, args.encoder_file, args.layer, args.ngpu, share, args.seed),
+        functools.partial(
+            _make_work, args.encoder_file, args.layer, args.ngpu, args.allow_import, share, args.seed
+        ),
         options=dict(**{name: facts[name] for name in SHAPING}),
         nj=1 if args.ngpu else args.nj,
         desc=f"latents of layer {args.layer}",
@@ -165,8 +169,10 @@ class _DrawWork:
         np.save(folder / "frames.npy", np.concatenate([found[utt] for utt in sorted(found)]))
 
 
-def _make_work(encoder_file: str, layer: int, ngpu: int, share: float, seed: int) -> _DrawWork:
-    return _DrawWork(LatentWork(encoder_file, layer, ngpu), share, seed)
+def _make_work(
+    encoder_file: str, layer: int, ngpu: int, allow_import: bool, share: float, seed: int
+) -> _DrawWork:
+    return _DrawWork(LatentWork(encoder_file, layer, ngpu, allow_import), share, seed)
 
 
 if __name__ == "__main__":

@@ -10,23 +10,25 @@ from typing import Iterator
 
 import numpy as np
 import torch
-import yaml
 
 from hasrd import loss
 from hasrd.codec.build import build_front, construct
+from hasrd.config import read_yaml
 from hasrd.data.archive import write_archive
 from hasrd.data.kaldi import DataDir, write_table
 from hasrd.data.waves import wave_batches
 from hasrd.errors import run_main
 from hasrd.jobs.atomic import atomic_path
 from hasrd.jobs.origin import Origin, why_stale, write_record
+from hasrd.models.weights import building, load_strict, read_weights
 from hasrd.progress import progress
+from hasrd.registry import add_allow_import
 
 BATCH_SAMPLES = 16000 * 60
 
 
 def predictions(
-    exp_dir: Path, model_file: str, wavs: dict[str, str], seed: int
+    exp_dir: Path, model_file: str, wavs: dict[str, str], seed: int, allow_import: bool = False
 ) -> Iterator[tuple[str, np.ndarray]]:
     """Yield utterance and int32 (T, 2): target and prediction of each masked token.
 
@@ -35,14 +37,19 @@ def predictions(
         model_file: Weights inside it.
         wavs: Utterance to audio file.
         seed: Of the masks.
+        allow_import: See `hasrd.registry.resolve`.
+
+    Raises:
+        UserError: A missing file, a class that is not allowed, or weights that don't fit the configuration.
     """
-    config = yaml.safe_load((exp_dir / "config.yaml").read_text(encoding="utf-8"))
-    front = build_front(config)
-    parts = torch.nn.ModuleDict(front)
-    parts["loss"] = construct(
-        config, "loss", loss.CHOICES, front["frontend"].output_size, front["encoder"].output_size
-    )
-    parts.load_state_dict(torch.load(exp_dir / model_file, map_location="cpu", weights_only=True))
+    advice = "run the pre-training (stage 3) to its end"
+    config = read_yaml(exp_dir / "config.yaml", advice=advice)
+    with building(exp_dir / "config.yaml"):
+        front = build_front(config, allow_import=allow_import)
+        parts = torch.nn.ModuleDict(front)
+        sizes = front["frontend"].output_size, front["encoder"].output_size
+        parts["loss"] = construct(config, "loss", loss.CHOICES, *sizes, allow_import=allow_import)
+    load_strict(parts, read_weights(exp_dir / model_file, advice), exp_dir / model_file)
     parts.eval()
     objective = parts["loss"]
     torch.manual_seed(seed)
@@ -67,6 +74,7 @@ def main() -> None:
     parser.add_argument("--data", required=True, help="data directory with wav.scp")
     parser.add_argument("--out", required=True, type=Path, help="folder for masked.ark and masked.scp")
     parser.add_argument("--seed", type=int, default=0, help="seed of the masks")
+    add_allow_import(parser, "the experiment")
     args = parser.parse_args()
     data = DataDir.load(args.data)
     table = args.out / "masked.scp"
@@ -78,9 +86,8 @@ def main() -> None:
     table.unlink(missing_ok=True)
     record = origin.record()
     wavs = data.wavs
-    items = progress(
-        predictions(args.exp_dir, args.model_file, wavs, args.seed), total=len(wavs), desc="masked prediction"
-    )
+    found = predictions(args.exp_dir, args.model_file, wavs, args.seed, args.allow_import)
+    items = progress(found, total=len(wavs), desc="masked prediction")
     archive = args.out / "masked.ark"
     with atomic_path(archive) as temporary:
         entries = write_archive(temporary, archive, items)

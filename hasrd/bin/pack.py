@@ -12,6 +12,7 @@ import argparse
 
 from hasrd.errors import run_main
 from hasrd.models.package import pack
+from hasrd.registry import add_allow_import
 
 
 def main() -> None:
@@ -22,8 +23,10 @@ def main() -> None:
     parser.add_argument("--model_file", help="name of the weights (default: the best, else the latest)")
     parser.add_argument("--name", help="of the model, for its card (default: the folder's)")
     parser.add_argument("--licence", help="of the weights, for config.yaml and the card, such as cc-by-4.0")
+    add_allow_import(parser, "the experiment")
     args = parser.parse_args()
-    print(f"{pack(args.exp_dir, args.out, args.model_file, args.name, args.licence)}: packed")
+    out = pack(args.exp_dir, args.out, args.model_file, args.name, args.licence, args.allow_import)
+    print(f"{out}: packed")
 
 
 if __name__ == "__main__":

@@ -19,12 +19,13 @@ from hasrd.jobs.chunks import parse_shard, run_in_chunks
 from hasrd.jobs.digest import sha256
 from hasrd.models.kmeans import load_kmeans
 from hasrd.quantizer.kmeans import assign
+from hasrd.registry import add_allow_import
 
 
 class _TokenWork:
-    def __init__(self, encoder_file: str, kmeans_file: str, ngpu: int):
+    def __init__(self, encoder_file: str, kmeans_file: str, ngpu: int, allow_import: bool):
         self.centroids, facts = load_kmeans(kmeans_file)
-        self.latents = LatentWork(encoder_file, facts["layer"], ngpu)
+        self.latents = LatentWork(encoder_file, facts["layer"], ngpu, allow_import)
 
     def __call__(self, inputs: dict[str, str], folder: Path, final_folder: Path) -> None:
         tokens = {}
@@ -44,11 +45,12 @@ def main() -> None:
     parser.add_argument("--nj", type=int, default=1, help="processes")
     parser.add_argument("--ngpu", type=int, default=0, help="1: compute on the GPU, in one process")
     parser.add_argument("--shard", default="1/1", metavar="I/N", help="do part I of N (for the jobs of an array)")
+    add_allow_import(parser, "the encoder's file")
     args = parser.parse_args()
     folders = run_in_chunks(
         DataDir.load(args.data).wavs,
         args.out / "chunks",
-        functools.partial(_TokenWork, args.encoder_file, args.kmeans_file, args.ngpu),
+        functools.partial(_TokenWork, args.encoder_file, args.kmeans_file, args.ngpu, args.allow_import),
         options=dict(encoder=sha256_or_error(args.encoder_file), kmeans=sha256(args.kmeans_file)),
         nj=1 if args.ngpu else args.nj,
         shard=parse_shard(args.shard),

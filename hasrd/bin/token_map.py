@@ -26,6 +26,7 @@ from hasrd.jobs.chunks import fingerprint
 from hasrd.metrics.bootstrap import ratio_interval
 from hasrd.metrics.neighbours import SOURCE, K, chance, predicted_labels
 from hasrd.metrics.versions import versions
+from hasrd.registry import add_allow_import
 
 if TYPE_CHECKING:
     import numpy as np
@@ -188,6 +189,7 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument("--codes", type=Path, help="codes.scp of stage 6 (default: that of the codec and the set)")
     parser.add_argument("--out", required=True, type=Path, help="JSON file to write")
     parser.add_argument("--num", type=int, default=1500, help="segments on the map")
+    add_allow_import(parser)
     return parser
 
 
@@ -217,11 +219,11 @@ def main(argv: Sequence[str] | None = None) -> None:
         return
 
     from hasrd.bin.codec_work import weights_sha256
-    from hasrd.models.checkpoint import load_codec
+    from hasrd.models.load import load_codec
 
     if _model_of(codes_scp) != weights_sha256(args):
         raise UserError(f"{codes_scp}: made with other weights than {args.model_file}: run stage 6 again")
-    codec = load_codec(args.exp_dir, args.model_file)
+    codec = load_codec(args.exp_dir, args.model_file, allow_import=args.allow_import)
     utterances = [segment.utterance for segment in segments]
     streams: dict[str, Any] = {}
     try:

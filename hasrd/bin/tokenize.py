@@ -34,7 +34,7 @@ from hasrd.encoder.frozen import Frozen
 from hasrd.errors import UserError, run_main
 from hasrd.jobs.atomic import write_json
 from hasrd.jobs.names import inside
-from hasrd.models.checkpoint import load_codec
+from hasrd.models.load import load_codec
 
 
 def versions_of(codec: Codec) -> list[str]:
@@ -104,9 +104,15 @@ class TokenizeWork(CodecWork):
     """
 
     def __init__(
-        self, exp_dir: str, model_file: str, ngpu: int, versions: Sequence[str] = (), crop: int = 0
+        self,
+        exp_dir: str,
+        model_file: str,
+        ngpu: int,
+        allow_import: bool,
+        versions: Sequence[str] = (),
+        crop: int = 0,
     ) -> None:
-        super().__init__(exp_dir, model_file, ngpu)
+        super().__init__(exp_dir, model_file, ngpu, allow_import)
         self.versions = versions
         self.crop = crop
 
@@ -208,7 +214,7 @@ def main() -> None:
         "long as the crops of the codec's training",
     )
     args = options(parser)
-    codec = load_codec(args.exp_dir, args.model_file)
+    codec = load_codec(args.exp_dir, args.model_file, allow_import=args.allow_import)
     versions = choose_versions(codec, args.versions, args.num_books) if args.speech else []
     crop = crop_samples(args.exp_dir, args.crop_seconds, codec.sample_rate)
     if not versions and not crop and codes_are_current(args, args.out):

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import inspect
-from pathlib import Path
 from typing import Any, Mapping
 
 from torch import Tensor, nn
@@ -13,7 +12,7 @@ from torch import Tensor, nn
 from hasrd import decoder, encoder, frontend, quantizer
 from hasrd.encoder.output import EncoderOutput
 from hasrd.errors import UserError
-from hasrd.registry import resolve
+from hasrd.registry import ForeignClass, resolve
 
 # What turns a wave into latents, and latents into a wave: the parts of a configuration, in the
 # data's order.
@@ -32,26 +31,20 @@ CHOICES = {
 }
 
 
-def refuse_imports(config: Mapping[str, Any], where: str | Path) -> None:
-    """Refuse a model of others that names a class by import path: building it would import that.
-
-    Args:
-        config: Of a packed model.
-        where: What it was read from, for the message.
-
-    Raises:
-        UserError: It names such a class.
-    """
-    for part, choices in CHOICES.items():
-        if config.get(part) and str(config[part]) not in choices:
-            raise UserError(
-                f"{where}: {part} '{config[part]}' is no class of hasrd: importing it would run its code; if you trust "
-                "it, load with allow_import=True (--allow_import)"
-            )
+def part_class(config: Mapping[str, Any], part: str, choices: Mapping[str, str], allow_import: bool) -> type:
+    """Return the class that `config[part]` names; args and errors as of `resolve`, which say the part here."""
+    try:
+        return resolve(choices, config[part], allow_import)
+    except UserError as error:
+        raise type(error)(f"{part} {error}" if isinstance(error, ForeignClass) else f"{part}: {error}") from error
 
 
 def construct(
-    config: Mapping[str, Any], part: str, choices: Mapping[str, str], *args: Any, **given: Any
+    config: Mapping[str, Any],
+    part: str,
+    choices: Mapping[str, str],
+    *args: Any,
+    allow_import: bool = False,
 ) -> nn.Module:
     """Build one part: the class that `config[part]` names, with `config["<part>_conf"]`.
 
@@ -59,20 +52,21 @@ def construct(
         config: Configuration.
         part: Its key.
         choices: Short names of the classes.
-        args, given: Arguments that are known from the other parts.
+        args: Arguments that are known from the other parts.
+        allow_import: See `hasrd.registry.resolve`.
 
     Raises:
         UserError: No such part or class, or an argument that the class does not take.
     """
     if not config.get(part):
         raise UserError(f"config: {part} not given")
-    cls = resolve(choices, config[part])
+    cls = part_class(config, part, choices, allow_import)
     conf = config.get(f"{part}_conf") or {}
     try:
-        inspect.signature(cls).bind(*args, **given, **conf)
+        inspect.signature(cls).bind(*args, **conf)
     except TypeError as error:
         raise UserError(f"{part}_conf: {error} (class {cls.__name__})") from error
-    return cls(*args, **given, **conf)
+    return cls(*args, **conf)
 
 
 class Front(nn.ModuleDict):
@@ -89,27 +83,32 @@ class Front(nn.ModuleDict):
         return self["encoder"](wave, lengths)
 
 
-def build_front(config: Mapping[str, Any], input_size: int | None = None) -> Front:
+def build_front(config: Mapping[str, Any], input_size: int | None = None, *, allow_import: bool = False) -> Front:
     """Build frontend, normalisation and encoder.
 
     Args:
         config: Keys frontend, normalize (may be null) and encoder, each with its `_conf`.
         input_size: Size of the features where they come ready-made; there is no frontend then.
+        allow_import: See `hasrd.registry.resolve`.
 
     Returns:
         The modules, a frontend only where `input_size` is not given.
     """
     modules = Front()
     if input_size is None:
-        modules["frontend"] = construct(config, "frontend", frontend.CHOICES)
+        modules["frontend"] = construct(config, "frontend", frontend.CHOICES, allow_import=allow_import)
         input_size = modules["frontend"].output_size
     if config.get("normalize"):
-        modules["normalize"] = construct(config, "normalize", frontend.NORMALIZE_CHOICES)
-    modules["encoder"] = construct(config, "encoder", encoder.CHOICES, input_size)
+        modules["normalize"] = construct(
+            config, "normalize", frontend.NORMALIZE_CHOICES, allow_import=allow_import
+        )
+    modules["encoder"] = construct(config, "encoder", encoder.CHOICES, input_size, allow_import=allow_import)
     return modules
 
 
-def check_front(stated: Mapping[str, Any], found: Mapping[str, Any], where: str) -> None:
+def check_front(
+    stated: Mapping[str, Any], found: Mapping[str, Any], where: str, *, allow_import: bool = False
+) -> None:
     """Compare the frontend, normalisation and encoder that a configuration states with those that were found.
 
     What is built counts: a short name is its import path, and a value left out is the class's default. An argument
@@ -119,6 +118,7 @@ def check_front(stated: Mapping[str, Any], found: Mapping[str, Any], where: str)
         stated: Configuration.
         found: Configuration of an encoder.
         where: What `found` is of, for the message.
+        allow_import: Of both, see `hasrd.registry.resolve`.
 
     Raises:
         UserError: They differ; the message names the first such key and both values.
@@ -131,7 +131,10 @@ def check_front(stated: Mapping[str, Any], found: Mapping[str, Any], where: str)
         )
 
     for part in FRONT:
-        cls, other = (resolve(CHOICES[part], config[part]) if config.get(part) else None for config in (stated, found))
+        cls, other = (
+            part_class(config, part, CHOICES[part], allow_import) if config.get(part) else None
+            for config in (stated, found)
+        )
         if cls is not other:
             raise differ(part, found.get(part), stated.get(part))
         if cls is None:
@@ -151,7 +154,9 @@ def _plain(value: Any) -> Any:
     return [_plain(item) for item in value] if isinstance(value, (list, tuple)) else value
 
 
-def build_modules(config: Mapping[str, Any], front: Front | None = None) -> dict[str, Any]:
+def build_modules(
+    config: Mapping[str, Any], front: Front | None = None, *, allow_import: bool = False
+) -> dict[str, Any]:
     """Build the parts of a codec, each of the size that the one before it gives.
 
     Args:
@@ -159,6 +164,7 @@ def build_modules(config: Mapping[str, Any], front: Front | None = None) -> dict
             or import paths; "<part>_conf": the arguments of its class; loudness (may be null or missing). Other keys
             are ignored.
         front: What `build_front` gives, ready-made (a frozen encoder).
+        allow_import: See `hasrd.registry.resolve`.
 
     Returns:
         The arguments of Codec.
@@ -166,14 +172,16 @@ def build_modules(config: Mapping[str, Any], front: Front | None = None) -> dict
     Raises:
         UserError: An unknown or missing part or argument.
     """
-    front = build_front(config) if front is None else front
+    front = build_front(config, allow_import=allow_import) if front is None else front
     enc = front["encoder"]
-    quant = construct(config, "quantizer", quantizer.CHOICES, enc.output_size, enc.num_layers)
+    quant = construct(
+        config, "quantizer", quantizer.CHOICES, enc.output_size, enc.num_layers, allow_import=allow_import
+    )
     return {
         "frontend": front["frontend"],
         "normalize": front["normalize"] if "normalize" in front else None,
         "encoder": enc,
         "quantizer": quant,
-        "decoder": construct(config, "decoder", decoder.CHOICES, quant.output_size),
+        "decoder": construct(config, "decoder", decoder.CHOICES, quant.output_size, allow_import=allow_import),
         "loudness": config.get("loudness"),
     }

@@ -92,9 +92,9 @@ class Codec(nn.Module):
             )
 
     @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> Codec:
+    def from_config(cls, config: Mapping[str, Any], *, allow_import: bool = False) -> Codec:
         """Build a codec from a config (see build_modules)."""
-        return cls(**build_modules(config))
+        return cls(**build_modules(config, allow_import=allow_import))
 
     @property
     def frame_rate(self) -> float:

@@ -16,13 +16,12 @@ import torch
 from torch import nn
 
 from hasrd import encoder, frontend, loss, quantizer
-from hasrd.codec.build import CODEC_DEFAULTS, Front, build_modules, construct
+from hasrd.codec.build import CODEC_DEFAULTS, Front, build_modules, construct, part_class
 from hasrd.codec.codec import Codec
 from hasrd.codec.receptive import Field, joins, looks_back, reaches
 from hasrd.errors import UserError
 from hasrd.frontend.normalize import GlobalNorm
 from hasrd.metrics.bitrate import LOUDNESS_NOTE
-from hasrd.registry import resolve
 from hasrd.teacher.targets import FACTS
 
 
@@ -75,33 +74,34 @@ class Description:
         return asdict(self)
 
 
-def describe(config: Mapping[str, Any]) -> Description:
+def describe(config: Mapping[str, Any], allow_import: bool = False) -> Description:
     """Build the model of a configuration without memory for its weights, and look at it.
 
     Args:
         config: The keys of a YAML file: of a codec (it has a quantizer or a decoder), of a pre-training (it has a loss)
             or of an encoder alone. What stage 4 brings (layer and centroids) may be missing.
+        allow_import: See `hasrd.registry.resolve`.
 
     Raises:
         UserError: A part is missing or unknown, or the parts don't fit together.
     """
     try:
         if config.get("quantizer") or config.get("decoder"):
-            return _codec({**CODEC_DEFAULTS, **config})
-        return _encoder(config)
+            return _codec({**CODEC_DEFAULTS, **config}, allow_import)
+        return _encoder(config, allow_import)
     except (TypeError, ValueError) as error:
         raise UserError(f"config: {' '.join(str(error).split())}") from error
 
 
-def _codec(config: Mapping[str, Any]) -> Description:
-    front = _front(config)
+def _codec(config: Mapping[str, Any], allow_import: bool) -> Description:
+    front = _front(config, allow_import)
     conf = config.get("quantizer_conf") or {}
     # The layer comes from stage 4 and changes no size.
-    taken = inspect.signature(resolve(quantizer.CHOICES, config["quantizer"])).parameters
+    taken = inspect.signature(part_class(config, "quantizer", quantizer.CHOICES, allow_import)).parameters
     if "semantic_layer" in taken and "semantic_layer" not in conf:
         conf = {**conf, "semantic_layer": front["encoder"].num_layers - 1}
         config = {**config, "quantizer_conf": conf}
-    codec = _weightless(lambda: Codec(**build_modules(config, front)))
+    codec = _weightless(lambda: Codec(**build_modules(config, front, allow_import=allow_import)))
     sizes = codec.quantizer.codebook_sizes
     reach = reaches(codec.decoder)
     facts = _encoder_facts(config, front)
@@ -125,14 +125,16 @@ def _codec(config: Mapping[str, Any]) -> Description:
         try:
             from hasrd import discriminator
 
-            modules["discriminator"] = _weightless(lambda: construct(config, "discriminator", discriminator.CHOICES))
+            modules["discriminator"] = _weightless(
+                lambda: construct(config, "discriminator", discriminator.CHOICES, allow_import=allow_import)
+            )
         except (ImportError, UserError) as error:
             # Ours is made of ESPnet's parts, which a codec does without in use.
             if "espnet" not in str(error):
                 raise
             notes.append("the discriminator is not counted: ESPnet, whose parts it is made of, is not installed")
     if config.get("distillation"):
-        modules["distillation"] = _heads(config["distillation"], codec, notes)
+        modules["distillation"] = _heads(config["distillation"], codec, notes, allow_import)
     return _description(config, facts, modules, notes)
 
 
@@ -146,7 +148,9 @@ def teacher_size(conf: Mapping[str, Any]) -> int | None:
         return None
 
 
-def _heads(levels: Mapping[str, Mapping[str, Any]], codec: Codec, notes: list[str]) -> nn.Module:
+def _heads(
+    levels: Mapping[str, Mapping[str, Any]], codec: Codec, notes: list[str], allow_import: bool
+) -> nn.Module:
     """Build what a distillation trains beside the codec, of the levels whose teacher's size is known."""
     from hasrd.loss.distillation import build_distillation
 
@@ -156,22 +160,24 @@ def _heads(levels: Mapping[str, Mapping[str, Any]], codec: Codec, notes: list[st
     if unknown := [level for level, size in sizes.items() if size is None]:
         notes.append(f"the distillation's head of {', '.join(unknown)} is not counted: state its teacher_size")
     known = {level: conf for level, conf in levels.items() if sizes[level] is not None}
-    return build_distillation(known, codec.quantizer, sizes).losses
+    return build_distillation(known, codec.quantizer, sizes, allow_import=allow_import).losses
 
 
-def _encoder(config: Mapping[str, Any]) -> Description:
-    front = _front(config)
+def _encoder(config: Mapping[str, Any], allow_import: bool) -> Description:
+    front = _front(config, allow_import)
     facts = _encoder_facts(config, front)
     modules = {"encoder": front}
     if config.get("loss"):
         # Not weightless: it draws a random projection. Its frozen tensors are state, not parameters.
         size = front["frontend"].output_size
-        modules["head"] = construct(config, "loss", loss.CHOICES, size, front["encoder"].output_size)
+        modules["head"] = construct(
+            config, "loss", loss.CHOICES, size, front["encoder"].output_size, allow_import=allow_import
+        )
         facts["kind"] = "ssl"
     return _description(config, facts, modules, [])
 
 
-def _front(config: Mapping[str, Any]) -> Front:
+def _front(config: Mapping[str, Any], allow_import: bool) -> Front:
     """Build what turns a wave into layers; a normalisation that lacks the statistics of its data is left out."""
     if not config.get("encoder"):
         raise UserError(
@@ -180,13 +186,17 @@ def _front(config: Mapping[str, Any]) -> Front:
         )
     front = Front()
     # Small, and the log-mel filterbank computes with its values.
-    front["frontend"] = construct(config, "frontend", frontend.CHOICES)
+    front["frontend"] = construct(config, "frontend", frontend.CHOICES, allow_import=allow_import)
     if config.get("normalize"):
-        cls = resolve(frontend.NORMALIZE_CHOICES, config["normalize"])
+        cls = part_class(config, "normalize", frontend.NORMALIZE_CHOICES, allow_import)
         if cls is not GlobalNorm or config.get("normalize_conf"):
-            front["normalize"] = construct(config, "normalize", frontend.NORMALIZE_CHOICES)
+            front["normalize"] = construct(
+                config, "normalize", frontend.NORMALIZE_CHOICES, allow_import=allow_import
+            )
     size = front["frontend"].output_size
-    front["encoder"] = _weightless(lambda: construct(config, "encoder", encoder.CHOICES, size))
+    front["encoder"] = _weightless(
+        lambda: construct(config, "encoder", encoder.CHOICES, size, allow_import=allow_import)
+    )
     return front
 
 

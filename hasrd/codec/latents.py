@@ -26,15 +26,16 @@ class LatentWork:
         encoder_file: encoder.safetensors of stage 3.
         layer: Which layer; 0 is the CNN.
         ngpu: 0 computes on one thread of the CPU, so that the result does not depend on the number of processes.
+        allow_import: See `load_encoder`.
 
     Raises:
-        UserError: No such file or layer.
+        UserError: No such file or layer, or a class that is not allowed.
     """
 
-    def __init__(self, encoder_file: str, layer: int, ngpu: int = 0):
+    def __init__(self, encoder_file: str, layer: int, ngpu: int = 0, allow_import: bool = False):
         if not ngpu:
             torch.set_num_threads(1)
-        _, front = load_encoder(encoder_file)
+        _, front = load_encoder(encoder_file, allow_import=allow_import)
         self.device = torch.device("cuda" if ngpu else "cpu")
         self.front = front.to(self.device).requires_grad_(False)
         self.front["encoder"] = inference_form(self.front["encoder"])

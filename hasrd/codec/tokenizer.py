@@ -13,7 +13,6 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from hasrd.codec.codec import Codec
-from hasrd.codec.inference import prepare
 from hasrd.codec.latents import BATCH_SAMPLES
 from hasrd.codec.token_file import read_token_file, write_token_file
 from hasrd.codec.tokens import Tokens
@@ -21,11 +20,7 @@ from hasrd.data.audio import check_samples
 from hasrd.data.features import batches
 from hasrd.data.resample import resample as resample_wave
 from hasrd.errors import UserError
-from hasrd.jobs.digest import sha256
-from hasrd.models.checkpoint import PEER_FILE, embed_encoder, load_codec, read_experiment
-from hasrd.models.package import CONFIG, load_packed
 
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 # Of `decode`: the loudness that the Tokens carry.
 OF_TOKENS = "of tokens"
 
@@ -318,57 +313,3 @@ class Tokenizer:
             if book not in own:
                 raise UserError(f"a codebook '{book[0]}' of {book[1]} entries: this model has {own}")
             own.remove(book)
-
-
-def load(
-    path: str | Path,
-    device: str | torch.device = "cpu",
-    dtype: str | torch.dtype = "float32",
-    compile: bool = False,
-    model_file: str | None = None,
-    allow_import: bool = False,
-) -> Tokenizer:
-    """Load a tokenizer from a packed model or from the experiment folder of a trained codec.
-
-    Args:
-        path: Folder that `hasrd pack` or stage 5 of a recipe wrote.
-        device: "cpu", "cuda", "cuda:1", ...
-        dtype: "float32" or "bfloat16", of the weights of encoder and decoder; waves stay float32.
-        compile: Let torch.compile join what the convolutions do element by element, at their first use; on CPUs alone.
-        model_file: Of an experiment: name of the weights; by default the best, else the latest.
-        allow_import: Of a packed model: import classes that its configuration names by import path, which runs their
-            code. An experiment's are always imported: it is of your own making.
-
-    Raises:
-        UserError: No such folder, device or type, or what `load_packed` and `load_codec` raise.
-    """
-    folder = Path(path)
-    if not folder.is_dir():
-        raise UserError(f"{path}: no such folder: give a packed model (hasrd pack) or a codec's experiment folder")
-    if not (folder / CONFIG).is_file():
-        raise UserError(f"{path}: no {CONFIG} in it: neither a packed model nor the experiment folder of a codec")
-    dtype = DTYPES.get(dtype, dtype)
-    if dtype not in DTYPES.values():
-        raise UserError(f"dtype {dtype}: choose one of {', '.join(DTYPES)}")
-    device = _device(device)
-    if (folder / PEER_FILE).is_file() and dtype != torch.float32:
-        raise UserError(f"{path}: a codec of another package computes in float32")
-    if (folder / PEER_FILE).is_file() or any(folder.glob("*.pth")):
-        codec = embed_encoder(load_codec(folder, model_file))
-        model_sha256 = sha256(read_experiment(folder, model_file).weights)
-    else:
-        if model_file is not None:
-            raise UserError(f"{path}: a packed model has no weights to choose from: leave out {model_file}")
-        config, codec = load_packed(folder, allow_import)
-        model_sha256 = (config.get("source") or {}).get("weights_sha256") or config["model_sha256"]
-    return Tokenizer(prepare(codec.to(device), dtype, compile), str(model_sha256))
-
-
-def _device(name: str | torch.device) -> torch.device:
-    try:
-        device = torch.device(name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise UserError(f"device {name}: not available ({reason})") from error
-    return device

@@ -34,7 +34,7 @@ class FeatureWork:
 
         torch.set_num_threads(1)
         try:
-            self.frontend = resolve(CHOICES, feats_type)(**feats_conf).eval()
+            self.frontend = resolve(CHOICES, feats_type, allow_import=True)(**feats_conf).eval()
         except TypeError as error:
             raise UserError(f"--feats_conf: {error}") from None
         self.compression_method = compression_method

@@ -22,4 +22,6 @@ CHOICES = {
     "dac": "hasrd.encoder.dac:DACEncoder",
     "hubert": "hasrd.encoder.hubert:HuBERT",
     "seanet": "hasrd.encoder.seanet:SEANetEncoder",
+    # Of ESPnet's own modules: the one class here that needs more than torch.
+    "espnet_ssl": "hasrd.espnet.ssl_encoder:ESPnetSSLEncoder",
 }

@@ -8,15 +8,17 @@ ESPnet's `ClassChoices` knows a closed table of names. The two classes here keep
 
 from __future__ import annotations
 
-from typing import Mapping
+import argparse
+from typing import Collection, Mapping
 
 import torch
 from espnet2.asr.encoder.abs_encoder import AbsEncoder
 from espnet2.train.class_choices import ClassChoices
 from espnet2.utils.nested_dict_action import NestedDictAction
 
+from hasrd.errors import UserError
 from hasrd.espnet.encoder import adapt_encoder
-from hasrd.registry import resolve
+from hasrd.registry import ForeignClass, resolve
 
 
 def _none_or_str(value: str) -> str | None:
@@ -25,7 +27,9 @@ def _none_or_str(value: str) -> str | None:
 
 
 class ImportableChoices(ClassChoices):
-    """Choices given as a table of "module:Class", or any import path.
+    """Choices given as a table of "module:Class", or any import path: they are for what a person asks for.
+
+    What a file names is checked first (`hasrd.tasks.asr.ASRTask.build_from_file`).
 
     Args:
         name: Option name: gives `--<name>` and `--<name>_conf`.
@@ -43,7 +47,12 @@ class ImportableChoices(ClassChoices):
 
     def get_class(self, name: str | None) -> type | None:
         """Return the class for a short name or an import path (UserError where there is none)."""
-        return None if name is None else resolve(self.paths, name)
+        return None if name is None else resolve(self.paths, name, allow_import=True)
+
+    def check(self, name: str | None) -> None:
+        """Raise ForeignClass where `name` is none of the choices: of a file that nobody has vouched for."""
+        if name is not None:
+            resolve(self.paths, name, allow_import=False)
 
     def add_arguments(self, parser) -> None:
         """Add `--<name>` and `--<name>_conf` to the parser."""
@@ -62,15 +71,41 @@ class ImportableChoices(ClassChoices):
         )
 
 
+def check_choices(task: type, args: argparse.Namespace) -> None:
+    """Refuse the classes of a configuration that nobody has vouched for.
+
+    Args:
+        task: One of ours, which `args` are for.
+        args: A configuration.
+
+    Raises:
+        ForeignClass: One is named by an import path, or is a class of ESPnet's that reads models of others.
+    """
+    for choices in task.class_choices_list:
+        try:
+            choices.check(getattr(args, choices.name, None))
+        except UserError as error:
+            raise type(error)(f"{choices.name} {error}") from error
+
+
 class ExtendedChoices(ImportableChoices):
     """ESPnet's own choices, ours beside them, and any import path.
+
+    Args:
+        base: ESPnet's.
+        ours: Short name to "module:Class".
+        plain: Names of ESPnet's that are built from their arguments alone; the others load models of others, with
+            packages that fetch or unpickle them. None: all.
 
     ESPnet's task builds its model from its module-level choices, so what is chosen here is registered there: in
     `register`, and nowhere else.
     """
 
-    def __init__(self, base: ClassChoices, ours: Mapping[str, str]):
+    def __init__(self, base: ClassChoices, ours: Mapping[str, str], plain: Collection[str] | None = None):
         super().__init__(base.name, ours, default=base.default)
+        # Not those that are registered later.
+        self.plain = frozenset(base.classes if plain is None else plain)
+        self.reading = frozenset(base.classes) - self.plain
         self.base = base
         self.optional = base.optional
 
@@ -94,6 +129,16 @@ class ExtendedChoices(ImportableChoices):
         if self.base.base_type is not None and not issubclass(chosen, self.base.base_type):
             raise TypeError(f"--{self.name} {name} must be a {self.base.base_type.__name__}")
         return chosen
+
+    def check(self, name: str | None) -> None:
+        """Raise ForeignClass for an import path, and for a class of ESPnet's that reads models of others."""
+        if isinstance(name, str) and name in self.reading:
+            raise ForeignClass(
+                f"'{name}' would load a model of others with its own package, which may run code out of it; if you "
+                "trust it, give --allow_import"
+            )
+        if not isinstance(name, str) or name not in self.plain:
+            super().check(name)
 
     def register(self, name: str | None) -> None:
         """Make `name` known to ESPnet's own choices, in the two spellings that they look up."""

@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import Any, Mapping
 
 import torch
-import yaml
 from torch import Tensor, nn
 
 from hasrd.codec.build import build_front
+from hasrd.config import read_yaml
 from hasrd.encoder.hubert import count_windows, window_and_stride
 from hasrd.encoder.output import EncoderOutput
 from hasrd.errors import UserError
-from hasrd.models.checkpoint import load_strict
-from hasrd.models.import_hubert import Imported, read_tensors
+from hasrd.models.import_hubert import Imported
+from hasrd.models.weights import load_strict, read_weights
 from hasrd.registry import resolve
 
 # ESPnet's names, as its task knows them; its own table imports the whole of its training with them.
@@ -66,15 +66,17 @@ class ESPnetSSLEncoder(nn.Module):
         normalize_conf: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__()
-        self.frontend = resolve(CHOICES, "wav2vec_cnn")(**frontend_conf)
+        self.frontend = resolve(CHOICES, "wav2vec_cnn", allow_import=False)(**frontend_conf)
         self.normalize = self.preencoder = None
         if normalize is not None:
-            self.normalize = resolve(CHOICES, normalize)(**(normalize_conf or {}))
+            self.normalize = resolve(CHOICES, normalize, allow_import=False)(**(normalize_conf or {}))
         size = self.frontend.output_size()
         if preencoder is not None:
-            self.preencoder = resolve(CHOICES, preencoder)(**{"input_size": size, **(preencoder_conf or {})})
+            self.preencoder = resolve(CHOICES, preencoder, allow_import=False)(
+                **{"input_size": size, **(preencoder_conf or {})}
+            )
             size = self.preencoder.output_size()
-        self.encoder = resolve(CHOICES, encoder)(**{"input_size": size, **encoder_conf})
+        self.encoder = resolve(CHOICES, encoder, allow_import=False)(**{"input_size": size, **encoder_conf})
         self.output_size = self.encoder.output_size()
         self.num_layers = len(self.encoder.encoders) + 1
         layers = [(layer.kernel_size, layer.stride) for layer in self.frontend.layers]
@@ -131,7 +133,7 @@ def import_ssl(folder: Path, model_file: str) -> Imported:
         UserError: A model that can't be imported, or tensors that are missing, left over or of another size.
     """
     where = folder / "config.yaml"
-    config = yaml.safe_load(where.read_text(encoding="utf-8"))
+    config = read_yaml(where)
     if config.get("input_size") is not None or config.get("frontend") != "wav2vec_cnn":
         raise UserError(f"{where}: frontend is {config.get('frontend')}: only wav2vec_cnn can be imported")
     for part in PARTS:
@@ -149,10 +151,10 @@ def import_ssl(folder: Path, model_file: str) -> Imported:
         "frontend": "raw",
         "frontend_conf": {} if sample_rate == 16000 else {"sample_rate": sample_rate},
         "normalize": None,
-        "encoder": "hasrd.espnet.ssl_encoder:ESPnetSSLEncoder",
+        "encoder": "espnet_ssl",
         "encoder_conf": conf,
     }
-    tensors = read_tensors(folder / model_file)
+    tensors = read_weights(folder / model_file)
     front = build_front(ours)
     kept = {name: tensor for name, tensor in tensors.items() if not name.startswith(TRAINING_ONLY)}
     load_strict(front["encoder"], kept, folder / model_file)

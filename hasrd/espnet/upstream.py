@@ -18,6 +18,7 @@ from torch import nn
 from hasrd.encoder.frozen import Frozen
 from hasrd.errors import UserError
 from hasrd.models.checkpoint import frozen_front
+from hasrd.models.weights import read_torch
 
 # Where ESPnet's frontends keep the trained model. The parts of a fused one are among its children.
 TRAINED_PART = {
@@ -65,15 +66,22 @@ class UpstreamFrontend(Mixing):
         encoder_file: encoder.safetensors of stage 3.
         encoder_sha256: The hash that the file must have; None takes any.
         layer: A layer's number (0 is the CNN), or None for the mix of all, each normalised.
+        allow_import: Import classes that the file names by import path; what a configuration says of it is overruled.
 
     Raises:
-        UserError: No such file or layer.
+        UserError: No such file or layer, or a class that is not allowed.
     """
 
-    def __init__(self, encoder_file: str, encoder_sha256: str | None = None, layer: int | None = None):
+    def __init__(
+        self,
+        encoder_file: str,
+        encoder_sha256: str | None = None,
+        layer: int | None = None,
+        allow_import: bool = False,
+    ):
         # What building draws is none of the probe's: it starts as the one on layers that were computed before.
         with torch.random.fork_rng(devices=[]):
-            _, front = frozen_front(encoder_file, encoder_sha256)
+            _, front = frozen_front(encoder_file, encoder_sha256, allow_import=allow_import)
         count = front["encoder"].module.num_layers
         if layer is not None and not 0 <= layer < count:
             raise UserError(f"{encoder_file}: no layer {layer}: this encoder has layers 0 to {count - 1}")
@@ -177,11 +185,8 @@ def _check_espnet_ssl(path: str | None) -> None:
     for needed in (Path(path), Path(path).parent / "config.yaml"):
         if not needed.is_file():
             raise UserError(f"{needed}: no such file: frontend espnet_ssl needs an ESPnet SSL experiment")
-    try:
-        # ESPnet would unpickle anything.
-        torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    except Exception as error:  # torch raises many types for damage, and more for what it refuses to unpickle
-        raise UserError(f"{path}: not a file of weights: {str(error).splitlines()[0]}") from error
+    # ESPnet would unpickle anything.
+    read_torch(path)
 
 
 @contextlib.contextmanager

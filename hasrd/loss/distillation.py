@@ -234,15 +234,18 @@ class Distillation(nn.Module):
 SETTINGS = ("loss", "weight", "teacher", "teacher_size", "targets", "standardize")
 
 
-def loss_class(level: str, conf: Mapping[str, Any]) -> type:
-    """Return the class of a level's loss, which the configuration names.
+def loss_class(level: str, conf: Mapping[str, Any], allow_import: bool = False) -> type:
+    """Return the class of a level's loss, which the configuration names; `allow_import`: see `hasrd.registry.resolve`.
 
     Raises:
         UserError: It does not, or there is no such class.
     """
     if not conf.get("loss"):
         raise UserError(f"distillation: {level}: loss not given: choose one of {', '.join(CHOICES)}")
-    return resolve(CHOICES, conf["loss"])
+    try:
+        return resolve(CHOICES, conf["loss"], allow_import)
+    except UserError as error:
+        raise type(error)(f"distillation: {level}: loss {error}") from error
 
 
 def build_distillation(
@@ -250,6 +253,8 @@ def build_distillation(
     quantizer: nn.Module,
     teacher_sizes: Mapping[str, int],
     teachers: Mapping[str, nn.Module] | None = None,
+    *,
+    allow_import: bool = False,
 ) -> Distillation:
     """Build the losses that the key `distillation` of a configuration names.
 
@@ -259,6 +264,7 @@ def build_distillation(
         quantizer: The codec's.
         teacher_sizes: D' of each level's teacher.
         teachers: See Distillation.
+        allow_import: See `hasrd.registry.resolve`.
 
     Raises:
         UserError: A level that the quantizer does not have, an unknown loss, a missing or unknown argument, or a weight
@@ -271,7 +277,7 @@ def build_distillation(
             raise UserError(f"{where}: {type(quantizer).__name__} has no such level, but {', '.join(names) or 'none'}")
         if "weight" not in conf:
             raise UserError(f"{where}: weight not given")
-        cls = loss_class(level, conf)
+        cls = loss_class(level, conf, allow_import)
         arguments = {key: value for key, value in conf.items() if key not in SETTINGS}
         try:
             inspect.signature(cls).bind(quantizer.output_size, teacher_sizes[level], **arguments)

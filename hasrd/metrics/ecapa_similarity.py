@@ -5,7 +5,8 @@
 Source: Desplanques et al., Interspeech 2020, as SpeechBrain trains and packages it: the similarity of the
 HASRD paper's table 4. No package brings the weights, and nothing is downloaded here: they are read from a
 folder in the format of SpeechBrain's own (`hyperparams.yaml` and what it names, such as
-`embedding_model.ckpt`). SpeechBrain runs what that YAML says: use a folder that you trust.
+`embedding_model.ckpt`). SpeechBrain builds whatever that YAML names: one that names more than the published
+model's own classes is refused.
 """
 
 from __future__ import annotations
@@ -18,12 +19,26 @@ from pathlib import Path
 
 import numpy as np
 
-from hasrd.errors import UserError
+from hasrd.errors import UserError, first_line
 
 SAMPLE_RATE = 16000
 SOURCE = "cosine of ECAPA-TDNN embeddings (SpeechBrain) of the whole signals"
 MISSING = "speechbrain is not installed: pip install 'hasrd[eval]'"
 _CONFIG = "hyperparams.yaml"
+# What the published folder builds: nothing else is.
+_CLASSES = (
+    "dataio.encoder.CategoricalEncoder",
+    "lobes.features.Fbank",
+    "lobes.models.ECAPA_TDNN.Classifier",
+    "lobes.models.ECAPA_TDNN.ECAPA_TDNN",
+    "processing.features.InputNormalization",
+    "utils.parameter_transfer.Pretrainer",
+)
+_TAGS = {
+    "!ref",
+    *(f"!new:speechbrain.{name}" for name in _CLASSES),
+    *(f"tag:yaml.org,2002:{name}" for name in ("map", "seq", "str", "int", "float", "bool", "null")),
+}
 # Two of its convolutions reflect their input: fewer frames of 10 ms than this can't be.
 _SHORTEST = 1600
 
@@ -72,17 +87,51 @@ def embed(wave: np.ndarray, folder: str | Path) -> np.ndarray | None:
     return embedding / np.linalg.norm(embedding)
 
 
+def check_hyperparams(text: str, where: str | Path) -> None:
+    """Refuse a hyperparams.yaml that names anything but the classes of the published model.
+
+    Raises:
+        UserError: Such a name, or no YAML.
+    """
+    import yaml
+
+    try:
+        nodes, seen = [yaml.compose(text, Loader=yaml.SafeLoader)], set()
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise UserError(f"{where}: not YAML: {first_line(error)}") from error
+    while nodes:
+        node = nodes.pop()
+        if node is None or id(node) in seen:
+            continue
+        seen.add(id(node))
+        if node.tag not in _TAGS:
+            raise UserError(
+                f"{where}:{node.start_mark.line + 1}: {node.tag} is no part of SpeechBrain's ECAPA-TDNN, and "
+                "building it might run anything: take the published folder"
+            )
+        if isinstance(node, yaml.MappingNode):
+            nodes += [item for pair in node.value for item in pair]
+        elif isinstance(node, yaml.SequenceNode):
+            nodes += node.value
+
+
 @lru_cache(maxsize=None)
 def _encoder(folder: str):
     if not available():
         raise UserError(f"ECAPA similarity: {MISSING}")
     folder_digest(folder)
+    config = Path(folder) / _CONFIG
+    text = config.read_text(encoding="utf-8", errors="replace")
+    check_hyperparams(text, config)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
+        from hyperpyyaml import resolve_references
         from speechbrain.inference.classifiers import EncoderClassifier
         from speechbrain.utils.fetching import FetchConfig
 
         try:
+            # Once more with its references replaced: this is what is built.
+            check_hyperparams(resolve_references(text, {"pretrained_path": folder}, False).read(), config)
             return EncoderClassifier.from_hparams(
                 source=folder,
                 # The published one names the place that its files are downloaded from.
@@ -91,6 +140,8 @@ def _encoder(folder: str):
                 fetch_config=FetchConfig(allow_network=False),
                 run_opts={"device": "cpu"},
             )
+        except UserError:
+            raise
         except Exception as error:  # a YAML that builds any class fails in any way
             reason = " ".join(str(error).split())
             raise UserError(

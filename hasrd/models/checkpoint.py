@@ -1,10 +1,9 @@
 # Copyright 2026 The hasrd authors
 # Apache-2.0
-"""Frozen encoders as files, and trained codecs from experiment directories.
+"""Frozen encoders as files, and the folders of trained codecs.
 
 A codec trained on a frozen encoder does not copy it into its checkpoints: its config names the encoder's file and
 SHA-256, and a file with another hash is refused, so that a retrained encoder can't silently change a codec.
-Weights of experiments are read with torch's restricted loader: nothing in them is run.
 """
 
 from __future__ import annotations
@@ -12,26 +11,35 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Mapping
 
-import torch
-import yaml
-from safetensors import safe_open
 from safetensors.torch import save_file
-from torch import nn
 
 from hasrd.codec.build import FRONT, Front, build_front, build_modules
 from hasrd.codec.codec import Codec
+from hasrd.config import read_yaml
 from hasrd.encoder.frozen import Frozen
 from hasrd.errors import UserError
 from hasrd.jobs.atomic import atomic_path
 from hasrd.jobs.digest import sha256
+from hasrd.models.weights import building, load_strict, read_config_of, read_safetensors, read_weights
 
 FRONT_KEYS = tuple(key for part in FRONT for key in (part, f"{part}_conf"))
 # What is used where no weights are named: the recipe's own choice, else those of the last epoch.
 DEFAULT_WEIGHTS = ("valid.mel_distance.best.pth", "latest.pth")
 # In their place, of a codec that another package made (hasrd.peers).
 PEER_FILE = "peer.json"
+# What a folder with config.yaml can be.
+PACKAGE, PEER, EXPERIMENT, UNKNOWN = "package", "peer", "experiment", "unknown"
+
+
+def kind_of(config: Mapping[str, Any]) -> str:
+    """Say what a folder holds by its config.yaml alone: what else lies there may have been put there by anybody."""
+    if "format" in config:
+        return PACKAGE
+    if "peer" in config:
+        return PEER
+    return EXPERIMENT if "decoder" in config else UNKNOWN
 
 
 def save_encoder(path: str | Path, config: dict[str, Any], front: Front) -> str:
@@ -49,49 +57,39 @@ def save_encoder(path: str | Path, config: dict[str, Any], front: Front) -> str:
     return sha256(path)
 
 
-def load_encoder(path: str | Path, expected_sha256: str | None = None) -> tuple[dict[str, Any], Front]:
+def load_encoder(
+    path: str | Path, expected_sha256: str | None = None, *, allow_import: bool = False
+) -> tuple[dict[str, Any], Front]:
     """Read what `save_encoder` wrote: (configuration, modules in eval mode).
 
+    Args:
+        path: The file.
+        expected_sha256: Hash that it must have; None takes any.
+        allow_import: Import classes that the file names by import path (see `hasrd.registry.resolve`).
+
     Raises:
-        UserError: No such file, another hash than expected, or tensors that don't fit the configuration.
+        UserError: No such file, another hash than expected, a class that is not allowed, or tensors that don't fit the
+            configuration.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise UserError(f"{path}: no such encoder file: run stage 3, which writes it")
+    advice = "run stage 3, which writes it"
+    config = read_config_of(path, advice)
     if expected_sha256 is not None and sha256(path) != expected_sha256:
         raise UserError(
             f"{path}: not the encoder that this codec was trained with (its SHA-256 differs): restore that "
             "encoder, or train the codec again (stages 4 and 5)"
         )
-    try:
-        with safe_open(path, framework="pt") as file:
-            config = json.loads(file.metadata()["config"])
-            tensors = {name: file.get_tensor(name) for name in file.keys()}
-    except Exception as error:  # safetensors raises its own type for any damage
-        raise UserError(f"{path}: not a complete encoder file ({error}): run stage 3 again") from error
-    front = build_front(config)
-    load_strict(front, tensors, path)
+    with building(path):
+        front = build_front(config, allow_import=allow_import)
+    load_strict(front, read_safetensors(path, advice)[0], path)
     return config, front.eval()
 
 
-def frozen_front(path: str | Path, expected_sha256: str | None = None) -> tuple[dict[str, Any], Front]:
+def frozen_front(
+    path: str | Path, expected_sha256: str | None = None, *, allow_import: bool = False
+) -> tuple[dict[str, Any], Front]:
     """`load_encoder`, with every module frozen: eval mode always, no gradients, not in any checkpoint."""
-    config, front = load_encoder(path, expected_sha256)
+    config, front = load_encoder(path, expected_sha256, allow_import=allow_import)
     return config, Front({name: Frozen(module) for name, module in front.items()})
-
-
-def load_strict(module: nn.Module, tensors: dict[str, torch.Tensor], path: Path) -> None:
-    """Load all of a module's tensors, and no others.
-
-    Raises:
-        UserError: A missing, unexpected or mis-shaped tensor; names it, and `path`, where they come from.
-    """
-    try:
-        module.load_state_dict(tensors, strict=True)
-    except RuntimeError as error:
-        reason = " ".join(line.strip() for line in str(error).splitlines()[1:4])
-        shown = reason if len(reason) <= 400 else f"{reason[:400]} ..."
-        raise UserError(f"{path}: its tensors don't fit its configuration: {shown}") from error
 
 
 @dataclass(frozen=True)
@@ -99,41 +97,39 @@ class Experiment:
     """The folder of a trained codec.
 
     Attributes:
-        config: Its configuration.
+        config_file: Where its configuration stands.
+        config: What stands there.
         weights: The file of weights that is used.
         encoder: The frozen encoder's file; None where the codec trained its own.
     """
 
+    config_file: Path
     config: dict[str, Any]
     weights: Path
     encoder: Path | None
 
 
 def read_experiment(exp_dir: str | Path, model_file: str | None = None) -> Experiment:
-    """Look up what a codec's training left; args as for `load_codec`.
+    """Look up what a codec's training left, or `hasrd import-peer`; args as for `hasrd.models.load.load_codec`.
 
     Raises:
-        UserError: A missing file.
+        UserError: A missing file, or another configuration.
     """
     exp_dir = Path(exp_dir)
     config_file = exp_dir / "config.yaml"
-    if not config_file.is_file():
-        raise UserError(f"{config_file}: no such file: is {exp_dir} the directory of a trained codec (stage 5)?")
-    try:
-        config = yaml.safe_load(config_file.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{config_file}: not YAML: {' '.join(str(error).split())}") from error
-    if not isinstance(config, dict) or not config.keys() & {"decoder", "peer"}:
+    config = read_yaml(config_file, advice="give the folder of a trained codec (stage 5)")
+    if kind_of(config) not in (EXPERIMENT, PEER):
         raise UserError(f"{config_file}: not the configuration of a codec: give the folder of one (stage 5)")
-    if "peer" in config:
+    if kind_of(config) == PEER:
         if model_file not in (None, PEER_FILE) or not (exp_dir / PEER_FILE).is_file():
             raise UserError(f"{exp_dir / (model_file or PEER_FILE)}: no such file: a codec of others has {PEER_FILE}")
-        return Experiment(config, exp_dir / PEER_FILE, None)
+        return Experiment(config_file, config, exp_dir / PEER_FILE, None)
     names = (model_file,) if model_file else DEFAULT_WEIGHTS
     weights = next((exp_dir / name for name in names if (exp_dir / name).is_file()), None)
     if weights is None:
         raise UserError(f"{exp_dir / names[-1]}: no such file: train the codec first (stage 5)")
-    return Experiment(config, weights, _find_encoder(exp_dir, config) if config.get("encoder_file") else None)
+    encoder = _find_encoder(exp_dir, config) if config.get("encoder_file") else None
+    return Experiment(config_file, config, weights, encoder)
 
 
 def _find_encoder(exp_dir: Path, config: dict[str, Any]) -> Path:
@@ -151,7 +147,7 @@ def _find_encoder(exp_dir: Path, config: dict[str, Any]) -> Path:
             "bring it back (stage 3 writes it), or take the packed model (hasrd pack), which has the encoder in it"
         )
     if len(found) > 1:
-        found.sort(key=lambda path: sha256(path) != config["encoder_sha256"])
+        found.sort(key=lambda path: sha256(path) != config.get("encoder_sha256"))
     return found[0]
 
 
@@ -165,34 +161,23 @@ def near(exp_dir: Path, named: Path) -> Path | None:
     return next((path for path in _places(exp_dir, named) if path.exists()), None)
 
 
-def load_codec(exp_dir: str | Path, model_file: str | None = None) -> Codec:
-    """Load a trained codec from its experiment directory, for use (eval mode, no gradients).
-
-    Args:
-        exp_dir: Directory with `config.yaml` and weights, as the codec training writes it; or with `peer.json`, as
-            `hasrd import-peer` does, of a codec that another package made.
-        model_file: Name of the weights inside it; by default the best by the validation's mel distance, else the
-            latest.
+def load_trained(experiment: Experiment, allow_import: bool) -> Codec:
+    """Load what stage 5 trained, for use (eval mode, no gradients).
 
     Raises:
-        UserError: A missing file, another encoder than the one trained with, or weights that don't fit.
+        UserError: Another encoder than the one trained with, a class that is not allowed, or weights that don't fit.
     """
-    experiment = read_experiment(exp_dir, model_file)
-    if "peer" in experiment.config:
-        from hasrd.peers.experiment import load_peer
-
-        return load_peer(exp_dir, experiment.config)
     front = None
     if experiment.encoder is not None:
-        _, front = frozen_front(experiment.encoder, experiment.config["encoder_sha256"])
-    codec = Codec(**build_modules(experiment.config, front))
-    try:
-        states = torch.load(experiment.weights, map_location="cpu", weights_only=True)
-        prefix = "codec."
-        tensors = {key[len(prefix) :]: value for key, value in states.items() if key.startswith(prefix)}
-    except Exception as error:  # torch raises many types for damage, and more for what it refuses to unpickle
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise UserError(f"{experiment.weights}: not a complete file of weights ({reason})") from error
+        wanted = experiment.config.get("encoder_sha256")
+        if not wanted:
+            raise UserError(f"{experiment.config_file}: an encoder_file without encoder_sha256: train it again")
+        _, front = frozen_front(experiment.encoder, wanted, allow_import=allow_import)
+    with building(experiment.config_file):
+        codec = Codec(**build_modules(experiment.config, front, allow_import=allow_import))
+    prefix = "codec."
+    states = read_weights(experiment.weights, "train the codec again (stage 5), or name others")
+    tensors = {key[len(prefix) :]: value for key, value in states.items() if key.startswith(prefix)}
     load_strict(codec, tensors, experiment.weights)
     return codec.eval().requires_grad_(False)
 

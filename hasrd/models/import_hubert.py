@@ -9,20 +9,18 @@ that only training needs.
 from __future__ import annotations
 
 import inspect
-import json
 import re
 from pathlib import Path
 from typing import Any, Mapping
 
 import torch
-import yaml
-from safetensors.torch import load_file
 from torch import Tensor
 
 from hasrd.codec.build import Front, build_front
+from hasrd.config import read_json, read_yaml
 from hasrd.encoder.hubert import CONV_LAYERS, HuBERT
 from hasrd.errors import UserError
-from hasrd.models.checkpoint import load_strict
+from hasrd.models.weights import load_strict, read_weights
 
 Tensors = Mapping[str, Tensor]
 Imported = tuple[dict[str, Any], Front]
@@ -80,7 +78,7 @@ def load_hubert(source: str, model_file: str) -> Imported:
         return from_hugging_face(path)
     if (path / "config.yaml").is_file():
         # The keys of espnet2.tasks.ssl; espnet2.tasks.hubert has neither.
-        if {"loss", "util"} <= yaml.safe_load((path / "config.yaml").read_text(encoding="utf-8")).keys():
+        if {"loss", "util"} <= read_yaml(path / "config.yaml").keys():
             from hasrd.espnet.ssl_encoder import import_ssl
 
             return import_ssl(path, model_file)
@@ -123,7 +121,7 @@ def from_file(path: str | Path) -> Imported:
     Raises:
         UserError: Not such a file, or tensors that are missing, left over or of another size.
     """
-    return from_tensors(read_tensors(Path(path)), None, str(path))
+    return from_tensors(read_weights(path), None, str(path))
 
 
 def from_hugging_face(folder: Path) -> Imported:
@@ -133,7 +131,7 @@ def from_hugging_face(folder: Path) -> Imported:
 
     Returns and raises as `from_file`.
     """
-    config = _json(folder / "config.json")
+    config = read_json(folder / "config.json")
     for key, wanted in HF_FIXED.items():
         if config.get(key, wanted) != wanted:
             raise UserError(f"{folder / 'config.json'}: {key} is {config[key]!r}: only {wanted!r} can be imported")
@@ -157,9 +155,9 @@ def from_hugging_face(folder: Path) -> Imported:
     }
     normalize, sample_rate = False, 16000
     if (folder / "preprocessor_config.json").is_file():
-        preprocessor = _json(folder / "preprocessor_config.json")
+        preprocessor = read_json(folder / "preprocessor_config.json")
         normalize, sample_rate = preprocessor.get("do_normalize", True), preprocessor.get("sampling_rate", 16000)
-    return from_tensors(read_tensors(folder / name), known, str(folder / name), normalize, sample_rate)
+    return from_tensors(read_weights(folder / name), known, str(folder / name), normalize, sample_rate)
 
 
 def from_espnet(folder: Path, model_file: str) -> Imported:
@@ -171,7 +169,7 @@ def from_espnet(folder: Path, model_file: str) -> Imported:
 
     Returns and raises as `from_file`.
     """
-    config = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
+    config = read_yaml(folder / "config.yaml")
     where = folder / "config.yaml"
     if config.get("encoder") != "torchaudio_hubert":
         raise UserError(f"{where}: encoder is {config.get('encoder')}: only torchaudio_hubert can be imported")
@@ -200,7 +198,7 @@ def from_espnet(folder: Path, model_file: str) -> Imported:
         no_matter = not norm["norm_vars"] and conv_norm == "group"
         if not normalize and not (config["normalize"] == "utterance_mvn" and no_matter):
             raise UserError(f"{where}: normalize is {config['normalize']}: only utterance_mvn with norm_vars: true")
-    return from_tensors(read_tensors(folder / model_file), known, str(folder / model_file), normalize)
+    return from_tensors(read_weights(folder / model_file), known, str(folder / model_file), normalize)
 
 
 def from_tensors(
@@ -296,30 +294,3 @@ def configuration(tensors: Tensors, where: str) -> dict[str, Any]:
         "position_groups": dim // tensors[position].shape[1],
         "norm_first": every,
     }
-
-
-def read_tensors(path: Path) -> Tensors:
-    """Return the tensors of a safetensors file, or of a state dict that torch has saved; nothing in it is run.
-
-    Raises:
-        UserError: No such file, or not one of these.
-    """
-    if not path.is_file():
-        raise UserError(f"{path}: no such file")
-    try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        tensors = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # both libraries raise many types for damage
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise UserError(f"{path}: not a complete file of tensors ({reason})") from error
-    if not isinstance(tensors, dict) or not all(isinstance(tensor, Tensor) for tensor in tensors.values()):
-        raise UserError(f"{path}: not a dictionary of tensors (a model's state dict)")
-    return tensors
-
-
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise UserError(f"{path}: not JSON: {error}") from error

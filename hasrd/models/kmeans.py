@@ -5,15 +5,25 @@
 from __future__ import annotations
 
 import json
-import zipfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from hasrd.errors import UserError
+from hasrd.config import check, parse_json
+from hasrd.errors import UserError, first_line
 from hasrd.jobs.atomic import atomic_path
+from hasrd.models.weights import check_archive
+
+
+@dataclass
+class _Facts:
+    """What must stand in the facts: the layer that was clustered, and the hash of its encoder."""
+
+    layer: int
+    encoder_sha256: str
 
 
 def save_kmeans(path: str | Path, centroids: np.ndarray, facts: dict[str, Any]) -> None:
@@ -31,11 +41,17 @@ def load_kmeans(path: str | Path, encoder_sha256: str | None = None) -> tuple[to
     if not Path(path).is_file():
         raise UserError(f"{path}: no such k-means file: run stage 4, which writes it")
     try:
+        check_archive(path)
         with np.load(path, allow_pickle=False) as file:
             centroids = torch.from_numpy(file["centroids"])
-            facts = json.loads(str(file["facts"]))
-    except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile) as error:
-        raise UserError(f"{path}: not a k-means file of stage 4 ({error}): run stage 4 again") from error
-    if encoder_sha256 is not None and facts["encoder_sha256"] != encoder_sha256:
+            facts = parse_json(str(file["facts"]), path)
+        if centroids.dim() != 2 or centroids.dtype != torch.float32 or not centroids.isfinite().all():
+            raise ValueError("its centroids are no finite float32 matrix")
+        known = check(facts, _Facts, path)
+    except MemoryError:
+        raise
+    except Exception as error:  # NumPy raises many types for damage
+        raise UserError(f"{path}: not a k-means file of stage 4 ({first_line(error)}): run stage 4 again") from error
+    if encoder_sha256 is not None and known.encoder_sha256 != encoder_sha256:
         raise UserError(f"{path}: trained on another encoder than the one given: run stage 4 again")
     return centroids, facts

@@ -4,7 +4,7 @@
 
 The frozen encoder and the centroids are inside, weight norm is folded, and nothing in it has to be unpickled. Loading
 is strict. A configuration can name classes by import path; importing runs code, so that such a folder is refused unless
-the caller allows it.
+the caller allows it (`hasrd.registry.resolve`).
 """
 
 from __future__ import annotations
@@ -14,17 +14,20 @@ from pathlib import Path
 from typing import Any, Iterator, Mapping
 
 import yaml
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 
 import hasrd
-from hasrd.codec.build import PARTS, build_modules, refuse_imports
+from hasrd.codec.build import PARTS, build_modules
 from hasrd.codec.codec import Codec
 from hasrd.codec.describe import teacher_size
 from hasrd.codec.inference import fold_weight_norm
+from hasrd.config import read_yaml
 from hasrd.errors import UserError
 from hasrd.jobs.atomic import atomic_folder
 from hasrd.jobs.digest import sha256
-from hasrd.models.checkpoint import embed_encoder, load_codec, load_strict, read_experiment
+from hasrd.loss.distillation import CHOICES as LOSSES
+from hasrd.models.checkpoint import PACKAGE, PEER, embed_encoder, kind_of, load_trained, read_experiment
+from hasrd.models.weights import building, load_strict, read_weights
 
 CONFIG, WEIGHTS, CARD = "config.yaml", "model.safetensors", "README.md"
 # Of the folder's layout; a reader refuses a higher number. Since 2 there may be a `loudness`, which none must ignore.
@@ -39,6 +42,7 @@ def pack(
     model_file: str | None = None,
     name: str | None = None,
     licence: str | None = None,
+    allow_import: bool = False,
 ) -> Path:
     """Write the codec of an experiment to a new folder, which appears when it is complete and can be loaded.
 
@@ -48,13 +52,13 @@ def pack(
         model_file: Name of the weights, as in `load_codec`.
         name: What the model card calls it; by default the folder's name.
         licence: Of the weights, as text; stands in config.yaml and on the card.
+        allow_import: Import classes that the experiment names by import path.
 
     Returns:
         The folder.
 
     Raises:
-        UserError: A folder that is not empty, weights that are not finite, a configuration that names a file, or what
-            `load_codec` raises.
+        UserError: A folder that is not empty, a configuration that names a file, or what `load_trained` raises.
     """
     from hasrd.report.card import model_card
 
@@ -62,9 +66,9 @@ def pack(
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UserError(f"{out}: is there already: choose another name, or remove it")
     experiment = read_experiment(exp_dir, model_file)
-    if "peer" in experiment.config:
+    if kind_of(experiment.config) == PEER:
         raise UserError(f"{exp_dir}: a codec of others: pass on what its authors publish")
-    codec = fold_weight_norm(embed_encoder(load_codec(exp_dir, model_file)))
+    codec = fold_weight_norm(embed_encoder(load_trained(experiment, allow_import)))
     tensors = {key: value.contiguous() for key, value in codec.state_dict().items()}
     for key, value in tensors.items():
         if value.is_floating_point() and not value.isfinite().all():
@@ -86,8 +90,9 @@ def pack(
         save_file(tensors, temporary / WEIGHTS, metadata={"format": "pt"})
         config["model_sha256"] = sha256(temporary / WEIGHTS)
         (temporary / CONFIG).write_text(yaml.safe_dump(config, sort_keys=False, allow_unicode=True), encoding="utf-8")
-        (temporary / CARD).write_text(model_card(config, out.name, Path(exp_dir)), encoding="utf-8")
-        load_packed(temporary, allow_import=True)
+        card = model_card(config, out.name, Path(exp_dir), allow_import)
+        (temporary / CARD).write_text(card, encoding="utf-8")
+        load_packed(temporary, allow_import)
     return out
 
 
@@ -104,22 +109,16 @@ def load_packed(folder: str | Path, allow_import: bool = False) -> tuple[dict[st
     """
     folder = Path(folder)
     config = read_packed_config(folder)
-    if not allow_import:
-        refuse_imports(config, folder / CONFIG)
     weights = folder / WEIGHTS
     if not weights.is_file():
         raise UserError(f"{weights}: no such file: the packed model is not complete: get it again")
-    if sha256(weights) != config.get("model_sha256"):
+    if not isinstance(config.get("model_sha256"), str):
+        raise UserError(f"{folder / CONFIG}: no model_sha256 in it: damaged or not complete: get it again")
+    if sha256(weights) != config["model_sha256"]:
         raise UserError(f"{weights}: its SHA-256 is not the one in {CONFIG}: damaged or not complete: get it again")
-    try:
-        codec = fold_weight_norm(Codec(**build_modules(config)))
-    except (TypeError, ValueError, KeyError, RuntimeError, AttributeError) as error:
-        reason = " ".join(str(error).split())
-        raise UserError(f"{folder / CONFIG}: no codec can be built from it: {reason}") from error
-    try:
-        tensors = load_file(weights)
-    except Exception as error:  # safetensors raises its own type for any damage
-        raise UserError(f"{weights}: not a complete safetensors file ({error}): get it again") from error
+    with building(folder / CONFIG):
+        codec = fold_weight_norm(Codec(**build_modules(config, allow_import=allow_import)))
+    tensors = read_weights(weights)
     for key, value in codec.state_dict().items():
         if key in tensors and tensors[key].dtype != value.dtype:
             raise UserError(f"{weights}: '{key}' is {tensors[key].dtype}, but {value.dtype} is needed")
@@ -134,13 +133,8 @@ def read_packed_config(folder: str | Path) -> dict[str, Any]:
         UserError: No such file, not YAML, or of a newer format.
     """
     path = Path(folder) / CONFIG
-    try:
-        config = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file: the packed model is not complete: get it again") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
-    if not isinstance(config, dict) or not isinstance(config.get("format"), int):
+    config = read_yaml(path, advice="the packed model is not complete: get it again")
+    if kind_of(config) != PACKAGE or not isinstance(config["format"], int):
         raise UserError(f"{path}: not the configuration of a packed model (hasrd pack)")
     if config["format"] > FORMAT:
         raise UserError(f"{path}: made by hasrd {config.get('hasrd')}, this is {hasrd.__version__}: install that one")
@@ -159,7 +153,7 @@ def _model_keys(config: Mapping[str, Any]) -> dict[str, Any]:
         level: {**{key: value for key, value in conf.items() if key not in OF_DATA}, "teacher_size": teacher_size(conf)}
         for level, conf in (config.get("distillation") or {}).items()
         # A class from elsewhere is not needed to use the model.
-        if ":" not in conf["loss"]
+        if conf["loss"] in LOSSES or conf["loss"] in LOSSES.values()
     }
     if taught:
         keys["distillation"] = taught

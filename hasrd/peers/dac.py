@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from hasrd.errors import UserError
-from hasrd.models.checkpoint import load_strict
+from hasrd.models.weights import load_strict, read_torch
 from hasrd.peers.files import reason
 from hasrd.peers.peer import Peer, package
 
@@ -46,13 +46,7 @@ def load(path: Path) -> DAC:
         UserError: The package is missing, or the file is not one of its own.
     """
     cls = package("dac", "descript-audio-codec").DAC
-    try:
-        saved = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises many types for damage, and more for what it refuses to unpickle
-        raise UserError(
-            f"{path}: not a complete file of weights, which descript-audio-codec saves with package=False "
-            f"({reason(error)})"
-        ) from error
+    saved = read_torch(path, advice="descript-audio-codec saves such a file with package=False")
     try:
         tensors, kwargs = saved["state_dict"], saved["metadata"]["kwargs"]
         model = cls(**{key: kwargs[key] for key in inspect.signature(cls).parameters if key in kwargs})

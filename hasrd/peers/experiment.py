@@ -9,7 +9,6 @@ and what the codec turned out to be.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import Any, Callable, Mapping
 import torch
 import yaml
 
+from hasrd.config import check, read_yaml
 from hasrd.errors import UserError
 from hasrd.jobs.atomic import write_json, write_text
 from hasrd.jobs.chunks import fingerprint
@@ -27,6 +27,17 @@ from hasrd.peers import dac, hugging_face, snac, speechtokenizer
 from hasrd.peers.codec import PeerCodec
 from hasrd.peers.files import read_json, reason
 from hasrd.peers.peer import Peer
+
+
+@dataclass
+class _Stated:
+    """What stands under `peer` in config.yaml."""
+
+    kind: str
+    model: str
+    num_codebooks: int
+    sample_rate: int
+    sha256: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -131,7 +142,9 @@ def load_peer(exp_dir: str | Path, config: Mapping[str, Any]) -> PeerCodec:
     Raises:
         UserError: A missing package or file, or files or a configuration that are not what was imported.
     """
-    where, peer = Path(exp_dir) / "config.yaml", config["peer"]
+    where = Path(exp_dir) / "config.yaml"
+    peer = check(config["peer"], dict[str, Any], where)
+    check(peer, _Stated, where)
     again = f"import it again into another folder (hasrd import-peer --kind {peer.get('kind')} ...)"
     if read_json(Path(exp_dir) / PEER_FILE).get("config") != _shape(peer):
         raise UserError(f"{where}: changed since it was imported: {again}")
@@ -162,9 +175,9 @@ def _files(kind: str, model: Path) -> list[Path]:
 def _same(out: Path, asked: Mapping[str, Any], model: Path) -> dict[str, Any]:
     """Take what is there already, if it is what is asked for; its files may lie elsewhere now."""
     try:
-        facts = json.loads((out / PEER_FILE).read_text(encoding="utf-8"))
-        config = yaml.safe_load((out / "config.yaml").read_text(encoding="utf-8"))["peer"]
-    except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError):
+        facts = read_json(out / PEER_FILE)
+        config = read_yaml(out / "config.yaml", dict[str, dict[str, Any]])["peer"]
+    except (UserError, KeyError):
         facts, config = {}, {}
     if facts.get("asked") != asked or facts.get("config") != _shape(config):
         raise UserError(f"{out}: holds another experiment: choose another --out, or remove it")

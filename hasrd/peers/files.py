@@ -4,11 +4,10 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
-from hasrd.errors import UserError
+from hasrd import config
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -17,15 +16,7 @@ def read_json(path: Path) -> dict[str, Any]:
     Raises:
         UserError: No such file, or no object in it.
     """
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file: give the model's folder as it was published") from None
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path}: not JSON: {reason(error)}") from error
-    if not isinstance(value, dict):
-        raise UserError(f"{path}: not a JSON object")
-    return value
+    return config.read_json(path, advice="give the model's folder as it was published")
 
 
 def reason(error: Exception) -> str:

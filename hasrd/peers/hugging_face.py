@@ -207,7 +207,7 @@ def load(folder: Path, model_type: str | None = None) -> HuggingFace:
         )
     names = config.get("architectures") or [None]
     cls = getattr(transformers, str(names[0]), None)
-    if not hasattr(cls, "from_pretrained") or not hasattr(cls, "encode"):
+    if not (isinstance(cls, type) and issubclass(cls, transformers.PreTrainedModel) and hasattr(cls, "encode")):
         raise UserError(
             f"{config_file}: architectures names '{names[0]}', which is no codec of transformers "
             f"{transformers.__version__}"
@@ -216,11 +216,13 @@ def load(folder: Path, model_type: str | None = None) -> HuggingFace:
     shown = log.is_progress_bar_enabled()
     log.disable_progress_bar()
     try:
-        model, found = cls.from_pretrained(folder, local_files_only=True, output_loading_info=True)
+        # Never code out of the folder, and of a file that is not safetensors what torch's restricted loader takes.
+        safe = {"local_files_only": True, "trust_remote_code": False}
+        model, found = cls.from_pretrained(folder, output_loading_info=True, weights_only=True, **safe)
         missing = sorted(map(str, [*found["missing_keys"], *found["mismatched_keys"]]))
         extractor = None
         if not missing and "input_features" in inspect.signature(model.encode).parameters:
-            extractor = transformers.AutoFeatureExtractor.from_pretrained(folder, local_files_only=True)
+            extractor = transformers.AutoFeatureExtractor.from_pretrained(folder, **safe)
     except Exception as error:  # of many types, for damage, for what is missing and for what does not fit
         raise UserError(f"{folder}: {cls.__name__} cannot be loaded from it ({reason(error)})") from error
     finally:

@@ -13,8 +13,7 @@ from typing import Sequence
 from torch import Tensor, nn
 
 from hasrd.errors import UserError
-from hasrd.models.checkpoint import load_strict
-from hasrd.models.import_hubert import read_tensors
+from hasrd.models.weights import load_strict, read_weights
 from hasrd.peers.files import read_json, reason
 from hasrd.peers.peer import Peer, package
 
@@ -60,5 +59,5 @@ def load(folder: Path) -> SNAC:
         model = cls(**config)
     except (TypeError, ValueError, RuntimeError) as error:
         raise UserError(f"{folder / 'config.json'}: no SNAC can be built from it ({reason(error)})") from error
-    load_strict(model, read_tensors(folder / WEIGHTS), folder / WEIGHTS)
+    load_strict(model, read_weights(folder / WEIGHTS), folder / WEIGHTS)
     return SNAC(model)

@@ -15,8 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from hasrd.errors import UserError
-from hasrd.models.checkpoint import load_strict
-from hasrd.models.import_hubert import read_tensors
+from hasrd.models.weights import load_strict, read_weights
 from hasrd.peers.files import read_json, reason
 from hasrd.peers.peer import Peer, package
 
@@ -72,5 +71,5 @@ def load(folder: Path) -> SpeechTokenizer:
             f"{folder / 'config.json'}: no SpeechTokenizer can be built from it ({reason(error)})"
         ) from error
     path = weights_file(folder)
-    load_strict(model, read_tensors(path), path)
+    load_strict(model, read_weights(path), path)
     return SpeechTokenizer(model)

@@ -19,13 +19,14 @@ from hasrd.report.tables import header, score_cell
 WHOLE = {"bitrate": "All streams", "codebook": "All streams"}
 
 
-def model_card(config: Mapping[str, Any], folder: str, exp_dir: Path) -> str:
+def model_card(config: Mapping[str, Any], folder: str, exp_dir: Path, allow_import: bool = False) -> str:
     """Return the card as Markdown.
 
     Args:
         config: config.yaml of the packed model.
         folder: Its folder's name.
         exp_dir: The experiment, whose score files are read; what was not scored is not on the card.
+        allow_import: See `hasrd.registry.resolve`.
     """
     name, source = config["name"], config["source"]
     sets = ", ".join(source["train_sets"]) or "not noted"
@@ -59,7 +60,7 @@ def model_card(config: Mapping[str, Any], folder: str, exp_dir: Path) -> str:
         "",
         "| | |",
         "|---|---|",
-        *(_row(label, value) for label, value in _facts(describe(config), config.get("loudness"))),
+        *(_row(label, value) for label, value in _facts(describe(config, allow_import), config.get("loudness"))),
     ]
     lines += [
         _row("trained on", sets),

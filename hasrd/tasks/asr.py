@@ -11,11 +11,12 @@ from espnet2.tasks import asr as espnet
 from espnet2.utils.types import str2bool, str_or_none
 
 from hasrd import encoder
-from hasrd.bin.exp_name import load_config
+from hasrd.config import read_yaml
 from hasrd.errors import UserError
-from hasrd.espnet.choices import ExtendedChoices
+from hasrd.espnet.choices import ExtendedChoices, check_choices
 from hasrd.espnet.probe import CTCLossPerLabel
-from hasrd.espnet.upstream import check_frontend, freeze, frozen_sha256
+from hasrd.espnet.upstream import UpstreamFrontend, check_frontend, freeze, frozen_sha256
+from hasrd.registry import ALLOW_IMPORT
 from hasrd.tasks.preprocess import ShuffleTime
 from hasrd.tasks.training import TrainingTask
 from hasrd.train.trainer import Trainer
@@ -28,13 +29,28 @@ OURS = {
     },
     "encoder": {**encoder.CHOICES, "blstm_probe": "hasrd.espnet.probe:BLSTMProbe"},
 }
+# Of ESPnet's classes of these kinds, those that are built from their arguments alone.
+PLAIN = {
+    "frontend": ("default", "sliding_window", "wav2vec_cnn"),
+    "encoder": (
+        "conformer", "transformer", "transformer_multispkr", "contextual_block_transformer",
+        "contextual_block_conformer", "vgg_rnn", "rnn", "longformer", "branchformer", "e_branchformer",
+        "multiconv_conformer", "torchaudiohubert",
+    ),
+    "postencoder": ("length_adaptor",),
+    "decoder": (
+        "transformer", "lightweight_conv", "lightweight_conv2d", "dynamic_conv", "dynamic_conv2d", "rnn", "transducer",
+        "mlm", "s4", "linear_decoder",
+    ),
+}  # fmt: skip
 
 
 class ASRTask(TrainingTask, espnet.ASRTask):
     """ESPnet's ASR task with our encoders, frozen upstreams and the paper's probe as further choices."""
 
     class_choices_list = [
-        ExtendedChoices(choices, OURS.get(choices.name, {})) for choices in espnet.ASRTask.class_choices_list
+        ExtendedChoices(choices, OURS.get(choices.name, {}), PLAIN.get(choices.name))
+        for choices in espnet.ASRTask.class_choices_list
     ]
     trainer = Trainer
 
@@ -54,6 +70,7 @@ class ASRTask(TrainingTask, espnet.ASRTask):
             default=None,
             help="YAML with frontend and frontend_conf, in place of those of --config",
         )
+        parser.add_argument("--allow_import", type=str2bool, default=False, help=ALLOW_IMPORT)
         parser.add_argument(
             "--freeze_frontend",
             type=str2bool,
@@ -77,6 +94,9 @@ class ASRTask(TrainingTask, espnet.ASRTask):
     def build_model(cls, args: argparse.Namespace):
         """Build ESPnet's ASR model; classes of ours are made known to it first, trained frontends are frozen.
 
+        The configuration is that of a training, which a person has named: its classes are imported. For one that lies
+        in a folder see `build_from_file`.
+
         Raises:
             UserError: A frontend that can't be had, or another trained model in it than at the probe's training.
         """
@@ -89,7 +109,16 @@ class ASRTask(TrainingTask, espnet.ASRTask):
         if args.encoder_conf.get("codebook_sizes") is not None:
             # The numbers of codes say nothing of how near they are: nothing to normalise or to mask.
             args.normalize = args.specaug = None
-        model = super().build_model(args)
+        if args.input_size is None and cls._frontend_of(args) is UpstreamFrontend:
+            # Nothing that a configuration says decides about what the encoder's file names.
+            stated = args.frontend_conf
+            args.frontend_conf = {**stated, "allow_import": bool(getattr(args, "allow_import", False))}
+            try:
+                model = super().build_model(args)
+            finally:
+                args.frontend_conf = stated
+        else:
+            model = super().build_model(args)
         if model.ctc_weight == 1.0 and isinstance(model.ctc.ctc_loss, torch.nn.CTCLoss):
             # A probe. (In ESPnet's hybrid models the CTC loss is weighed against the decoder's, as ESPnet scales it.)
             model.ctc.ctc_loss = CTCLossPerLabel(model.ctc.ctc_loss.zero_infinity)
@@ -104,6 +133,29 @@ class ASRTask(TrainingTask, espnet.ASRTask):
             args.frontend_sha256 = digest
         return model
 
+    @classmethod
+    def _frontend_of(cls, args: argparse.Namespace) -> type | None:
+        choices = next(choices for choices in cls.class_choices_list if choices.name == "frontend")
+        return choices.get_class(args.frontend)
+
+    @classmethod
+    def build_from_file(cls, args: argparse.Namespace, allow_import: bool):
+        """Build the model of a configuration that lies in an experiment's folder.
+
+        Args:
+            args: What config.yaml says.
+            allow_import: Whether classes that are named by import path are imported, and models of others loaded with
+                the packages that ESPnet loads them with.
+
+        Raises:
+            UserError: Such a class or model, which is not allowed, or what `build_model` raises.
+        """
+        if not allow_import:
+            args.upstream_config = None
+            check_choices(cls, args)
+        args.allow_import = allow_import
+        return cls.build_model(args)
+
 
 def read_upstream(args: argparse.Namespace) -> None:
     """Put the frontend of `args.upstream_config` into `args`; config.yaml then needs that file no more.
@@ -111,7 +163,7 @@ def read_upstream(args: argparse.Namespace) -> None:
     Raises:
         UserError: No such file, another key in it, or no frontend.
     """
-    config = load_config(args.upstream_config)
+    config = read_yaml(args.upstream_config)
     unknown = sorted(set(config) - {"frontend", "frontend_conf"})
     if unknown or not isinstance(config.get("frontend"), str):
         what = f"unknown key {unknown[0]}" if unknown else "no frontend"

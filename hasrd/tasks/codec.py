@@ -22,7 +22,7 @@ from hasrd.jobs.digest import sha256
 from hasrd.loss.distillation import build_distillation
 from hasrd.models.checkpoint import FRONT_KEYS, frozen_front
 from hasrd.models.kmeans import load_kmeans
-from hasrd.registry import resolve
+from hasrd.registry import ALLOW_IMPORT, resolve
 from hasrd.tasks.preprocess import AtLoudness, PadTo, Segment
 from hasrd.tasks.training import TrainingTask
 from hasrd.teacher.levels import open_levels
@@ -72,6 +72,7 @@ class CodecTask(TrainingTask, espnet.GANCodecTask):
             default=None,
             help="SHA-256 that the encoder file must have; noted in config.yaml when left out",
         )
+        group.add_argument("--allow_import", type=str2bool, default=False, help=ALLOW_IMPORT)
         group.add_argument(
             "--kmeans_file",
             type=str_or_none,
@@ -124,7 +125,7 @@ class CodecTask(TrainingTask, espnet.GANCodecTask):
     @staticmethod
     def _segment(args: argparse.Namespace, train: bool) -> tuple[int | None, int]:
         """Samples of a segment and of a second; statistics collection and ESPnet's chunk iterator see whole clips."""
-        rate = construct(vars(args), "frontend", frontend.CHOICES).sample_rate
+        rate = construct(vars(args), "frontend", frontend.CHOICES, allow_import=True).sample_rate
         if args.collect_stats or args.iterator_type == "chunk" or args.segment is None:
             return None, rate
         return args.segment if train else round(VALID_SECONDS * rate), rate
@@ -137,14 +138,17 @@ class CodecTask(TrainingTask, espnet.GANCodecTask):
         segment, rate = cls._segment(args, train)
         cut = None
         if segment is not None:
-            cut = Segment(segment, "audio", train, rate, open_levels(args.distillation).cached)
+            cut = Segment(segment, "audio", train, rate, open_levels(args.distillation, allow_import=True).cached)
         if args.loudness is None and not args.shift_phase:
             return cut
         return AtLoudness(args.loudness, "audio", rate, args.shift_phase and train, cut)
 
     @classmethod
     def build_model(cls, args: argparse.Namespace) -> CodecModel:
-        """Build the model that `args` describes; what the files say is noted in `args`, so in config.yaml."""
+        """Build the model that `args` describes; what the files say is noted in `args`, so in config.yaml.
+
+        `args` are those of a training, whose configuration a person has named: its classes are imported.
+        """
         front = None
         if args.frozen_encoder and args.encoder_file is None:
             raise UserError(
@@ -152,9 +156,9 @@ class CodecTask(TrainingTask, espnet.GANCodecTask):
                 "encoder.safetensors of stage 3 or of hasrd import-encoder"
             )
         if args.encoder_file is not None:
-            config, front = frozen_front(args.encoder_file, args.encoder_sha256)
+            config, front = frozen_front(args.encoder_file, args.encoder_sha256, allow_import=args.allow_import)
             if args.frozen_encoder:
-                check_front(vars(args), config, args.encoder_file)
+                check_front(vars(args), config, args.encoder_file, allow_import=True)
             args.encoder_sha256 = args.encoder_sha256 or sha256(args.encoder_file)
             for key in FRONT_KEYS:
                 setattr(args, key, config[key])
@@ -166,21 +170,21 @@ class CodecTask(TrainingTask, espnet.GANCodecTask):
                 "semantic_layer": facts["layer"],
                 "num_clusters": len(centroids),
             }
-        codec = Codec(**build_modules(vars(args), front))
+        codec = Codec(**build_modules(vars(args), front, allow_import=True))
         if centroids is not None:
             codec.quantizer.set_centroids(centroids)
         if (args.loudness is not None or args.shift_phase) and args.iterator_type == "chunk":
             raise UserError("loudness, shift_phase: not with iterator_type: chunk, which cuts segments after them")
         judge = None
         if args.discriminator is not None:
-            judge = resolve(discriminator.CHOICES, args.discriminator)(**args.discriminator_conf)
+            judge = resolve(discriminator.CHOICES, args.discriminator, allow_import=True)(**args.discriminator_conf)
         teaching = None
         if args.distillation:
             if args.segment is None or args.iterator_type == "chunk":
                 raise UserError("distillation: give --segment: what teachers say is cut as the waves are")
-            levels = open_levels(args.distillation)
-            live = {level: make() for level, make in levels.live.items()}
-            teaching = build_distillation(args.distillation, codec.quantizer, levels.sizes, live)
+            levels = open_levels(args.distillation, allow_import=True)
+            live = {level: make(args.allow_import) for level, make in levels.live.items()}
+            teaching = build_distillation(args.distillation, codec.quantizer, levels.sizes, live, allow_import=True)
         return CodecModel(codec=codec, discriminator=judge, distillation=teaching, **args.model_conf)
 
     @classmethod

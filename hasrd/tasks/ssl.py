@@ -71,13 +71,18 @@ class SSLTask(TrainingTask, espnet.SSLTask):
 
     @classmethod
     def build_model(cls, args: argparse.Namespace) -> SSLModel:
-        """Build the model that `args` describes; global statistics are noted in `args`, so in config.yaml."""
+        """Build the model that `args` describes; global statistics are noted in `args`, so in config.yaml.
+
+        `args` are those of a training, whose configuration a person has named: its classes are imported.
+        """
         if args.global_stats is not None and not args.normalize_conf:
             stats = GlobalNorm.from_stats(args.global_stats)
             args.normalize_conf = {"mean": stats.mean.tolist(), "std": stats.std.tolist()}
-        front = build_front(vars(args), input_size=args.input_size)
+        front = build_front(vars(args), input_size=args.input_size, allow_import=True)
         size = front["frontend"].output_size if "frontend" in front else args.input_size
-        objective = construct(vars(args), "loss", loss.CHOICES, size, front["encoder"].output_size)
+        objective = construct(
+            vars(args), "loss", loss.CHOICES, size, front["encoder"].output_size, allow_import=True
+        )
         return SSLModel(
             frontend=front["frontend"] if "frontend" in front else None,
             normalize=front["normalize"] if "normalize" in front else None,

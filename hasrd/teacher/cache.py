@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import json
 import math
 import shutil
@@ -23,7 +24,7 @@ from hasrd.errors import UserError
 from hasrd.jobs.atomic import atomic_path, write_json
 from hasrd.jobs.chunks import fingerprint, run_in_chunks
 from hasrd.jobs.digest import sha256
-from hasrd.registry import resolve
+from hasrd.registry import ForeignClass, resolve
 from hasrd.teacher import CHOICES
 from hasrd.teacher.source import identity
 from hasrd.teacher.targets import (
@@ -51,15 +52,27 @@ UTTERANCES_A_CHUNK, TEXTS_A_CHUNK = 100, 500
 TEXT_FILES = ("wav.scp", "text", "utt2lang", "words.ctm")
 
 
-def build_teacher(teacher: str, conf: Mapping[str, Any]) -> Any:
+def build_teacher(teacher: str, conf: Mapping[str, Any], allow_import: bool, from_file: bool) -> Any:
     """Build a teacher of a class named by short name or import path.
 
+    Args:
+        teacher: The class.
+        conf: Its arguments.
+        allow_import: Import what the file of an encoder (`source`) names by import path; see `hasrd.registry.resolve`.
+        from_file: `teacher` stands in a file too, and nobody has typed it: `allow_import` counts for it as well.
+
     Raises:
-        UserError: No such class, or arguments that it does not take.
+        UserError: No such class, one that is not allowed, or arguments that it does not take.
     """
-    cls = resolve(CHOICES, teacher)
     try:
-        return cls(**conf)
+        cls = resolve(CHOICES, teacher, allow_import or not from_file)
+    except ForeignClass as error:
+        raise ForeignClass(f"teacher {error}") from error
+    if "allow_import" in conf:
+        raise UserError("--teacher_conf: allow_import is no option of a teacher's: give --allow_import")
+    reads = "allow_import" in inspect.signature(cls).parameters
+    try:
+        return cls(**conf, **({"allow_import": allow_import} if reads else {}))
     except TypeError as error:
         raise UserError(f"--teacher_conf: {error}") from None
 
@@ -75,19 +88,21 @@ def dump_teacher(
     compression_method: int | None = 3,
     max_gb: float = 100.0,
     languages: Sequence[str] = (),
+    allow_import: bool = False,
 ) -> dict[str, Any]:
     """Run a teacher over a data set. A killed run goes on where it was; what is there and up to date stays.
 
     Args:
         data: Data directory.
         out: Folder of the targets.
-        teacher: Short name, or import path.
+        teacher: Short name, or import path, which is imported.
         conf: Its arguments.
         nj: Processes, with one thread each.
         ngpu: 1 computes on the GPU, in one process.
         compression_method: Kaldi's method for the frames of a speech teacher; None stores float32.
         max_gb: Frames that would need more (in units of 2^30 bytes) are not kept, but only their statistics.
         languages: Those that a text teacher knows; none: all.
+        allow_import: Import what the file of an encoder names by import path; see `hasrd.registry.resolve`.
 
     Returns:
         What teacher.json says.
@@ -99,25 +114,31 @@ def dump_teacher(
     if not source.wavs:
         raise UserError(f"{source.path}/wav.scp: no utterances in it")
     nj = 1 if ngpu else nj
-    if hasattr(resolve(CHOICES, teacher), "embed"):
+    if hasattr(resolve(CHOICES, teacher, allow_import=True), "embed"):
         return _dump_text(source, out, teacher, conf, nj, ngpu, languages)
     if languages:
         raise UserError("--languages: a speech teacher hears all of them: leave it out")
-    return _dump_speech(source, out, teacher, conf, nj, ngpu, compression_method, max_gb)
+    return _dump_speech(source, out, teacher, conf, nj, ngpu, compression_method, max_gb, allow_import)
 
 
 class SpeechWork:
     """Frames of one chunk: feats.ark and feats.scp (where they are kept), and their sums in cmvn.npz."""
 
     def __init__(
-        self, teacher: str, conf: Mapping[str, Any], ngpu: int, keep: bool, compression_method: int | None
+        self,
+        teacher: str,
+        conf: Mapping[str, Any],
+        ngpu: int,
+        keep: bool,
+        compression_method: int | None,
+        allow_import: bool,
     ) -> None:
         import torch
 
         if not ngpu:
             torch.set_num_threads(1)
         self.device = torch.device("cuda" if ngpu else "cpu")
-        self.teacher = build_teacher(teacher, conf).ready(self.device)
+        self.teacher = build_teacher(teacher, conf, allow_import, from_file=False).ready(self.device)
         self.keep = keep
         self.compression_method = compression_method
 
@@ -164,8 +185,9 @@ def _dump_speech(
     ngpu: int,
     compression_method: int | None,
     max_gb: float,
+    allow_import: bool,
 ) -> dict[str, Any]:
-    model = build_teacher(teacher, conf)
+    model = build_teacher(teacher, conf, allow_import, from_file=False)
     samples = source.samples()
     num_frames = sum(model.num_frames(samples[utterance]) for utterance in source.wavs)
     gigabytes = num_frames * model.size * BYTES[compression_method] / 2**30
@@ -183,7 +205,7 @@ def _dump_speech(
     folders = run_in_chunks(
         inputs,
         out / "data",
-        functools.partial(SpeechWork, teacher, dict(conf), ngpu, keep, compression_method),
+        functools.partial(SpeechWork, teacher, dict(conf), ngpu, keep, compression_method, allow_import),
         options=dict(**shape),
         chunk_size=UTTERANCES_A_CHUNK,
         nj=nj,
@@ -221,7 +243,8 @@ class TextWork:
 
         if not ngpu:
             torch.set_num_threads(1)
-        self.teacher = build_teacher(teacher, conf).ready("cuda" if ngpu else "cpu")
+        found = build_teacher(teacher, conf, allow_import=False, from_file=False)
+        self.teacher = found.ready("cuda" if ngpu else "cpu")
 
     def __call__(self, inputs: dict[str, str], folder: Path, final_folder: Path) -> None:
         texts = [json.loads(inputs[number]) for number in sorted(inputs)]
@@ -264,7 +287,7 @@ def _dump_text(
     )
     assert folders is not None
     parts = [np.load(folder / EMBEDDINGS, mmap_mode="r") for folder in folders]
-    size = parts[0].shape[1] if parts else build_teacher(teacher, conf).size
+    size = parts[0].shape[1] if parts else build_teacher(teacher, conf, allow_import=False, from_file=False).size
     with atomic_path(out / EMBEDDINGS) as temporary:
         # Piece by piece: it may be larger than the memory.
         whole = np.lib.format.open_memmap(temporary, "w+", np.float32, (len(texts), size)) if texts else None

@@ -8,7 +8,6 @@ import functools
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from hasrd.codec.build import Front
@@ -18,6 +17,7 @@ from hasrd.encoder.output import num_tokens
 from hasrd.errors import UserError
 from hasrd.models.checkpoint import load_encoder
 from hasrd.models.import_hubert import load_hubert
+from hasrd.models.weights import SAFETENSORS, read_header
 from hasrd.teacher.source import ESPNET_WEIGHTS, content_hash
 
 MEAN = "mean"
@@ -31,17 +31,24 @@ class SpeechTeacher(nn.Module):
             torchaudio, a file of its tensors, a Hugging Face folder, an ESPnet experiment.
         layer: A layer's number (0 is what enters the first block), or "mean" of all of them.
         model_file: Name of an ESPnet experiment's weights.
+        allow_import: Import classes that the file of an encoder names by import path.
 
     Attributes:
         size, sample_rate, frame_shift, first_centre, model_hash: See the package.
 
     Raises:
-        UserError: No such model or layer.
+        UserError: No such model or layer, or a class that is not allowed.
     """
 
-    def __init__(self, source: str, layer: str | int = MEAN, model_file: str = ESPNET_WEIGHTS) -> None:
+    def __init__(
+        self,
+        source: str,
+        layer: str | int = MEAN,
+        model_file: str = ESPNET_WEIGHTS,
+        allow_import: bool = False,
+    ) -> None:
         super().__init__()
-        front = _load(source, model_file)
+        front = _load(source, model_file, allow_import)
         frontend, encoder = front["frontend"], front["encoder"]
         if layer != MEAN and not (type(layer) is int and 0 <= layer < encoder.num_layers):
             raise UserError(
@@ -82,13 +89,7 @@ class SpeechTeacher(nn.Module):
         return self
 
 
-def _load(source: str, model_file: str) -> Front:
-    if Path(source).suffix == ".safetensors" and Path(source).is_file():
-        try:
-            with safe_open(source, framework="pt") as file:
-                ours = "config" in (file.metadata() or {})
-        except SafetensorError:
-            ours = True  # to say what is wrong with it
-        if ours:
-            return load_encoder(source)[1]
+def _load(source: str, model_file: str, allow_import: bool) -> Front:
+    if Path(source).suffix == SAFETENSORS and Path(source).is_file() and "config" in read_header(source):
+        return load_encoder(source, allow_import=allow_import)[1]
     return load_hubert(source, model_file)[1]

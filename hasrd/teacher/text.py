@@ -53,7 +53,8 @@ class SentenceTeacher:
                     device="cpu",
                     local_files_only=True,
                     trust_remote_code=False,
-                    model_kwargs={"use_safetensors": True} if safe else {},
+                    # Without them torch's restricted loader reads the file.
+                    model_kwargs={"use_safetensors": True} if safe else {"weights_only": True},
                 ).eval()
             missing = _missing(self.model, safe) if safe else None
             self.size: int = self.embed(["a"]).shape[1]

@@ -26,7 +26,7 @@ from espnet2.main_funcs.average_nbest_models import average_nbest_models
 from espnet2.schedulers.abs_scheduler import AbsEpochStepScheduler, AbsValEpochStepScheduler
 from espnet2.train.reporter import Reporter
 
-from hasrd.errors import UserError
+from hasrd.errors import UserError, first_line
 from hasrd.jobs.atomic import replace_link, write_json
 from hasrd.train import checkpoint
 from hasrd.train.average import WeightAverage
@@ -216,7 +216,7 @@ class EpochLoop(StepLoop):
                     "scaler": scaler.state_dict() if scaler is not None else None,
                     "average": average.state_dict() if average is not None else None,
                 }
-                checkpoint.save(states, output_dir / "checkpoint.pth")
+                checkpoint.save_training(states, output_dir / "checkpoint.pth")
                 cls._tidy(output_dir, reporter, options)
             if options.patience is not None and reporter.check_early_stopping(
                 options.patience, *options.early_stopping_criterion
@@ -238,9 +238,8 @@ class EpochLoop(StepLoop):
     @classmethod
     def _resume(cls, output_dir, model, reporter, optimizers, schedulers, scaler, average, ngpu) -> None:
         path = output_dir / "checkpoint.pth"
-        device = f"cuda:{torch.cuda.current_device()}" if ngpu > 0 else "cpu"
+        states = checkpoint.read_training(path, f"cuda:{torch.cuda.current_device()}" if ngpu > 0 else "cpu")
         try:
-            states = torch.load(path, map_location=device, weights_only=False)
             model.load_state_dict(states["model"])
             reporter.load_state_dict(states["reporter"])
             for name, parts in {"optimizers": optimizers, "schedulers": schedulers, "average": [average]}.items():
@@ -253,10 +252,9 @@ class EpochLoop(StepLoop):
             # A machine with another type of bf16 or fp16 goes on without a scale, or with a new one.
             if scaler is not None and states["scaler"] is not None:
                 scaler.load_state_dict(states["scaler"])
-        except (RuntimeError, KeyError, ValueError, EOFError) as error:
-            reason = str(error).splitlines()[0]
+        except (RuntimeError, KeyError, ValueError, TypeError, AttributeError) as error:
             raise UserError(
-                f"{path}: this checkpoint does not fit ({reason}): use another --tag, or remove "
+                f"{path}: this checkpoint does not fit ({first_line(error)}): use another --tag, or remove "
                 f"{output_dir} to train from the start"
             ) from error
         print(f"training: going on after epoch {reporter.get_epoch()}", file=sys.stderr)

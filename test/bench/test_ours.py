@@ -67,7 +67,7 @@ def test_levels(config):
 def test_a_trained_one_is_taken_from_its_folder(codec_dir):
     (subject,) = ours.subjects(str(codec_dir), "full", ["float32"], "cpu")
     assert subject.name == codec_dir.name
-    from hasrd.models.checkpoint import load_codec
+    from hasrd.models.load import load_codec
 
     wave = torch.randn(1, 8000)
     assert torch.equal(subject.encode(wave).codes, load_codec(codec_dir).encode(wave).codes)

@@ -22,7 +22,7 @@ from hasrd.codec.convert import exchange, word_centroids
 from hasrd.codec.inference import prepare
 from hasrd.data.kaldi import read_table, write_table
 from hasrd.errors import UserError
-from hasrd.models.checkpoint import load_codec
+from hasrd.models.load import load_codec
 
 LENGTHS = (4000, 16000, 784, 9000, 12000)
 

@@ -22,7 +22,7 @@ from hasrd.bin import decode, encode, extract, info, pack, score, token_map, tok
 from hasrd.codec.inference import prepare
 from hasrd.data.kaldi import read_table
 from hasrd.metrics.scores import read_score
-from hasrd.models.checkpoint import load_codec
+from hasrd.models.load import load_codec
 
 LENGTHS = (4000, 16000, 700, 9000)
 STREAMS = ("phonetic", "lexical", "acoustic")

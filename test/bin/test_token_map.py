@@ -17,7 +17,7 @@ from hasrd.bin.token_map import SPEAKERS, Segment, balanced, read_segments, segm
 from hasrd.data.archive import read_array
 from hasrd.data.kaldi import read_table
 from hasrd.errors import UserError
-from hasrd.models.checkpoint import load_codec
+from hasrd.models.load import load_codec
 
 PHONES = ("AA1", "T", "S", "SIL", "IY0", "sp")
 

@@ -28,7 +28,8 @@ from hasrd.data.kaldi import read_table
 from hasrd.errors import UserError
 from hasrd.frontend.loudness import loudness, restore
 from hasrd.metrics.scores import read_score
-from hasrd.models.checkpoint import load_codec, load_encoder
+from hasrd.models.checkpoint import load_encoder
+from hasrd.models.load import load_codec
 
 LENGTHS = (4000, 16000, 784)
 

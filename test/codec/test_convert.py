@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hasrd.codec.convert import exchange, match_frames, word_centroids
 from hasrd.codec.streams import is_split, word_streams
 from hasrd.codec.tokens import Tokens
-from hasrd.models.checkpoint import load_codec
+from hasrd.models.load import load_codec
 
 NAMES, SIZES = ("semantic", "acoustic", "acoustic"), (6, 9, 9)
 CENTROIDS = [torch.tensor([[0.0], [1.0], [2.1], [10.0], [11.0], [20.0]])]

@@ -58,7 +58,8 @@ def test_it_is_what_is_built(config):
 
 def test_memory_of_training():
     found = describe({**CODEC, "frozen_encoder": True, "discriminator": "torch.nn:Bilinear", "optim": "adamw",
-                      "discriminator_conf": {"in1_features": 2, "in2_features": 3, "out_features": 4}})  # fmt: skip
+                      "discriminator_conf": {"in1_features": 2, "in2_features": 3, "out_features": 4}},
+                     allow_import=True)  # fmt: skip
     judge = 2 * 3 * 4 + 4
     assert found.parameters["discriminator"] == judge and found.frozen_encoder
     sizes, training = found.parameters, found.memory_bytes["training"]
@@ -147,7 +148,7 @@ class NeedsValues(torch.nn.Linear):
 
 def test_a_class_that_needs_values_gets_them(monkeypatch):
     monkeypatch.setitem(sys.modules, "needs_values", sys.modules[__name__])
-    found = describe({**DAC, "encoder": "needs_values:NeedsValues", "encoder_conf": {}})
+    found = describe({**DAC, "encoder": "needs_values:NeedsValues", "encoder_conf": {}}, allow_import=True)
     assert found.parameters["encoder"] == 8 + 8
 
 
@@ -173,7 +174,8 @@ assert found.parameters["total"] == {describe(DAC).parameters["total"]}
         ({"discriminator": "no_such"}, "no_such"),
         ({"distillation": {"phonetic": {"loss": "frames", "weight": 1.0, "teacher_size": 2}}}, "no such level"),
         ({"distillation": [1]}, "distillation: give each level"),
-        ({"discriminator": "torch.nn:Linear", "discriminator_conf": {"x": 1}}, "discriminator_conf: .*Linear"),
+        ({"discriminator": "mpmb", "discriminator_conf": {"x": 1}}, "discriminator_conf: .*MultiBand"),
+        ({"discriminator": "torch.nn:Linear"}, "discriminator 'torch.nn:Linear' is no class of hasrd"),
     ],
 )
 def test_errors(change, message):

@@ -20,7 +20,8 @@ from hypothesis import strategies as st
 import hasrd
 from hasrd.codec.codec import Codec
 from hasrd.errors import UserError
-from hasrd.models.checkpoint import load_codec, sha256
+from hasrd.jobs.digest import sha256
+from hasrd.models.load import load_codec
 from hasrd.models.package import pack
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -228,7 +229,7 @@ def test_damaged_token_files(model, noise, tmp_path_factory, data):
 def test_folders_that_are_no_model(codec_dir, tmp_path):
     assert "no such folder" in message(hasrd.load, tmp_path / "none")
     assert "no such folder" in message(hasrd.load, codec_dir / "config.yaml")
-    assert "neither a packed model nor" in message(hasrd.load, tmp_path)
+    assert "give a packed model" in message(hasrd.load, tmp_path)
     (tmp_path / "config.yaml").write_text("encoder: dac\n")
     assert "config.yaml" in message(hasrd.load, tmp_path)
     assert "choose one of float32, bfloat16" in message(hasrd.load, codec_dir, dtype="int8")

@@ -59,7 +59,7 @@ def espnet_model(config):
     from hasrd.espnet.ssl_encoder import CHOICES
 
     def build(part, **given):
-        return resolve(CHOICES, config[part])(**given, **config[f"{part}_conf"])
+        return resolve(CHOICES, config[part], allow_import=False)(**given, **config[f"{part}_conf"])
 
     torch.manual_seed(0)
     return ESPnetSSLModel(

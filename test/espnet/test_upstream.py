@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import argparse
 import copy
+import json
 import re
 import sys
 import types
@@ -15,6 +16,7 @@ import pytest
 import torch
 import yaml
 from probes import fail, options, train
+from safetensors.torch import load_file, save_file
 
 from hasrd.bin import asr_decode
 from hasrd.bin.choose_layer import LOGITS, layer_weights
@@ -101,9 +103,11 @@ def test_an_espnet_ssl_model(ssl_file, ssl_upstream, corpus, tmp_path, monkeypat
     config = yaml.safe_load((exp / "config.yaml").read_text())
     assert config["frontend"] == "espnet_ssl" and config["upstream_config"] is None and config["frontend_sha256"]
     ssl_upstream.unlink()
-    assert list(decode(exp, corpus, tmp_path / "out", monkeypatch)) == ["valid00", "valid01"]
+    with pytest.raises(UserError, match="exp/config.yaml: frontend 'espnet_ssl' would load a model of others"):
+        decode(exp, corpus, tmp_path / "out", monkeypatch)
+    assert list(decode(exp, corpus, tmp_path / "out", monkeypatch, "--allow_import")) == ["valid00", "valid01"]
 
-    probe = asr_decode.load_probe(exp, "latest.pth").model
+    probe = asr_decode.load_probe(exp, "latest.pth", allow_import=True).model
     frontend = probe.train().frontend
     assert frontend.featurizer.weights.requires_grad
     wave, lengths = 0.1 * torch.randn(1, 6000), torch.tensor([6000])
@@ -124,7 +128,7 @@ def test_an_espnet_ssl_model(ssl_file, ssl_upstream, corpus, tmp_path, monkeypat
     torch.save(changed, ssl_file)
     try:
         with pytest.raises(UserError, match="espnet_ssl: not the trained model that this probe was trained on"):
-            asr_decode.load_probe(exp, "latest.pth")
+            asr_decode.load_probe(exp, "latest.pth", allow_import=True)
     finally:
         torch.save(states, ssl_file)
 
@@ -138,7 +142,7 @@ def test_what_espnet_would_unpickle_is_refused(ssl_file, tmp_path):
     with pytest.raises(UserError, match="config.yaml: no such file"):
         check_frontend("espnet_ssl", conf)
     (tmp_path / "config.yaml").write_text("")
-    with pytest.raises(UserError, match="x.pth: not a file of weights") as error:
+    with pytest.raises(UserError, match="x.pth: not a complete file of weights") as error:
         check_frontend("espnet_ssl", conf)
     assert "\n" not in str(error.value)
     with pytest.raises(UserError, match="no path_or_url"):
@@ -215,11 +219,65 @@ def test_s3prl_through_espnet(s3prl, corpus, tmp_path):
         assert not [key for key in saved if "upstream" in key]
         learned = "frontend.featurizer.weights" if name == "s3prl" else "frontend.projection_layers.1.weight"
         assert saved[learned].abs().sum() > 0
-        asr_decode.load_probe(tmp_path / name, "latest.pth")
+        asr_decode.load_probe(tmp_path / name, "latest.pth", allow_import=True)
     with pytest.raises(UserError, match="no upstream 'hubert_x' in S3PRL: it has hubert, hubert_base"):
         check_frontend("s3prl", {"frontend_conf": {"upstream": "hubert_x"}})
     with pytest.raises(UserError, match="no upstream 'x' in S3PRL$"):
         check_frontend("fused", {"frontends": [{"frontend_type": "s3prl", "frontend_conf": {"upstream": "x"}}]})
+
+
+@pytest.fixture
+def marker(tmp_path, monkeypatch):
+    """What a foreign module leaves when it is imported."""
+    (tmp_path / "payload_of_a_probe.py").write_text(
+        "from pathlib import Path\nPath(__file__).with_name('marker').touch()\nclass Payload: pass\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    yield tmp_path / "marker"
+    assert not (tmp_path / "marker").exists(), "code out of a file has run"
+
+
+FOREIGN = "payload_of_a_probe:Payload"
+
+
+@pytest.mark.parametrize(
+    "key, name",
+    [(key, FOREIGN) for key in ("frontend", "specaug", "normalize", "model", "preencoder", "encoder", "postencoder",
+                                "decoder", "preprocessor")]
+    + [("encoder", "os:mkdir"), ("encoder", "os.mkdir"), ("encoder", ["rnn"]), ("encoder", {"a": 1})]
+    # Classes of ESPnet's that fetch or unpickle what others have made.
+    + [("frontend", name) for name in ("s3prl", "whisper", "huggingface", "fused", "espnet_ssl")]
+    + [("encoder", name) for name in ("wav2vec2", "hubert", "hubert_pretrain", "whisper", "avhubert", "beats")]
+    + [("postencoder", "hugging_face_transformers"), ("decoder", "whisper"), ("decoder", "hugging_face_transformers")],
+)  # fmt: skip
+def test_a_probe_from_a_file_runs_no_code(marker, corpus, tmp_path, monkeypatch, key, name):
+    config = {"encoder": "blstm_probe", "input_size": 3, key: name, f"{key}_conf": {"path": str(marker)}}
+    # What a file says of trust counts for nothing.
+    config |= {"allow_import": True, "upstream_config": str(tmp_path / "upstream.yaml")}
+    (tmp_path / "upstream.yaml").write_text(yaml.safe_dump({"frontend": FOREIGN}))
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
+    torch.save({}, tmp_path / "latest.pth")
+    with pytest.raises(UserError, match=f"config.yaml: {key}") as error:
+        decode(tmp_path, corpus, tmp_path / "out", monkeypatch, "--model_file", "latest.pth")
+    assert "\n" not in str(error.value)
+
+
+def test_the_encoder_of_a_probe_runs_no_code(marker, encoder_file, corpus, tmp_path):
+    """The file that an upstream names is read without trust too, whatever its arguments say."""
+    own = tmp_path / "encoder.safetensors"
+    own.write_bytes(encoder_file.read_bytes())
+    words = ("--frontend", "upstream", "--frontend_conf", f"encoder_file={own}")
+    train(options(corpus, tmp_path / "exp", *words), tmp_path / "log")
+    save_file(load_file(own), own, metadata={"config": json.dumps({"frontend": FOREIGN, "encoder": "cnn_conformer"})})
+    where = tmp_path / "exp/config.yaml"
+    config = yaml.safe_load(where.read_text())
+    for name in ("upstream", "hasrd.espnet.upstream:UpstreamFrontend"):
+        config |= {"frontend": name, "frontend_conf": {"encoder_file": str(own), "allow_import": True}}
+        where.write_text(yaml.safe_dump(config))
+        with pytest.raises(UserError, match=f"frontend '{FOREIGN}' is no class of hasrd"):
+            asr_decode.load_probe(tmp_path / "exp", "latest.pth")
+    log = tmp_path / "again"
+    assert f"frontend '{FOREIGN}' is no class of hasrd" in fail(options(corpus, tmp_path / "new", *words), log)
 
 
 def test_freezing():

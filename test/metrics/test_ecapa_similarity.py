@@ -132,6 +132,33 @@ def test_a_network_from_a_folder(tmp_path, voice, noisy):
     assert done.returncode == 0, done.stderr
 
 
+@needs_speechbrain
+@pytest.mark.parametrize(
+    "line",
+    [
+        "a: !new:os.mkdir [MARKER]",
+        "a: !apply:os.mkdir [MARKER]",
+        "a: !applyref:os.mkdir [MARKER]",
+        "a: !name:os.mkdir",
+        "a: !module:payload",
+        "a: !include:other.yaml",
+        "a: !!python/object/apply:os.mkdir [MARKER]",
+        "modules: {x: [{y: !new:speechbrain.utils.parameter_transfer.Pretrainer {z: !new:os.mkdir [MARKER]}}]}",
+        "? !new:os.mkdir [MARKER]\n: 1",
+        "%TAG !e! !new:os.\n---\na: !e!mkdir [MARKER]",
+        "a: 1\n---\nb: !new:os.mkdir [MARKER]",
+    ],
+)
+def test_what_its_folder_names_is_not_run(tmp_path, line):
+    where = tmp_path / "hyperparams.yaml"
+    where.write_text(line.replace("MARKER", str(tmp_path / "marker")))
+    (tmp_path / "other.yaml").write_text(f"a: !new:os.mkdir [{tmp_path / 'marker'}]")
+    with pytest.raises(UserError, match="hyperparams.yaml") as error:
+        ecapa_similarity.embed(np.ones(9000, np.float32), tmp_path)
+    assert "\n" not in str(error.value) and not (tmp_path / "marker").exists()
+    ecapa_similarity.check_hyperparams(HYPERPARAMS, where)
+
+
 def test_its_digest_is_of_the_content(tmp_path):
     with pytest.raises(UserError, match="hyperparams.yaml: no such file: --ecapa_dir"):
         ecapa_similarity.folder_digest(tmp_path)

@@ -14,8 +14,10 @@ import yaml
 
 from hasrd.codec.build import build_front
 from hasrd.errors import UserError
-from hasrd.models.checkpoint import frozen_front, load_codec, load_encoder, save_encoder, sha256
+from hasrd.jobs.digest import sha256
+from hasrd.models.checkpoint import frozen_front, load_encoder, save_encoder
 from hasrd.models.kmeans import load_kmeans, save_kmeans
+from hasrd.models.load import load_codec
 
 
 def one_line(error) -> str:
@@ -39,13 +41,13 @@ def test_another_encoder_is_refused(encoder_file: Path):
 def test_damaged_encoder_files(encoder_file: Path, tmp_path: Path):
     with pytest.raises(UserError) as error:
         load_encoder(tmp_path / "none")
-    assert "no such encoder file" in one_line(error)
+    assert "no such file: run stage 3" in one_line(error)
     content = encoder_file.read_bytes()
     for bad in (b"", content[:100], content[: len(content) // 2], b"\x00" * 1000):
         (tmp_path / "bad").write_bytes(bad)
         with pytest.raises(UserError) as error:
             load_encoder(tmp_path / "bad")
-        assert "not a complete encoder file" in one_line(error)
+        assert "not a complete file of weights" in one_line(error)
 
 
 def test_tensors_must_fit_the_configuration(encoder_file: Path, tmp_path: Path):
@@ -107,7 +109,7 @@ def test_an_experiment_whose_encoder_changed_is_refused(codec_dir: Path, encoder
 
 
 def test_experiments_that_are_not_complete(codec_dir: Path, tmp_path: Path):
-    with pytest.raises(UserError, match="directory of a trained codec"):
+    with pytest.raises(UserError, match="config.yaml: no such file: give a packed model"):
         load_codec(tmp_path)
     with pytest.raises(UserError, match="train the codec first"):
         load_codec(codec_dir, "valid.mel_distance.best.pth")
@@ -155,7 +157,7 @@ def test_the_encoder_is_found_from_anywhere(codec_dir: Path, encoder_file: Path,
 
 
 def test_configurations_that_are_no_codecs(tmp_path: Path):
-    for text, words in (("a: [", "not YAML"), ("encoder: dac", "not the configuration of a codec"), ("x", "not the")):
+    for text, words in (("a: [", "not valid YAML"), ("encoder: dac", "neither a packed model"), ("x", "not what is")):
         (tmp_path / "config.yaml").write_text(text)
         with pytest.raises(UserError) as error:
             load_codec(tmp_path)

@@ -273,7 +273,7 @@ def test_sources_that_are_none(tmp_path):
     file = tmp_path / "file.pt"
     for content in (b"", b"text", b"\x00" * 100):
         file.write_bytes(content)
-        with pytest.raises(UserError, match="not a complete file of tensors") as error:
+        with pytest.raises(UserError, match="not a complete file of weights") as error:
             import_encoder.load_hubert(str(file), "")
         assert "\n" not in str(error.value)
     for content, message in (([1], "not a dictionary"), ({"a": torch.zeros(2)}, "none of its tensors")):

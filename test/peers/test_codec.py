@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from hasrd.codec.inference import prepare
 from hasrd.codec.tokens import Tokens
-from hasrd.models.checkpoint import load_codec
+from hasrd.models.load import load_codec
 from hasrd.peers.codec import PeerQuantizer
 from hasrd.peers.experiment import import_peer
 from hasrd.peers.peer import Peer

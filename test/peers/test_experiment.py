@@ -20,7 +20,7 @@ import hasrd
 from hasrd.bin import extract, import_peer, info, tokenize
 from hasrd.data.kaldi import read_table
 from hasrd.errors import UserError
-from hasrd.models.checkpoint import load_codec
+from hasrd.models.load import load_codec
 from hasrd.peers import experiment, peer
 
 LENGTHS = (8000, 16000, 700)

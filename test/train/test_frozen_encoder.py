@@ -12,7 +12,9 @@ import yaml
 from children import codec_options, error_of, finish, start, weights
 
 from hasrd.codec.build import build_front
-from hasrd.models.checkpoint import load_codec, load_encoder, save_encoder, sha256
+from hasrd.jobs.digest import sha256
+from hasrd.models.checkpoint import load_encoder, save_encoder
+from hasrd.models.load import load_codec
 
 
 def options(corpus: Path, out: Path, encoder: Path, kmeans: Path, max_epoch: int) -> list[str]:

@@ -20,6 +20,7 @@ inference_nj=
 gpu_inference=false
 num_threads=
 python=${HASRD_PYTHON:-python}
+allow_import=auto
 datadir=data
 dumpdir=dump
 expdir=exp
@@ -110,6 +111,8 @@ General
   --inference_nj            processes for tokens, latents and scores (default: --nj)
   --gpu_inference           compute tokens and latents, and decode with probes, on a GPU (default: ${gpu_inference})
   --num_threads             CPU threads of a training (default: the number of cores without GPU)
+  --allow_import            true: import classes that the files of models name by import path, which runs their code; auto: true,
+                            as the configurations are your own, but false with --encoder_file (default: ${allow_import})
   --python                  Python interpreter (default: ${python}, of the installed environment)
   --datadir, --dumpdir, --expdir
                             folders for data directories, features, experiments (default: ${datadir}, ${dumpdir}, ${expdir})
@@ -197,6 +200,13 @@ corpus=${corpus:-$(basename "$(dirname "${PWD}")")}
 kmeans_train_set=${kmeans_train_set:-${train_set}}
 probe_train_set=${probe_train_set:-${train_set}}
 if "${gpu_inference}"; then inference_ngpu=1; else inference_ngpu=0; fi
+import_opts=()
+case "${allow_import}" in
+    auto) if [ -n "${encoder_file}" ]; then allow_import=false; else allow_import=true; fi ;;
+    true | false) ;;
+    *) fail "--allow_import ${allow_import}: choose true, false or auto" ;;
+esac
+if "${allow_import}"; then import_opts=(--allow_import); fi
 if "${skip_data_prep}" && [ "${stage}" -lt 3 ]; then stage=3; fi
 if "${skip_eval}" && [ "${stop_stage}" -gt 5 ]; then stop_stage=5; fi
 case "${feats_type}" in
@@ -316,7 +326,7 @@ shapes() { # $1: set
 if trains 3 && "${frozen_encoder}" && "${has_codec}" && [ "${stop_stage}" -ge 5 ]; then
     encoder_opts=(--encoder "${encoder_file}")
     if [ -n "${ssl_exp}" ]; then encoder_opts=(--encoder "${ssl_config}" --encoder_args "${ssl_args}"); fi
-    ${python} -m hasrd.bin.info "${codec_config}" --args "${codec_args}" "${encoder_opts[@]}" >/dev/null
+    ${python} -m hasrd.bin.info "${codec_config}" --args "${codec_args}" "${encoder_opts[@]}" "${import_opts[@]}" >/dev/null
 fi
 
 if trains 3 && "${needs_encoder}" && [ -z "${ssl_exp}" ]; then
@@ -336,9 +346,9 @@ elif trains 3 && "${needs_encoder}"; then
         --valid_data_path_and_name_and_type "$(inputs "${valid_set}")" --valid_shape_file "$(shapes "${valid_set}")" \
         --output_dir "${ssl_exp}" ${ssl_args}
     ${train_cmd} "${ssl_exp}/export.log" ${python} -m hasrd.bin.export_encoder --exp_dir "${ssl_exp}" \
-        --model_file "${inference_ssl_model}" --out "${encoder_file}"
+        --model_file "${inference_ssl_model}" --out "${encoder_file}" "${import_opts[@]}"
     ${train_cmd} "${ssl_exp}/masked/${valid_set}/masked.log" ${python} -m hasrd.bin.masked_prediction --exp_dir "${ssl_exp}" \
-        --model_file "${inference_ssl_model}" --data "${datadir}/${valid_set}" --out "${ssl_exp}/masked/${valid_set}"
+        --model_file "${inference_ssl_model}" --data "${datadir}/${valid_set}" --out "${ssl_exp}/masked/${valid_set}" "${import_opts[@]}"
     ${python} -m hasrd.bin.score masked_accuracy --test_set "${valid_set}" --system ssl \
         --masked "${ssl_exp}/masked/${valid_set}/masked.scp" --out "${ssl_exp}/scores/${valid_set}"
 fi
@@ -375,10 +385,10 @@ if trains 4 && "${frozen_encoder}"; then
             ${train_cmd} --gpu "${inference_ngpu}" "${layer_exp}/inputs/${set}/extract.log" ${python} -m hasrd.bin.extract \
                 --encoder_file "${encoder_file}" --data "${datadir}/${set}" --all_layers --cache_gb "${probe_cache_gb}" \
                 --cache_sets "${datadir}/${kmeans_train_set}" "${datadir}/${valid_set}" \
-                --nj "${inference_nj}" --ngpu "${inference_ngpu}" --out "${layer_exp}/inputs/${set}"
+                --nj "${inference_nj}" --ngpu "${inference_ngpu}" --out "${layer_exp}/inputs/${set}" "${import_opts[@]}"
         done
         mix_options "${layer_exp}/inputs/${kmeans_train_set}"
-        train "${layer_exp}/train.log" hasrd.bin.asr_train --config "${layer_probe_config}" \
+        train "${layer_exp}/train.log" hasrd.bin.asr_train --config "${layer_probe_config}" --allow_import "${allow_import}" \
             --token_type char --token_list "${token_list}" "${mix_opts[@]}" \
             --train_data_path_and_name_and_type "$(mix_input "${layer_exp}/inputs" "${kmeans_train_set}")" \
             --train_data_path_and_name_and_type "${datadir}/${kmeans_train_set}/text,text,text" \
@@ -396,7 +406,8 @@ if trains 4 && "${frozen_encoder}"; then
     ${train_cmd} --gpu "${inference_ngpu}" --num_threads "${num_threads}" "${semantic_exp}/kmeans.log" \
         ${python} -m hasrd.bin.kmeans --encoder_file "${encoder_file}" --data "${datadir}/${kmeans_train_set}" \
         --layer "${chosen_layer}" --num_clusters "${num_clusters}" --portion "${kmeans_portion}" \
-        --max_memory_gb "${kmeans_max_memory_gb}" --nj "${nj}" --ngpu "${inference_ngpu}" --out "${semantic_exp}/kmeans.npz"
+        --max_memory_gb "${kmeans_max_memory_gb}" --nj "${nj}" --ngpu "${inference_ngpu}" --out "${semantic_exp}/kmeans.npz" \
+        "${import_opts[@]}"
 fi
 
 if trains 4 && [ -n "${taught}" ]; then
@@ -406,7 +417,7 @@ if trains 4 && [ -n "${taught}" ]; then
         for set in ${train_set} ${valid_set}; do
             ${train_cmd} --gpu "${inference_ngpu}" --num_threads "${nj}" "${teacher_dir}/${set}/teacher.log" \
                 ${python} -m hasrd.bin.dump_teacher "${teacher_opts[@]}" --data "${datadir}/${set}" --out "${teacher_dir}/${set}" \
-                --max_gb "${teacher_cache_gb}" --nj "${inference_nj}" --ngpu "${inference_ngpu}"
+                --max_gb "${teacher_cache_gb}" --nj "${inference_nj}" --ngpu "${inference_ngpu}" "${import_opts[@]}"
         done
     done
 fi
@@ -444,7 +455,7 @@ elif trains 5 && ! "${has_codec}"; then
 elif trains 5; then
     log "Stage 5: codec training, ${codec_exp}"
     # shellcheck disable=SC2086
-    train "${codec_exp}/train.log" hasrd.bin.codec_train --config "${codec_config}" ${codec_opts} \
+    train "${codec_exp}/train.log" hasrd.bin.codec_train --config "${codec_config}" ${codec_opts} --allow_import "${allow_import}" \
         --train_data_path_and_name_and_type "${datadir}/${train_set}/wav.scp,audio,sound" \
         --train_shape_file "${datadir}/${train_set}/utt2num_samples" \
         --valid_data_path_and_name_and_type "${datadir}/${valid_set}/wav.scp,audio,sound" \
@@ -460,7 +471,7 @@ with_codec() {
     shift 3
     ${decode_cmd} --gpu "${inference_ngpu}" "${codec_exp}/tokens/${set}/${job}.log" ${python} -m "${entry}" \
         --exp_dir "${codec_exp}" --model_file "${inference_codec_model}" --data "${datadir}/${set}" \
-        --nj "${inference_nj}" --ngpu "${inference_ngpu}" "$@"
+        --nj "${inference_nj}" --ngpu "${inference_ngpu}" "${import_opts[@]}" "$@"
 }
 aligned() { [ -f "${datadir}/$1/$2.ctm" ]; } # $1: set, $2: phones or words
 
@@ -501,7 +512,7 @@ elif runs 7; then
     fi
     for set in ${sets}; do
         ${decode_cmd} --gpu "${inference_ngpu}" "${latents}/${set}/extract.log" ${python} -m hasrd.bin.extract \
-            "${extract_opts[@]}" --data "${datadir}/${set}" --nj "${inference_nj}" --ngpu "${inference_ngpu}" --out "${latents}/${set}"
+            "${extract_opts[@]}" "${import_opts[@]}" --data "${datadir}/${set}" --nj "${inference_nj}" --ngpu "${inference_ngpu}" --out "${latents}/${set}"
         if [[ " ${probes} " == *" log_mel "* ]] && [ ! -f "${dumpdir}/fbank/${set}/speech_shape" ]; then dump_feats "${set}"; fi
     done
     for probe in ${probes}; do
@@ -568,7 +579,7 @@ score_codec() { # $1: set
     if aligned "${set}" phones; then
         score pnmi,phone_purity,cluster_purity "${codes[@]}" --phones "${datadir}/${set}/phones.ctm"
         ${python} -m hasrd.bin.token_map --exp_dir "${codec_exp}" --model_file "${inference_codec_model}" \
-            --data "${datadir}/${set}" --out "${codec_exp}/token_map/${set}.json"
+            --data "${datadir}/${set}" --out "${codec_exp}/token_map/${set}.json" "${import_opts[@]}"
     fi
     if aligned "${set}" words && [ -f "${codec_exp}/tokens/${train_set}/codes.scp" ]; then
         score word_f1 "${codes[@]}" --words "${datadir}/${set}/words.ctm" \
@@ -616,7 +627,7 @@ if runs 8; then
     done
     # Sizes, for the tables.
     for exp in ${codec_exp} ${ssl_exp}; do
-        if [ -f "${exp}/config.yaml" ]; then ${python} -m hasrd.bin.info "${exp}" --json >"${exp}/.info.tmp" && mv "${exp}/.info.tmp" "${exp}/info.json"; fi
+        if [ -f "${exp}/config.yaml" ]; then ${python} -m hasrd.bin.info "${exp}" --json "${import_opts[@]}" >"${exp}/.info.tmp" && mv "${exp}/.info.tmp" "${exp}/info.json"; fi
     done
     # shellcheck disable=SC2086
     ${python} -m hasrd.bin.report --expdir ${reported} --datadir "${datadir}" --test_sets ${test_sets} --corpus "${corpus}" \

@@ -56,7 +56,7 @@ probe_shape() { # $1: probe, $2: set
 }
 
 run_probe() { # $1: probe, $2: number of the run
-    local probe=$1 number=$2 dir train_input opts=() inputs=() refs=() outs=() set config
+    local probe=$1 number=$2 dir train_input opts=() inputs=() refs=() outs=() set config trust=("${import_opts[@]}")
     dir=$(probe_dir "${probe}" "${number}")
     train_input=$(probe_input "${probe}" "${probe_train_set}")
     case "${probe}" in
@@ -65,6 +65,8 @@ run_probe() { # $1: probe, $2: number of the run
             opts=("${mix_opts[@]}")
             ;;
         frontend_*)
+            # Its configuration is named here: the models in it are meant to be loaded.
+            trust=(--allow_import)
             for config in ${probe_upstreams}; do
                 if [ "frontend_$(basename "${config}" .yaml)" = "${probe}" ]; then opts=(--upstream_config "${config}"); fi
             done
@@ -87,9 +89,9 @@ run_probe() { # $1: probe, $2: number of the run
     if [ "${ngpu}" -gt 0 ]; then decode_ngpu=${inference_ngpu}; fi
     # shellcheck disable=SC2086
     num_threads=${probe_threads} train "${dir}/train.log" hasrd.bin.probe --ngpu "${decode_ngpu}" \
-        --exp_dir "${dir}" --model_file "${inference_probe_model}" --beam_size "${beam_size}" --kind "${train_input##*,}" \
+        --exp_dir "${dir}" --model_file "${inference_probe_model}" --beam_size "${beam_size}" --kind "${train_input##*,}" "${trust[@]}" \
         --inputs "${inputs[@]}" --ref "${refs[@]}" --out "${outs[@]}" -- \
-        --config "${probe_config}" --ngpu "${ngpu}" --token_type char --token_list "${token_list}" "${opts[@]}" \
+        --config "${probe_config}" --allow_import "${allow_import}" --ngpu "${ngpu}" --token_type char --token_list "${token_list}" "${opts[@]}" \
         --train_data_path_and_name_and_type "${train_input}" \
         --train_data_path_and_name_and_type "${datadir}/${probe_train_set}/text,text,text" \
         --train_shape_file "$(probe_shape "${probe}" "${probe_train_set}")" \
