@@ -12,15 +12,13 @@ from __future__ import annotations
 
 import argparse
 import functools
-import hashlib
-import json
 from pathlib import Path
 from typing import Mapping
 
 import numpy as np
 import torch
 
-from hasrd.bin.codec_work import CodecWork, codes_are_current, options, run, write_speech
+from hasrd.bin.codec_work import CodecWork, codes_origin, options, run, write_speech
 from hasrd.bin.tokenize import TokenizeWork
 from hasrd.codec.convert import METHODS, exchange, word_centroids
 from hasrd.codec.streams import is_split
@@ -31,7 +29,11 @@ from hasrd.data.features import merge_tables
 from hasrd.data.kaldi import DataDir, read_table, write_table
 from hasrd.errors import UserError, run_main
 from hasrd.jobs.names import inside
+from hasrd.jobs.origin import table_facts, why_stale
 from hasrd.models.checkpoint import load_codec
+
+# Written when all is done.
+TABLES = ("wav.scp", "pairs")
 
 
 def pair_up(speakers: Mapping[str, str], num_pairs: int | None = None, seed: int = 0) -> dict[str, str]:
@@ -113,11 +115,17 @@ def current_codes(args: argparse.Namespace) -> dict[str, str] | None:
 
     None while other shards have some to make.
     """
-    if codes_are_current(args, args.out.parent):
+    if not why_stale(args.out.parent / "codes.scp", codes_origin(args)):
         return read_table(args.out.parent / "codes.scp")
     own = argparse.Namespace(**{**vars(args), "out": args.out / "codes"})
     folders = run(own, TokenizeWork, "tokens", [])
     return None if folders is None else merge_tables(folders, "codes.scp")
+
+
+def remove_speech(out: Path) -> None:
+    """Remove what an earlier run has made, so that nobody takes it for what there is now."""
+    for name in TABLES:
+        (out / name).unlink(missing_ok=True)
 
 
 def main() -> None:
@@ -141,40 +149,33 @@ def main() -> None:
         missing = next(utterance for utterance, speaker in speakers.items() if speaker is None)
         raise UserError(f"{data.path}/utt2spk: utterance '{missing}' is missing: write its speaker there")
     if len(set(speakers.values())) < 2:
+        remove_speech(args.out)
         print(f"{args.data}: left out: voice conversion needs two speakers at least")
         return
     if not is_split(load_codec(args.exp_dir, args.model_file).quantizer.stream_names):
+        remove_speech(args.out)
         print(f"{args.exp_dir}: left out: voice conversion needs acoustic tokens and those of another stream")
         return
     codes = current_codes(args)
     if codes is None:
         return
     pairs = pair_up(speakers, args.num_pairs, args.seed)
-    made_from = [args.out / name for name in ("wav.scp", "pairs")]
     folders = run(
         args,
         functools.partial(ConvertWork, pairs=pairs, codes=codes, wavs=data.wavs, method=args.method),
         "conversion",
-        made_from,
+        [args.out / name for name in TABLES],
         chunk_size=20,
         inputs={utterance: codes[utterance] for utterance in pairs},
         pairs=pairs,
         method=args.method,
-        codes=_digest(codes),
+        # A chunk depends on the codes and the lengths of its targets, which may be any.
+        data=table_facts(data.path / "wav.scp"),
     )
     if folders is not None:
         write_table(args.out / "pairs", pairs)
         write_table(args.out / "wav.scp", merge_tables(folders, "wav.scp"))
         print(f"{args.out}: {len(pairs)} utterances in another speaker's voice ({args.method})")
-
-
-def _digest(codes: Mapping[str, str]) -> str:
-    """Hash of all codes: a chunk depends on those of its targets, which lie anywhere."""
-    digest = hashlib.sha256()
-    for utterance in sorted(codes):
-        array = read_array(codes[utterance])
-        digest.update(f"{utterance} {json.dumps(array.shape)}".encode() + array.tobytes())
-    return digest.hexdigest()
 
 
 if __name__ == "__main__":
