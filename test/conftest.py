@@ -150,3 +150,24 @@ def hac_dir(tmp_path_factory) -> Path:
     (folder / "config.yaml").write_text(yaml.safe_dump(HAC))
     torch.save({f"codec.{name}": value for name, value in codec.state_dict().items()}, folder / "latest.pth")
     return folder
+
+
+@pytest.fixture
+def ssl_dir(encoder_file: Path, tmp_path: Path) -> Path:
+    """An experiment folder as stage 3 leaves it, of an encoder that was never trained."""
+    import torch
+    import yaml
+
+    from hasrd.loss.best_rq import BestRQLoss
+    from hasrd.models.checkpoint import load_encoder
+
+    config, front = load_encoder(encoder_file)
+    folder = tmp_path / "ssl"
+    folder.mkdir()
+    config.update(loss="best_rq", loss_conf={"codebook_size": 32, "codebook_dim": 4})
+    (folder / "config.yaml").write_text(yaml.safe_dump(config))
+    torch.manual_seed(0)
+    objective = BestRQLoss(80, 16, **config["loss_conf"])
+    states = {**front.state_dict(), **{f"loss.{name}": value for name, value in objective.state_dict().items()}}
+    torch.save(states, folder / "latest.pth")
+    return folder

@@ -17,7 +17,7 @@ from hasrd.data.audio import read_audio
 from hasrd.data.features import batches
 from hasrd.data.kaldi import read_table, write_table
 from hasrd.errors import UserError, run_main
-from hasrd.jobs.origin import Origin, origin_file, why_stale, write_record
+from hasrd.jobs.origin import Origin, forget, why_stale, write_record
 from hasrd.models.weights import building, load_strict, read_weights
 from hasrd.progress import progress
 from hasrd.registry import add_allow_import
@@ -186,17 +186,20 @@ def main() -> None:
             {"the probe": args.exp_dir / args.model_file, "the transcripts": reference},
             {"the inputs": inputs},
         )
-        if (out / "utt2loss").is_file() and not why_stale(out / "text", origin):
+        reason = why_stale(out / "text", origin)
+        if not reason and (out / "utt2loss").is_file():
             print(f"{out}/text: up to date, skipped")
         else:
+            if reason and (out / "text").exists():
+                print(f"{out}/text: decoded again: {reason}")
             todo.append((inputs, reference, out, origin))
     if not todo:
         return
     probe = load_probe(args.exp_dir, args.model_file, allow_import=args.allow_import)
     device = torch.device("cuda" if args.ngpu else "cpu")
     for inputs, reference, out, origin in todo:
-        for path in (origin_file(out / "text"), out / "utt2loss", out / "text"):
-            path.unlink(missing_ok=True)
+        forget(out / "text")
+        (out / "utt2loss").unlink(missing_ok=True)
         record = origin.record()
         hypotheses, losses = decode(probe, inputs, args.kind, reference, device, args.beam_size)
         write_table(out / "utt2loss", {utterance: f"{loss:.6g}" for utterance, loss in losses.items()})

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from hasrd.errors import UserError, run_main
 from hasrd.jobs.atomic import write_json, write_text
+from hasrd.jobs.origin import Origin, forget, why_stale, write_record
 from hasrd.models.weights import read_weights
 
 LOGITS = "frontend.layer_logits"
@@ -36,11 +37,22 @@ def main() -> None:
     parser.add_argument("--probe_dir", required=True, type=Path, help="directory of the probe")
     parser.add_argument("--model_file", default="valid.loss.best.pth", help="weights inside it")
     args = parser.parse_args()
+    chosen = args.probe_dir / "layer"
+    origin = Origin(files={"the probe": args.probe_dir / args.model_file})
+    reason = why_stale(chosen, origin)
+    if not reason and (args.probe_dir / "layer_weights.json").is_file():
+        print(f"semantic layer: {chosen.read_text(encoding='utf-8').strip()}, chosen before")
+        return
+    if reason and chosen.exists():
+        print(f"{chosen}: chosen again: {reason}")
+    forget(chosen)
+    record = origin.record()
     weights = layer_weights(args.probe_dir, args.model_file)
     # The paper chooses among the Conformer's layers, 1 .. N.
     layer = max(range(1, len(weights)), key=weights.__getitem__)
     write_json(args.probe_dir / "layer_weights.json", {"asr": weights})
-    write_text(args.probe_dir / "layer", f"{layer}\n")
+    write_text(chosen, f"{layer}\n")
+    write_record(chosen, record)
     print("weights of layers 0 ..: " + " ".join(f"{weight:.3f}" for weight in weights))
     print(f"semantic layer: {layer}")
 

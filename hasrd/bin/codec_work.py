@@ -6,23 +6,27 @@ from __future__ import annotations
 
 import argparse
 import functools
-import json
-import os
 from pathlib import Path
 from typing import Any, Callable, Iterator, Mapping, Sequence
 
 import soundfile
 import torch
 
+from hasrd.bin.exp_name import load_config
+from hasrd.codec.build import PARTS
 from hasrd.codec.inference import prepare
 from hasrd.codec.latents import BATCH_SAMPLES
-from hasrd.data.kaldi import DataDir, read_table
+from hasrd.data.kaldi import DataDir
 from hasrd.data.waves import wave_batches
 from hasrd.frontend.loudness import within_full_scale
 from hasrd.jobs.chunks import ChunkWork, parse_shard, run_in_chunks
 from hasrd.jobs.digest import sha256
+from hasrd.jobs.origin import Origin
 from hasrd.models.load import load_codec
 from hasrd.registry import add_allow_import
+
+# Keys of a codec's configuration that shape what it makes, beside their `_conf`.
+SHAPING = (*PARTS, "encoder_sha256", "loudness")
 
 
 class CodecWork:
@@ -58,6 +62,14 @@ def weights_sha256(args: argparse.Namespace) -> str:
     return sha256(Path(args.exp_dir) / args.model_file)
 
 
+def model_facts(args: argparse.Namespace) -> dict[str, Any]:
+    """What the codec is that the options name, for the origin of what it makes: its weights and its configuration."""
+    config = load_config(Path(args.exp_dir) / "config.yaml")
+    # Where a frozen encoder or another's codec lies does not count: loading refuses one with another hash.
+    shaping = {key: value for key, value in config.items() if key.removesuffix("_conf") in SHAPING}
+    return {"weights": weights_sha256(args), "configuration": shaping}
+
+
 def write_speech(path: Path, wave: torch.Tensor, sample_rate: int) -> None:
     """Write samples (N,) as 16-bit FLAC; where some are outside of [-1, 1], all are scaled down."""
     path.parent.mkdir(exist_ok=True)
@@ -65,20 +77,9 @@ def write_speech(path: Path, wave: torch.Tensor, sample_rate: int) -> None:
     soundfile.write(path, wave.cpu().numpy(), sample_rate, subtype="PCM_16")
 
 
-def codes_are_current(args: argparse.Namespace, folder: Path) -> bool:
-    """Say whether stage 6 has left in `folder` the codes that the weights give for the data set.
-
-    They are older than none of its audio, and of the same utterances.
-    """
-    data, scp = DataDir.load(args.data), folder / "codes.scp"
-    try:
-        if json.loads((folder / "codes.json").read_text(encoding="utf-8")).get("model") != weights_sha256(args):
-            return False
-        made = os.stat(scp).st_mtime_ns
-        inputs = [data.path / "wav.scp", *data.wavs.values()]
-        return all(os.stat(path).st_mtime_ns <= made for path in inputs) and set(read_table(scp)) == set(data.wavs)
-    except (OSError, ValueError):
-        return False
+def codes_origin(args: argparse.Namespace) -> Origin:
+    """The origin of the codes of a data set (codes.scp of stage 6)."""
+    return Origin(model_facts(args), tables={"the data set": Path(args.data) / "wav.scp"})
 
 
 def run(
@@ -103,7 +104,7 @@ def run(
         DataDir.load(args.data).wavs if inputs is None else inputs,
         args.out / "chunks",
         functools.partial(work, args.exp_dir, args.model_file, args.ngpu, args.allow_import),
-        options=dict(weights=weights_sha256(args), **facts),
+        options={**model_facts(args), **facts},
         nj=1 if args.ngpu else args.nj,
         shard=parse_shard(args.shard),
         chunk_size=chunk_size,

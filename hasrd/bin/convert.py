@@ -12,15 +12,13 @@ from __future__ import annotations
 
 import argparse
 import functools
-import hashlib
-import json
 from pathlib import Path
 from typing import Mapping
 
 import numpy as np
 import torch
 
-from hasrd.bin.codec_work import CodecWork, codes_are_current, options, run, write_speech
+from hasrd.bin.codec_work import CodecWork, codes_origin, options, run, write_speech
 from hasrd.bin.tokenize import TokenizeWork
 from hasrd.codec.codec import Codec
 from hasrd.codec.convert import METHODS, exchange, word_centroids
@@ -33,7 +31,11 @@ from hasrd.data.features import merge_tables
 from hasrd.data.kaldi import DataDir, write_table
 from hasrd.errors import UserError, run_main
 from hasrd.jobs.names import inside
+from hasrd.jobs.origin import table_facts, why_stale
 from hasrd.models.load import load_codec
+
+# Written when all is done.
+TABLES = ("wav.scp", "pairs")
 
 
 def pair_up(speakers: Mapping[str, str], num_pairs: int | None = None, seed: int = 0) -> dict[str, str]:
@@ -119,7 +121,7 @@ def current_codes(args: argparse.Namespace, codec: Codec) -> tuple[dict[str, str
 
     They are made here where stage 6 has left none. None while other shards have some to make.
     """
-    if codes_are_current(args, args.out.parent):
+    if not why_stale(args.out.parent / "codes.scp", codes_origin(args)):
         folders = [args.out.parent]
     else:
         own = argparse.Namespace(**{**vars(args), "out": args.out / "codes"})
@@ -136,6 +138,12 @@ def current_codes(args: argparse.Namespace, codec: Codec) -> tuple[dict[str, str
     if missing:
         raise UserError(f"{args.out.parent / LOUDNESS}: utterance '{missing[0]}' is missing: run stage 6 again")
     return codes, loudness
+
+
+def remove_speech(out: Path) -> None:
+    """Remove what an earlier run has made, so that nobody takes it for what there is now."""
+    for name in TABLES:
+        (out / name).unlink(missing_ok=True)
 
 
 def main() -> None:
@@ -159,10 +167,12 @@ def main() -> None:
         missing = next(utterance for utterance, speaker in speakers.items() if speaker is None)
         raise UserError(f"{data.path}/utt2spk: utterance '{missing}' is missing: write its speaker there")
     if len(set(speakers.values())) < 2:
+        remove_speech(args.out)
         print(f"{args.data}: left out: voice conversion needs two speakers at least")
         return
     codec = load_codec(args.exp_dir, args.model_file, allow_import=args.allow_import)
     if not is_split(codec.quantizer.stream_names):
+        remove_speech(args.out)
         print(f"{args.exp_dir}: left out: voice conversion needs acoustic tokens and those of another stream")
         return
     found = current_codes(args, codec)
@@ -170,34 +180,24 @@ def main() -> None:
         return
     codes, loudness = found
     pairs = pair_up(speakers, args.num_pairs, args.seed)
-    made_from = [args.out / name for name in ("wav.scp", "pairs")]
     folders = run(
         args,
         functools.partial(
             ConvertWork, pairs=pairs, codes=codes, loudness=loudness, wavs=data.wavs, method=args.method
         ),
         "conversion",
-        made_from,
+        [args.out / name for name in TABLES],
         chunk_size=20,
         inputs={utterance: codes[utterance] for utterance in pairs},
         pairs=pairs,
         method=args.method,
-        codes=_digest(codes, loudness or {}),
+        # A chunk depends on the codes and the lengths of its targets, which may be any.
+        data=table_facts(data.path / "wav.scp"),
     )
     if folders is not None:
         write_table(args.out / "pairs", pairs)
         write_table(args.out / "wav.scp", merge_tables(folders, "wav.scp"))
         print(f"{args.out}: {len(pairs)} utterances in another speaker's voice ({args.method})")
-
-
-def _digest(codes: Mapping[str, str], loudness: Mapping[str, float]) -> str:
-    """Hash of all codes and loudness: a chunk depends on the codes of its targets, which lie anywhere."""
-    digest = hashlib.sha256()
-    for utterance in sorted(codes):
-        array = read_integers(codes[utterance])
-        facts = f"{utterance} {json.dumps(array.shape)} {loudness.get(utterance, '')}"
-        digest.update(facts.encode() + array.tobytes())
-    return digest.hexdigest()
 
 
 if __name__ == "__main__":

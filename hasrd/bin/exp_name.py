@@ -9,6 +9,7 @@ keeps the folder, so that training goes on there.
 from __future__ import annotations
 
 import argparse
+import copy
 import hashlib
 import json
 import re
@@ -21,11 +22,11 @@ import yaml
 
 from hasrd.errors import UserError, run_main
 
-# ESPnet's options that say how long to train, where and how to report, but not what comes out.
+# Options that say how long to train, where and how to report, but not what comes out.
 IGNORED = frozenset(
     """
-    allow_variable_data_keys collect_stats config create_graph_in_tensorboard dist_backend dist_init_method
-    dist_launcher dist_master_addr dist_master_port dist_rank dist_world_size dry_run
+    accept_changes allow_variable_data_keys collect_stats config create_graph_in_tensorboard dist_backend
+    dist_init_method dist_launcher dist_master_addr dist_master_port dist_rank dist_world_size dry_run
     keep_nbest_models local_rank log_interval log_level max_cache_fd max_cache_size max_epoch
     multiprocessing_distributed ngpu num_att_plot num_workers output_dir patience print_config
     resume use_matplotlib use_tensorboard use_wandb wandb_entity wandb_id
@@ -103,13 +104,21 @@ def merge(base: dict[str, Any], other: dict[str, Any]) -> None:
             base[key] = value
 
 
-def _without(config: dict[str, Any], ignored: frozenset[str], prefix: str = "") -> dict[str, Any]:
+def effective_config(config: dict[str, Any], args: str) -> dict[str, Any]:
+    """Return what a training makes of a configuration and the options that override it; args as `parse_args_string`."""
+    effective = copy.deepcopy(config)
+    merge(effective, parse_args_string(args))
+    return effective
+
+
+def without(config: dict[str, Any], ignored: frozenset[str] = IGNORED, prefix: str = "") -> dict[str, Any]:
+    """Return a configuration without the options that are ignored; a dot in a name goes inside ("optim_conf.lr")."""
     kept = {}
     for key, value in config.items():
         name = f"{prefix}{key}"
         if name in ignored:
             continue
-        kept[str(key)] = _without(value, ignored, f"{name}.") if isinstance(value, dict) else value
+        kept[str(key)] = without(value, ignored, f"{name}.") if isinstance(value, dict) else value
     return kept
 
 
@@ -176,10 +185,9 @@ def exp_name(
         salt: What else makes another experiment (the hash of an encoder, the name of a training set).
     """
     ignored = IGNORED | frozenset(ignore)
-    overrides = _without(parse_args_string(args), ignored)
-    effective = _without(load_config(config), ignored)
-    changed = _changed(overrides, effective)
-    merge(effective, overrides)
+    base = load_config(config)
+    effective = without(effective_config(base, args), ignored)
+    changed = _changed(without(parse_args_string(args), ignored), without(base, ignored))
     text = json.dumps([effective, list(salt)], sort_keys=True, default=str)
     digest = hashlib.sha256(text.encode()).hexdigest()[:8]
     readable = "_".join(_flat(changed))[:MAX_OVERRIDES].rstrip("-._")

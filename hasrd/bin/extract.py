@@ -27,7 +27,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from hasrd.bin.codec_work import CodecWork, options, weights_sha256
+from hasrd.bin.codec_work import CodecWork, model_facts, options
 from hasrd.bin.kmeans import sha256_or_error
 from hasrd.codec.inference import inference_form
 from hasrd.codec.latents import BATCH_SAMPLES
@@ -38,7 +38,7 @@ from hasrd.data.waves import wave_batches
 from hasrd.encoder.output import EncoderOutput
 from hasrd.errors import UserError, run_main
 from hasrd.jobs.atomic import write_json, write_text
-from hasrd.jobs.chunks import fingerprint, parse_shard, run_in_chunks
+from hasrd.jobs.chunks import parse_shard, run_in_chunks
 from hasrd.jobs.digest import sha256
 from hasrd.models.checkpoint import load_encoder
 from hasrd.models.kmeans import load_kmeans
@@ -194,7 +194,7 @@ def parse_layers(text: str) -> list[int]:
         raise argparse.ArgumentTypeError(f"'{text}' are no numbers of layers, such as 2,5") from None
 
 
-def kept(out: Path, model: str) -> dict[str, Any]:
+def kept(out: Path, model: dict[str, Any]) -> dict[str, Any]:
     """What an earlier run with the same model has written besides, and this one is to leave there."""
     try:
         known = json.loads((out / "contents.json").read_text(encoding="utf-8"))
@@ -203,8 +203,8 @@ def kept(out: Path, model: str) -> dict[str, Any]:
         return {}
 
 
-def source_of(args: argparse.Namespace) -> tuple[str, Callable[[], Source], dict[str, str]]:
-    """The file or folder that the options name as the source, what builds it, and the hashes of its files.
+def source_of(args: argparse.Namespace) -> tuple[str, Callable[[], Source], dict[str, Any]]:
+    """The file or folder that the options name as the source, what builds it, and what it is: hashes of its files.
 
     Raises:
         UserError: Options that don't go together, or a missing file.
@@ -215,7 +215,7 @@ def source_of(args: argparse.Namespace) -> tuple[str, Callable[[], Source], dict
         if args.kmeans_file is not None:
             raise UserError("--kmeans_file: goes with --encoder_file; a codec has its own")
         make = functools.partial(CodecSource, args.exp_dir, args.model_file, args.ngpu, args.allow_import)
-        return args.exp_dir, make, {"weights": weights_sha256(args)}
+        return args.exp_dir, make, model_facts(args)
     if args.kmeans_file is None and not (args.layers or args.all_layers):
         raise UserError("--encoder_file: give --kmeans_file, --layers or --all_layers: nothing is asked for")
     hashes = {"encoder": sha256_or_error(args.encoder_file)}
@@ -251,10 +251,9 @@ def main() -> None:
     parser.add_argument("--cache_gb", type=float, default=20.0, help="bound of what --all_layers writes, for all sets")
     parser.add_argument("--cache_sets", nargs="*", metavar="DATA", help="these sets (default: --data alone)")
     args = options(parser, codec_needed=False)
-    where, make_source, hashes = source_of(args)
+    where, make_source, model = source_of(args)
     source = make_source()
     check_layers(args.layers, args.all_layers, source, where)
-    model = fingerprint(**hashes)
     before = kept(args.out, model)
     layers = sorted({*args.layers, *before.get("layers", [])})
     all_layers = fits(args, source) if args.all_layers else before.get("all_layers", False)

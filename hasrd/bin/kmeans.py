@@ -21,13 +21,15 @@ from hasrd.data.kaldi import DataDir
 from hasrd.errors import UserError, run_main
 from hasrd.jobs.chunks import run_in_chunks
 from hasrd.jobs.digest import sha256
-from hasrd.models.kmeans import load_kmeans, save_kmeans
+from hasrd.jobs.origin import Origin, forget, why_stale, write_record
+from hasrd.models.kmeans import save_kmeans
 from hasrd.registry import add_allow_import
 
 # What the frames take at the peak, in their own size: faiss reads ours, a chunk is read beside them (a test measures).
 COPIES = 1.15
-# The facts that decide which frames are drawn.
-SHAPING = ("layer", "portion", "seed", "encoder_sha256", "share_of_frames")
+# The options that decide which frames are drawn, and those that decide what becomes of them.
+DRAWING = ("layer", "portion", "seed", "share_of_frames")
+TRAINING = ("num_clusters", "niter")
 
 
 def portion_of(utterances: list[str], portion: float, seed: int) -> list[str]:
@@ -127,16 +129,26 @@ def main() -> None:
             file=sys.stderr,
         )
     facts.update(utterances=len(chosen), share_of_frames=share)
-    if args.out.is_file() and _same(load_kmeans(args.out)[1], facts):
+    origin = Origin(
+        {name: facts[name] for name in (*DRAWING, *TRAINING)},
+        {"the encoder": args.encoder_file},
+        {"the training set": data.path / "wav.scp"},
+    )
+    reason = why_stale(args.out, origin)
+    if not reason:
         print(f"{args.out}: trained already on the same encoder, data and settings, skipped")
         return
+    if args.out.exists():
+        print(f"{args.out}: trained again: {reason}")
+    forget(args.out)
+    record = origin.record()
     folders = run_in_chunks(
         {utterance: data.wavs[utterance] for utterance in chosen},
         args.out.parent / "frames",
         functools.partial(
             _make_work, args.encoder_file, args.layer, args.ngpu, args.allow_import, share, args.seed
         ),
-        options=dict(**{name: facts[name] for name in SHAPING}),
+        options={"encoder_sha256": encoder_hash, **{name: facts[name] for name in DRAWING}},
         nj=1 if args.ngpu else args.nj,
         desc=f"latents of layer {args.layer}",
     )
@@ -144,6 +156,7 @@ def main() -> None:
     print(f"k-means: {len(frames)} frames of {len(chosen)} utterances, {args.num_clusters} clusters", flush=True)
     centroids, inertia = train(frames, args.num_clusters, args.niter, args.seed)
     save_kmeans(args.out, centroids, {**facts, "frames": len(frames), "inertia": inertia})
+    write_record(args.out, record)
     print(f"{args.out}: inertia {inertia:.4g} a frame")
 
 
@@ -152,10 +165,6 @@ def sha256_or_error(path: str) -> str:
     if not Path(path).is_file():
         raise UserError(f"{path}: no such encoder file: run stage 3, which writes it")
     return sha256(path)
-
-
-def _same(known: dict, facts: dict) -> bool:
-    return all(known.get(key) == value for key, value in facts.items())
 
 
 class _DrawWork:

@@ -19,7 +19,7 @@ from hasrd.data.kaldi import DataDir, write_table
 from hasrd.data.waves import wave_batches
 from hasrd.errors import run_main
 from hasrd.jobs.atomic import atomic_path
-from hasrd.jobs.origin import Origin, why_stale, write_record
+from hasrd.jobs.origin import Origin, forget, why_stale, write_record
 from hasrd.models.weights import building, load_strict, read_weights
 from hasrd.progress import progress
 from hasrd.registry import add_allow_import
@@ -80,10 +80,13 @@ def main() -> None:
     table = args.out / "masked.scp"
     files = {"the model": args.exp_dir / args.model_file, "its configuration": args.exp_dir / "config.yaml"}
     origin = Origin({"seed": args.seed}, files, {"the data": data.path / "wav.scp"})
-    if not why_stale(table, origin):
+    reason = why_stale(table, origin)
+    if not reason:
         print(f"note: {table}: up to date, skipped")
         return
-    table.unlink(missing_ok=True)
+    if table.exists():
+        print(f"note: {table}: made again: {reason}")
+    forget(table)
     record = origin.record()
     wavs = data.wavs
     found = predictions(args.exp_dir, args.model_file, wavs, args.seed, args.allow_import)

@@ -22,7 +22,7 @@ from hasrd.data.archive import read_integers
 from hasrd.data.kaldi import read_table
 from hasrd.errors import UserError, run_main
 from hasrd.jobs.atomic import write_text
-from hasrd.jobs.chunks import fingerprint
+from hasrd.jobs.origin import Origin, forget, why_stale, write_record
 from hasrd.metrics.bootstrap import ratio_interval
 from hasrd.metrics.neighbours import SOURCE, K, chance, predicted_labels
 from hasrd.metrics.versions import versions
@@ -202,6 +202,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = get_parser().parse_args(argv)
     ctm = args.data / "phones.ctm"
     if not ctm.is_file():
+        forget(args.out)
         print(f"{args.out}: left out: {ctm} is not there (alignments are made in stage 1, where the corpus has some)")
         return
     codes_scp = args.codes or args.exp_dir / "tokens" / args.data.name / "codes.scp"
@@ -209,14 +210,19 @@ def main(argv: Sequence[str] | None = None) -> None:
     segments = balanced([item for item in read_segments(args.data) if item.utterance in codes], args.num)
     if len(segments) < 4 * K:
         raise UserError(f"{ctm}: {len(segments)} phones of utterances with codes: a map needs {4 * K} at least")
-    print_ = fingerprint(
-        model=_model_of(codes_scp),
-        segments=[[s.utterance, s.start, s.end, s.phone, s.speaker] for s in segments],
-        source=[SOURCE, SEED, PERPLEXITY, COMPONENTS],
+    origin = Origin(
+        {"made_by": _model_of(codes_scp), "number": args.num, "source": [SOURCE, SEED, PERPLEXITY, COMPONENTS]},
+        {"the model": args.exp_dir / args.model_file, "phones.ctm": ctm, "utt2spk": args.data / "utt2spk"},
+        {"the codes": codes_scp},
     )
-    if _is_current(args.out, print_):
+    reason = why_stale(args.out, origin)
+    if not reason:
         print(f"{args.out}: up to date, skipped")
         return
+    if args.out.exists():
+        print(f"{args.out}: made again: {reason}")
+    forget(args.out)
+    record = origin.record()
 
     from hasrd.bin.codec_work import weights_sha256
     from hasrd.models.load import load_codec
@@ -246,11 +252,11 @@ def main(argv: Sequence[str] | None = None) -> None:
         "starts": [segment.start for segment in segments],
         "streams": streams,
         "neighbours": SOURCE,
-        "fingerprint": print_,
         "versions": versions(("numpy", "scikit-learn", "torch")),
     }
     # In one line: thousands of points.
     write_text(args.out, json.dumps(content, ensure_ascii=False, allow_nan=False) + "\n")
+    write_record(args.out, record)
     for name, of in streams.items():
         for label in ("phone", "speaker"):
             if of[label]:
@@ -264,13 +270,6 @@ def _model_of(codes_scp: Path) -> str:
         return json.loads(path.read_text(encoding="utf-8"))["model"]
     except (OSError, ValueError, KeyError, TypeError):
         raise UserError(f"{path}: does not say which weights made the codes: run stage 6 again") from None
-
-
-def _is_current(path: Path, print_: str) -> bool:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))["fingerprint"] == print_
-    except (OSError, ValueError, KeyError, TypeError):
-        return False
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from typing import Sequence
 import numpy as np
 import torch
 
-from hasrd.bin.codec_work import CodecWork, codes_are_current, options, run, weights_sha256, write_speech
+from hasrd.bin.codec_work import CodecWork, codes_origin, options, run, weights_sha256, write_speech
 from hasrd.bin.exp_name import load_config
 from hasrd.bin.options import str2bool
 from hasrd.codec.codec import Codec
@@ -34,6 +34,7 @@ from hasrd.encoder.frozen import Frozen
 from hasrd.errors import UserError, run_main
 from hasrd.jobs.atomic import write_json
 from hasrd.jobs.names import inside
+from hasrd.jobs.origin import origin_file, read_record, why_stale, write_record
 from hasrd.models.load import load_codec
 
 
@@ -197,6 +198,15 @@ def margin_of(codec: Codec) -> int | None:
     return None if size is None else math.ceil(size / (2 * encoder.stride))
 
 
+def remove_others(out: Path, codec: Codec, made: set[Path]) -> None:
+    """Remove the tables of versions and crops that an earlier run made and this one did not: their files are gone."""
+    names = [*versions_of(codec), *(path.name for path in out.glob("books_*"))]
+    for path in (*(out / name / "wav.scp" for name in names), out / "crops.scp"):
+        if path.exists() and path not in made:
+            print(f"{path}: removed: of an earlier run with other options")
+            path.unlink()
+
+
 def main() -> None:
     """Tokenise on the options of the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
@@ -217,10 +227,13 @@ def main() -> None:
     codec = load_codec(args.exp_dir, args.model_file, allow_import=args.allow_import)
     versions = choose_versions(codec, args.versions, args.num_books) if args.speech else []
     crop = crop_samples(args.exp_dir, args.crop_seconds, codec.sample_rate)
-    if not versions and not crop and codes_are_current(args, args.out):
+    codes_scp = args.out / "codes.scp"
+    origin = codes_origin(args)
+    if not versions and not crop and not why_stale(codes_scp, origin):
         print(f"{args.out}: the codes are up to date, nothing to compute")
         return
-    tables = {"codes.scp": args.out / "codes.scp", "text": args.out / "text"}
+    record = origin.record(read_record(codes_scp))
+    tables = {"codes.scp": codes_scp, "text": args.out / "text"}
     if codec.loudness is not None:
         tables[LOUDNESS] = args.out / LOUDNESS
     if crop:
@@ -230,11 +243,12 @@ def main() -> None:
         args,
         functools.partial(TokenizeWork, versions=versions, crop=crop),
         "tokens and speech" if versions else "tokens",
-        list(tables.values()),
+        [*tables.values(), origin_file(codes_scp)],
         chunk_size=20,
         versions=versions,
         **({"crop": crop} if crop else {}),
     )
+    remove_others(args.out, codec, {*tables.values()})
     weights_of_layers = getattr(codec.quantizer, "layer_weights", None)
     if weights_of_layers is not None:
         write_json(Path(args.exp_dir) / "layer_weights.json", {"reconstruction": weights_of_layers.tolist()})
@@ -253,6 +267,7 @@ def main() -> None:
                 **getattr(codec, "facts", {}),
             },
         )
+        write_record(codes_scp, record)
         if crop:
             write_json(args.out / "crops.json", {"samples": crop, "margin": margin_of(codec)})
         made = f"speech: {', '.join(versions)}" if versions else "no speech"

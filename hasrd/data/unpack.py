@@ -21,6 +21,7 @@ def unpack_tar(archive: str | Path, target: str | Path, member: str) -> None:
     """
     archive, target = Path(archive), Path(target)
     if target.is_dir():
+        print(f"{target}: is there already, not unpacked again", file=sys.stderr)
         return
     target.parent.mkdir(parents=True, exist_ok=True)
     try:

@@ -16,6 +16,7 @@ from hasrd.data.kaldi import DataDir, write_lines
 from hasrd.data.oddities import audio_oddities, text_oddities
 from hasrd.data.problems import Problems
 from hasrd.errors import UserError
+from hasrd.jobs.origin import Facts, facts_of, keep_facts, read_facts
 from hasrd.jobs.workers import run_workers
 from hasrd.progress import progress
 
@@ -33,12 +34,14 @@ class Checked(NamedTuple):
         problem: What is wrong, or "".
         oddities: Of `hasrd.data.oddities`.
         digest: The same for the same audio, as far as was looked: the samples, or only where the file is.
+        facts: Of the file (see hasrd.jobs.origin), where the whole audio was read.
     """
 
     samples: int
     problem: str
     oddities: tuple[str, ...] = ()
     digest: str = ""
+    facts: Facts | None = None
 
 
 @dataclass(frozen=True)
@@ -49,17 +52,20 @@ class AudioChecker:
     min_samples: int
     check_audio: bool
 
-    def __call__(self, block: Sequence[tuple[str, str]]) -> list[tuple[str, Checked]]:
-        return [(utterance, self.check(path)) for utterance, path in block]
+    def __call__(self, block: Sequence[tuple[str, str, Facts | None]]) -> list[tuple[str, Checked]]:
+        return [(utterance, self.check(path, known)) for utterance, path, known in block]
 
-    def check(self, path: str) -> Checked:
-        """Check one file."""
+    def check(self, path: str, known: Facts | None = None) -> Checked:
+        """Check one file; its facts are taken from `known` where it looks as there."""
         oddities: tuple[str, ...] = ()
         digest = path
+        facts = None
         try:
             info = audio_info(path)
             check_info(path, info, self.sample_rate)
             if self.check_audio:
+                # Before the samples: a file that changes while it is read is not taken for what was read.
+                facts = facts_of(path, known)
                 wave = read_audio(path, self.sample_rate)
                 oddities = audio_oddities(wave, self.sample_rate)
                 digest = hashlib.blake2b(wave.data, digest_size=16).hexdigest()
@@ -71,7 +77,7 @@ class AudioChecker:
                 f"{path}: {info.num_samples} samples, but one token needs {self.min_samples}: remove the utterance "
                 "(--drop_bad true does)",
             )
-        return Checked(info.num_samples, "", oddities, digest)
+        return Checked(info.num_samples, "", oddities, digest, facts)
 
 
 def check_audio_files(
@@ -81,13 +87,14 @@ def check_audio_files(
     check_audio: bool = False,
     nj: int = 1,
     desc: str = "checking audio",
+    known: Mapping[str, Facts] | None = None,
 ) -> dict[str, Checked]:
-    """What is found for each utterance; headers only unless `check_audio`."""
-    pairs = list(wavs.items())
-    blocks = [tuple(pairs[start : start + BLOCK]) for start in range(0, len(pairs), BLOCK)]
+    """What is found for each utterance; headers only unless `check_audio`. `known`: file to the facts found before."""
+    rows = [(utterance, path, (known or {}).get(path)) for utterance, path in wavs.items()]
+    blocks = [tuple(rows[start : start + BLOCK]) for start in range(0, len(rows), BLOCK)]
     checker = functools.partial(AudioChecker, sample_rate, min_samples, check_audio)
     results = (result for _, block in run_workers(checker, blocks, nj) for result in block)
-    found = dict(progress(results, len(pairs), desc))
+    found = dict(progress(results, len(rows), desc))
     return {utterance: found[utterance] for utterance in wavs}
 
 
@@ -141,7 +148,8 @@ def check_data_dir(
 ) -> Report:
     """Check a data directory, as `load_data_dir` gives it, utterance by utterance."""
     needed = [name for name in ("utt2spk", "text") if name in data.tables]
-    audio = check_audio_files(data.wavs, sample_rate, min_samples, check_audio, nj, f"checking {data.path}")
+    known = read_facts(data.path / "wav.scp") if check_audio else {}
+    audio = check_audio_files(data.wavs, sample_rate, min_samples, check_audio, nj, f"checking {data.path}", known)
     samples: dict[str, int] = {}
     rejected: dict[str, str] = {}
     for number, utterance in enumerate(data.wavs, start=1):
@@ -311,4 +319,8 @@ def validate(
         if report.rejected:
             write_lines(data.path / "rejected", (f"{utt} {why}" for utt, why in sorted(report.rejected.items())))
         data.write(data.path)
+        facts = {data.wavs[utt]: checked.facts for utt, checked in report.audio.items() if checked.facts}
+        if facts and facts != read_facts(data.path / "wav.scp"):
+            # All audio has just been read: later stages only look whether it has changed since.
+            keep_facts(data.path / "wav.scp", facts)
     return reports, warnings

@@ -16,8 +16,7 @@ interrupted run that was started again is the same, byte for byte.
 from __future__ import annotations
 
 import functools
-import hashlib
-import json
+import os
 import sys
 from pathlib import Path
 from typing import Any, Callable, Mapping, Sequence
@@ -25,17 +24,11 @@ from typing import Any, Callable, Mapping, Sequence
 from hasrd.errors import UserError
 from hasrd.jobs.atomic import atomic_folder, remove_folder
 from hasrd.jobs.lock import exclusive
-from hasrd.jobs.origin import Origin, origin_file, source_file, why_stale, write_record
+from hasrd.jobs.origin import Origin, source_file, why_stale, write_record
 from hasrd.jobs.workers import run_workers
 from hasrd.progress import progress
 
 ChunkWork = Callable[[dict[str, str], Path, Path], None]
-
-
-def fingerprint(**facts: Any) -> str:
-    """Hash of configuration values (anything JSON can hold; a Path counts as its text)."""
-    text = json.dumps(facts, sort_keys=True, ensure_ascii=False, default=str)
-    return hashlib.sha256(text.encode("utf-8")).hexdigest()
 
 
 def parse_shard(text: str) -> tuple[int, int]:
@@ -61,7 +54,7 @@ def run_in_chunks(
     """Run `work` over all chunks that are not done yet, in `nj` processes.
 
     Args:
-        inputs: Utterance to its input, a file or `archive:offset`; the file's content counts.
+        inputs: Utterance to its input, a file or `archive:offset`, whose content counts; or what is no file, a text.
         out_dir: Folder of the chunks. The caller removes nothing in it and writes nothing into it.
         make_work: Builds `work(inputs of the chunk, folder, final_folder)` in each process; picklable where nj > 1.
             `work` writes any files into `folder`; names inside the files (scp lines) are made with `final_folder`,
@@ -103,7 +96,7 @@ def _run_locked(
     parts = [utterances[start : start + chunk_size] for start in range(0, len(utterances), chunk_size)]
     folders = [out_dir / f"{index:06d}" for index in range(len(parts))]
     mine = range(shard[0], len(parts), shard[1])
-    origins = {index: _origin(options, {utt: inputs[utt] for utt in parts[index]}) for index in mine}
+    origins = [_origin(options, {utt: inputs[utt] for utt in part}) for part in parts]
 
     reasons = {folders[index]: why_stale(folders[index], origins[index]) for index in mine if folders[index].exists()}
     stale = [folder for folder, reason in reasons.items() if reason]
@@ -132,7 +125,8 @@ def _run_locked(
     results = run_workers(functools.partial(_ChunkRunner, make_work), jobs, nj)
     if todo:
         _drain(results, total, desc)
-    return folders if all(origin_file(folder).is_file() for folder in folders) else None
+    others = [index for index in range(len(parts)) if index not in mine]
+    return None if any(why_stale(folders[index], origins[index]) for index in others) else folders
 
 
 def _drain(results: Any, total: int, desc: str) -> None:
@@ -158,8 +152,11 @@ class _ChunkRunner:
 
 
 def _origin(options: Mapping[str, Any], inputs: Mapping[str, str]) -> Origin:
-    files = {}
+    files, values = {}, {}
     for utterance, source in inputs.items():
         file = source_file(source)
-        files[utterance + source.removeprefix(file)] = file
-    return Origin(options, files)
+        if os.path.exists(file):
+            files[utterance + source.removeprefix(file)] = file
+        else:
+            values[utterance] = source
+    return Origin({**options, "inputs": values} if values else options, files)

@@ -1,11 +1,13 @@
 # Copyright 2026 The hasrd authors
 # Apache-2.0
-"""Hashes of files."""
+"""Hashes of files and of values."""
 
 from __future__ import annotations
 
 import hashlib
+import json
 from pathlib import Path
+from typing import Any
 
 
 def sha256(path: str | Path) -> str:
@@ -15,3 +17,9 @@ def sha256(path: str | Path) -> str:
         while block := file.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()
+
+
+def values_sha256(**values: Any) -> str:
+    """SHA-256 of values that JSON can hold, in hexadecimal; a Path counts as its text, the order of keys not at all."""
+    text = json.dumps(values, sort_keys=True, ensure_ascii=False, default=str)
+    return hashlib.sha256(text.encode("utf-8")).hexdigest()

@@ -4,24 +4,29 @@
 same options.
 
 What a result was made from is its origin: options (values that JSON can hold) and files by name. A record of it lies
-beside the result, written last. A file counts by its content: size and SHA-256. Size and times are kept as well, so
-that a file is hashed again only where they differ: copying or touching a file makes nothing stale, changing it does.
+beside the result, written last (of a training, which is a result from its first epoch on, at its start). A file counts
+by its content: size and SHA-256. Size and times are kept as well, so that a file is hashed again only where they
+differ: copying, touching or moving a file makes nothing stale, changing it does.
 """
 
 from __future__ import annotations
 
+import errno
 import functools
 import hashlib
 import json
 import os
+import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Mapping
+from typing import Any, Iterable, Mapping
 
 from hasrd.errors import UserError
 from hasrd.jobs.atomic import write_text
-from hasrd.jobs.digest import sha256
+from hasrd.jobs.digest import sha256, values_sha256
+from hasrd.progress import progress
 
 # Of the record's layout.
 FORMAT = 1
@@ -29,6 +34,8 @@ FORMAT = 1
 TICK = 100_000_000
 # What stands for a file that is not there.
 MISSING = [0, 0, 0, ""]
+# Bytes of a table's files from which on it is shown how far their reading is.
+SHOWN_BYTES = 2**30
 
 Facts = list  # size, time of change of the content, of the file (ns), SHA-256
 Record = dict[str, Any]
@@ -52,24 +59,37 @@ class Origin:
         """Return the origin as JSON holds it; files that look as in `before` are not read again."""
         known = (before or {}).get("files") or {}
         files = {name: facts_of(path, known.get(name)) for name, path in sorted(self.files.items())}
-        tables = {name: table_digest(path) for name, path in sorted(self.tables.items())}
+        tables = {name: table_facts(path) for name, path in sorted(self.tables.items())}
         options = json.loads(json.dumps(dict(self.options), sort_keys=True, default=str))
         return {"format": FORMAT, "options": options, "files": files, "tables": tables}
 
 
 def facts_of(path: str | Path, known: Facts | None = None) -> Facts:
     """Return size, times and hash of a file, the hash from `known` where the rest is as there; else `MISSING`."""
+    seen = _look(path)
+    if seen is None:
+        return MISSING
+    if known is not None and list(known[:3]) == seen:
+        return list(known)
     try:
-        status = os.stat(path)
-        seen = [status.st_size, status.st_mtime_ns, status.st_ctime_ns]
-        if known is not None and list(known[:3]) == seen:
-            return list(known)
-        if time.time_ns() - status.st_ctime_ns < TICK:
+        if time.time_ns() - seen[2] < TICK:
             # It could change once more without a sign: its times are not to be trusted later.
             return [*seen[:2], 0, sha256(path)]
         return [*seen, _hash(os.fspath(path), *seen)]
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
         return MISSING
+
+
+def _look(path: str | Path) -> Facts | None:
+    """Return size and times of a file; None where there is none."""
+    try:
+        status = os.stat(path)
+    except OSError as error:
+        # A text is longer than a file's name can be.
+        if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG):
+            return None
+        raise
+    return [status.st_size, status.st_mtime_ns, status.st_ctime_ns]
 
 
 @functools.lru_cache(maxsize=1024)
@@ -83,8 +103,8 @@ def source_file(source: str) -> str:
     return source if os.path.exists(source) else source.rpartition(":")[0] or source
 
 
-def table_digest(table: str | Path) -> str:
-    """Return a hash of the keys of an scp table and of the content of the files that it lists.
+def table_facts(table: str | Path) -> list:
+    """Return how many keys an scp table has, and a hash of the keys and of the content of the files that it lists.
 
     The files' facts are kept beside the table (`.wav.scp.facts`), so that only changed files are read again.
     """
@@ -92,64 +112,139 @@ def table_digest(table: str | Path) -> str:
 
     table = Path(table)
     entries = read_table(table)
-    kept = table.with_name(f".{table.name}.facts")
-    known = _read_facts(kept)
-    found: dict[str, Facts] = {}
+    known = read_facts(table)
+    files = {source: source_file(source) for source in entries.values()}
+    found = _facts_of_all(dict.fromkeys(files.values()), known, table)
     digest = hashlib.sha256()
     for key in sorted(entries):
-        file = source_file(entries[key])
-        if file not in found:
-            found[file] = facts_of(file, known.get(file))
-        offset = entries[key].removeprefix(file)
-        digest.update(f"{key}\t{offset}\t{found[file][0]}\t{found[file][3]}\n".encode("utf-8", "surrogateescape"))
+        source = entries[key]
+        size, _, _, content = found[files[source]]
+        # What is no file counts as it stands there.
+        place = source.removeprefix(files[source]) if content else source
+        digest.update(f"{key}\t{place}\t{size}\t{content}\n".encode("utf-8", "surrogateescape"))
     if found != known:
-        _write_facts(kept, found)
-    return digest.hexdigest()
+        keep_facts(table, found)
+    return [len(entries), digest.hexdigest()]
+
+
+def _facts_of_all(files: Iterable[str], known: Mapping[str, Facts], table: Path) -> dict[str, Facts]:
+    """Return the facts of many files; those that do not look as in `known` are read by several threads."""
+    seen = {file: _look(file) for file in files}
+    found = {file: known[file] for file in seen if file in known and known[file][:3] == seen[file]}
+    rest = [file for file in seen if file not in found]
+    if rest:
+        # hashlib lets other threads run.
+        with ThreadPoolExecutor() as pool:
+            facts: Iterable[Facts] = pool.map(facts_of, rest)
+            if sum(seen[file][0] for file in rest if seen[file]) > SHOWN_BYTES:
+                facts = progress(facts, len(rest), f"noting what is in the files of {table}", "file")
+            found.update(zip(rest, facts))
+    return found
+
+
+def read_facts(table: str | Path) -> dict[str, Facts]:
+    """Return what is kept of the files of an scp table: file to its facts; {} where nothing is."""
+    try:
+        found = json.loads(_facts_file(table).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) and all(map(_are_facts, found.values())) else {}
 
 
 def keep_facts(table: str | Path, facts: Mapping[str, Facts]) -> None:
-    """Keep facts of a table's files that were found while they were read for another reason."""
+    """Keep the facts of the files of an scp table beside it; where that is not allowed, say so and go on."""
+    path = _facts_file(table)
+    try:
+        write_text(path, json.dumps(dict(facts), ensure_ascii=False) + "\n")
+    except OSError as error:
+        print(
+            f"note: {path}: cannot be written ({error.strerror}): all files that {table} lists are read again the next "
+            "time",
+            file=sys.stderr,
+        )
+
+
+def _facts_file(table: str | Path) -> Path:
     table = Path(table)
-    _write_facts(table.with_name(f".{table.name}.facts"), facts)
+    return table.with_name(f".{table.name}.facts")
+
+
+def _are_facts(value: Any) -> bool:
+    return isinstance(value, list) and len(value) == 4
 
 
 def difference(before: Record | None, now: Record) -> str:
     """Say in a few words what differs between two records, the older first; "" where nothing does."""
-    if not before or before.get("format") != now["format"]:
+    if not before:
         return "it does not say what it was made from"
-    for part, what in (("options", ""), ("files", ""), ("tables", "the data of ")):
-        old, new = before.get(part) or {}, now[part]
+    changed = _changed_option(before["options"], now["options"])
+    if changed:
+        return changed
+    for part, what in (("files", ""), ("tables", "the data of ")):
+        old, new = before[part], now[part]
         for name in sorted({*old, *new}):
-            if part == "options":
-                if old.get(name) != new.get(name):
-                    return f"{name} was {_shown(old.get(name))} and is {_shown(new.get(name))}"
-            elif part == "files" and name in old and name in new:
-                if [old[name][0], old[name][3]] != [new[name][0], new[name][3]]:
-                    return f"{name} has changed" if new[name][3] else f"{name} is gone"
-            elif old.get(name) != new.get(name):
-                state = "is new" if name not in old else "is no longer used" if name not in new else "has changed"
-                return f"{what}{name} {state}"
+            if name not in old or name not in new:
+                return f"{what}{name} {'is new' if name not in old else 'is no longer used'}"
+            if part == "files" and [old[name][0], old[name][3]] != [new[name][0], new[name][3]]:
+                return f"{name} has changed" if new[name][3] else f"{name} is gone"
+            if part == "tables" and old[name] != new[name]:
+                numbers = f" ({old[name][0]} utterances before, {new[name][0]} now)"
+                return f"{what}{name} has changed{numbers if old[name][0] != new[name][0] else ''}"
     return ""
+
+
+def _changed_option(old: Mapping[str, Any], new: Mapping[str, Any], inside: str = "") -> str:
+    """Say which option differs, those in an option one by one; "" where none does."""
+    for name in sorted({*old, *new}):
+        before, now = old.get(name), new.get(name)
+        if isinstance(before, dict) and isinstance(now, dict):
+            changed = _changed_option(before, now, f"{inside}{name}.")
+            if changed:
+                return changed
+        elif before != now:
+            return f"{inside}{name} was {_shown(before)} and is {_shown(now)}"
+    return ""
+
+
+def content_sha256(record: Record) -> str:
+    """Return a hash of what a record says, without the times of files: a name for what something was made from."""
+    files = {name: [facts[0], facts[3]] for name, facts in record["files"].items()}
+    return values_sha256(options=record["options"], files=files, tables=record["tables"])
 
 
 def origin_file(result: str | Path) -> Path:
     """Return where the record of a result lies: in a folder, or beside a file."""
     result = Path(result)
-    return result / ".origin.json" if result.is_dir() else result.with_name(f".{result.name}.origin.json")
+    return result / ".origin.json" if result.is_dir() else result.with_name(f".{result.name}.origin")
 
 
 def read_record(result: str | Path) -> Record | None:
     """Read the record of a result; None where there is none that can be read."""
     try:
-        record = json.loads(origin_file(result).read_text(encoding="utf-8"))
-        return record if isinstance(record, dict) else None
+        return check_record(json.loads(origin_file(result).read_text(encoding="utf-8")))
     except (OSError, ValueError, RecursionError):
         return None
+
+
+def check_record(record: Any) -> Record | None:
+    """Return a record that was read somewhere; None where it is none."""
+    if not isinstance(record, dict) or record.get("format") != FORMAT:
+        return None
+    options, files, tables = (record.get(part) for part in ("options", "files", "tables"))
+    whole = isinstance(options, dict) and isinstance(files, dict) and all(map(_are_facts, files.values()))
+    whole = whole and isinstance(tables, dict) and all(isinstance(t, list) and len(t) == 2 for t in tables.values())
+    return record if whole else None
 
 
 def write_record(result: str | Path, record: Record) -> None:
     """Write the record of a result, which is complete."""
     write_text(origin_file(result), json.dumps(record, ensure_ascii=False, sort_keys=True) + "\n")
+
+
+def forget(result: str | Path) -> None:
+    """Remove a result (a file) that is to be made anew, its record first: no kill leaves the one with another's."""
+    origin_file(result).unlink(missing_ok=True)
+    Path(result).unlink(missing_ok=True)
 
 
 def why_stale(result: str | Path, origin: Origin) -> str:
@@ -169,36 +264,23 @@ def why_stale(result: str | Path, origin: Origin) -> str:
     return reason
 
 
-def refuse_stale(result: str | Path, origin: Origin, ways_out: str) -> None:
+def refuse_stale(result: str | Path, origin: Origin, ways_out: str) -> Record:
     """Refuse to go on with a result that was begun from something else, as a training.
 
+    Returns:
+        The record of the origin as it is now.
+
     Raises:
-        UserError: It has a record, and that is another; `ways_out` says what to do.
+        UserError: The result has a record, and that is another; `ways_out` says what to do.
     """
     before = read_record(result)
-    if before is not None:
-        reason = difference(before, origin.record(before))
-        if reason:
-            raise UserError(f"{result}: was made from something else: {reason}: {ways_out}")
+    now = origin.record(before)
+    reason = difference(before, now) if before else ""
+    if reason:
+        raise UserError(f"{result}: was made from something else: {reason}: {ways_out}")
+    return now
 
 
 def _shown(value: Any) -> str:
     text = json.dumps(value, ensure_ascii=False)
     return text if len(text) <= 80 else f"{text[:80]} ..."
-
-
-def _read_facts(path: Path) -> dict[str, Facts]:
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-        whole = isinstance(found, dict) and all(isinstance(facts, list) and len(facts) == 4 for facts in found.values())
-        return found if whole else {}
-    except (OSError, ValueError, RecursionError):
-        return {}
-
-
-def _write_facts(path: Path, facts: Mapping[str, Facts]) -> None:
-    try:
-        write_text(path, json.dumps(dict(facts), ensure_ascii=False) + "\n")
-    except OSError:
-        # A folder that can only be read: they are found out again the next time.
-        pass

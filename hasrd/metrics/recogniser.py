@@ -16,7 +16,7 @@ import numpy as np
 from hasrd.data.audio import audio_info, read_audio
 from hasrd.data.resample import resample
 from hasrd.errors import UserError
-from hasrd.metrics.scoring.job import digest_files
+from hasrd.jobs.digest import sha256, values_sha256
 from hasrd.metrics.versions import versions
 
 SAMPLE_RATE = 16000
@@ -67,11 +67,11 @@ def find_model(name: str | None = None) -> tuple[str, Path]:
 
 def describe(name: str, folder: Path, language: str, ngpu: int) -> dict[str, Any]:
     """Return all that shapes the text beside the audio: model and its hash, precision, decoding, versions."""
-    files = {path.name: str(path) for path in folder.iterdir() if path.is_file()}
+    files = {path.name: sha256(path) for path in folder.iterdir() if path.is_file()}
     found = versions(PACKAGES)
     return {
         "model": name,
-        "sha256": digest_files(files),
+        "sha256": values_sha256(**files),
         "language": language,
         "compute_type": COMPUTE_TYPES["cuda" if ngpu else "cpu"],
         **DECODING,

@@ -17,6 +17,7 @@ from typing import Any, Mapping, Sequence
 
 from hasrd.errors import UserError
 from hasrd.jobs.atomic import write_json, write_text
+from hasrd.jobs.origin import Record, check_record, difference
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,8 @@ class Score:
     Attributes:
         count: Utterances in `mean`.
         ci95: Bootstrap interval over utterances.
-        details: How it was taken, what else it found; `fingerprint` of what it was taken from.
+        details: How it was taken, what else it found; `origin`, the record of what it was taken from, and
+            `fingerprint`, the record's hash.
     """
 
     measure: str
@@ -149,17 +151,15 @@ def read_rows(path: str | Path) -> dict[str, dict[str, str]]:
     return {line[0]: dict(zip(header[1:], line[1:])) for line in lines}
 
 
-def is_current(folder: str | Path, measure: str, fingerprint: str) -> bool:
-    """Say whether `folder` has a whole score of `measure` that was taken from what `fingerprint`
-    stands for.
-    """
-    path = Path(folder) / f"{measure}.json"
-    if not path.exists() or not path.with_suffix(".tsv").exists():
-        return False
+def why_stale(path: str | Path, record: Record) -> str:
+    """Say why a score file is not what `record` gives; "" where it is up to date."""
     try:
-        return read_score(path).details.get("fingerprint") == fingerprint
+        details = read_score(path).details
     except UserError:
-        return False
+        return "it is damaged"
+    if not Path(path).with_suffix(".tsv").exists():
+        return "its table is not there"
+    return difference(check_record(details.get("origin")), record)
 
 
 def _cell(value: Any) -> str:

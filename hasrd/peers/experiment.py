@@ -20,8 +20,8 @@ import yaml
 from hasrd.config import check, read_yaml
 from hasrd.errors import UserError
 from hasrd.jobs.atomic import write_json, write_text
-from hasrd.jobs.chunks import fingerprint
-from hasrd.jobs.digest import sha256
+from hasrd.jobs.digest import sha256, values_sha256
+from hasrd.jobs.origin import Origin, why_stale, write_record
 from hasrd.models.checkpoint import PEER_FILE, near
 from hasrd.peers import dac, hugging_face, snac, speechtokenizer
 from hasrd.peers.codec import PeerCodec
@@ -103,8 +103,15 @@ def import_peer(
     files = _files(kind, model)
     asked = {"kind": kind, "num_codebooks": num_codebooks, "kbps": kbps, "sample_rate": sample_rate}
     asked["sha256"] = {path.name: sha256(path) for path in files}
+    origin = Origin({key: asked[key] for key in asked if key != "sha256"}, {path.name: path for path in files})
     if (out / "config.yaml").exists() or (out / PEER_FILE).exists():
-        return _same(out, asked, model), True
+        reason = why_stale(out, origin)
+        if reason:
+            raise UserError(f"{out}: holds another experiment: {reason}: choose another --out, or remove it")
+        # Without it, an import was interrupted.
+        if (out / PEER_FILE).exists():
+            return _same(out, model), True
+    record = origin.record()
     peer = KINDS[kind].load(model)
     if kbps is not None:
         num_codebooks = peer.codebooks_within(kbps)
@@ -127,6 +134,8 @@ def import_peer(
         **codec.facts,
         "parameters": sum(parameter.numel() for parameter in peer.parameters()),
     }
+    out.mkdir(parents=True, exist_ok=True)
+    write_record(out, record)
     _write_config(out, config)
     write_json(out / PEER_FILE, facts)
     return facts, False
@@ -172,15 +181,15 @@ def _files(kind: str, model: Path) -> list[Path]:
     return files
 
 
-def _same(out: Path, asked: Mapping[str, Any], model: Path) -> dict[str, Any]:
-    """Take what is there already, if it is what is asked for; its files may lie elsewhere now."""
+def _same(out: Path, model: Path) -> dict[str, Any]:
+    """Take what is there already, if nobody has changed it; the model may lie elsewhere now."""
     try:
         facts = read_json(out / PEER_FILE)
         config = read_yaml(out / "config.yaml", dict[str, dict[str, Any]])["peer"]
     except (UserError, KeyError):
         facts, config = {}, {}
-    if facts.get("asked") != asked or facts.get("config") != _shape(config):
-        raise UserError(f"{out}: holds another experiment: choose another --out, or remove it")
+    if facts.get("config") != _shape(config):
+        raise UserError(f"{out}: holds another experiment, or was changed: choose another --out, or remove it")
     if config["model"] != str(model):
         _write_config(out, {**config, "model": str(model)})
     return facts
@@ -192,7 +201,7 @@ def _write_config(out: Path, config: dict[str, Any]) -> None:
 
 def _shape(config: Mapping[str, Any]) -> str:
     """Hash of what shapes a codec: all but where its files are."""
-    return fingerprint(**{key: value for key, value in config.items() if key != "model"})
+    return values_sha256(**{key: value for key, value in config.items() if key != "model"})
 
 
 def _try(codec: PeerCodec, model: Path) -> None:

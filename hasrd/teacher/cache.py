@@ -22,8 +22,9 @@ from hasrd.data.features import merge_stats, merge_tables, sum_stats, write_stat
 from hasrd.data.kaldi import DataDir, write_table
 from hasrd.errors import UserError
 from hasrd.jobs.atomic import atomic_path, write_json
-from hasrd.jobs.chunks import fingerprint, run_in_chunks
-from hasrd.jobs.digest import sha256
+from hasrd.jobs.chunks import run_in_chunks
+from hasrd.jobs.digest import values_sha256
+from hasrd.jobs.origin import Origin, forget, why_stale, write_record
 from hasrd.registry import ForeignClass, resolve
 from hasrd.teacher import CHOICES
 from hasrd.teacher.source import identity
@@ -48,8 +49,8 @@ STATS_UTTERANCES = 200
 BATCH_SAMPLES = 16000 * 60
 # What a killed run loses at most, a process.
 UTTERANCES_A_CHUNK, TEXTS_A_CHUNK = 100, 500
-# The files of a data set that its text targets depend on.
-TEXT_FILES = ("wav.scp", "text", "utt2lang", "words.ctm")
+# The files of a data set that its text targets depend on, beside its utterances' names.
+TEXT_FILES = ("text", "utt2lang", "words.ctm")
 
 
 def build_teacher(teacher: str, conf: Mapping[str, Any], allow_import: bool, from_file: bool) -> Any:
@@ -265,14 +266,18 @@ def _dump_text(
     languages: Sequence[str],
 ) -> dict[str, Any]:
     made_by = identity(teacher, conf)
-    files = {name: sha256(source.path / name) for name in TEXT_FILES if (source.path / name).is_file()}
-    data = fingerprint(files=files, languages=sorted(languages))
-    if (out / FACTS).is_file():
-        facts = read_facts(out)
-        if (facts["identity"], facts.get("data")) == (made_by, data):
-            print(f"{out}: the text targets are up to date, nothing to compute", file=sys.stderr)
-            return facts
-        (out / FACTS).unlink()
+    origin = Origin(
+        {"teacher": made_by, "languages": sorted(languages), "utterances": values_sha256(names=source.utterances)},
+        {name: source.path / name for name in TEXT_FILES if (source.path / name).is_file()},
+    )
+    reason = why_stale(out / FACTS, origin)
+    if not reason:
+        print(f"{out}: the text targets are up to date, nothing to compute", file=sys.stderr)
+        return read_facts(out)
+    if (out / FACTS).exists():
+        print(f"{out}: the text targets are made again: {reason}", file=sys.stderr)
+    forget(out / FACTS)
+    record = origin.record()
     said, texts = _said(source, languages)
     # In quotes no text is taken for a file's name.
     inputs = {f"{number:09d}": json.dumps(text, ensure_ascii=False) for number, text in enumerate(texts)}
@@ -306,7 +311,6 @@ def _dump_text(
         teacher=teacher,
         conf=dict(conf),
         identity=made_by,
-        data=data,
         size=size,
         languages=sorted(languages),
         num_utterances=len(said),
@@ -314,6 +318,7 @@ def _dump_text(
         num_words=sum(len(words) for _, words in said.values()),
         num_texts=len(texts),
     )
+    write_record(out / FACTS, record)
     shutil.rmtree(out / "chunks")
     return facts
 

@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Any, Mapping
 
 from hasrd.errors import UserError
-from hasrd.jobs.chunks import fingerprint
-from hasrd.jobs.digest import sha256
+from hasrd.jobs.digest import sha256, values_sha256
 from hasrd.teacher import CHOICES
 
 # What stands before the name of an installed package that carries the model.
@@ -61,13 +60,13 @@ def content_hash(source: str, weights: str | None = None) -> str:
     if path.is_file():
         return sha256(path)
     if not path.is_dir():
-        return fingerprint(source=source)
+        return values_sha256(source=source)
     folders = [path]
     if (path / MODULES).is_file():
         # What is kept for other programs (onnx/, openvino/) lies in folders that no module names.
         folders += sorted({path / part for _, part in read_modules(path) if part})
     files = [file for folder in folders for file in _used(folder, weights)]
-    return fingerprint(files={str(file.relative_to(path)): sha256(file) for file in files})
+    return values_sha256(files={str(file.relative_to(path)): sha256(file) for file in files})
 
 
 def identity(teacher: str, conf: Mapping[str, Any]) -> str:
@@ -75,7 +74,7 @@ def identity(teacher: str, conf: Mapping[str, Any]) -> str:
     values = dict(conf)
     if "source" in conf:
         values["source"] = content_hash(str(conf["source"]), conf.get("model_file"))
-    return fingerprint(teacher=CHOICES.get(teacher, teacher), conf=values)
+    return values_sha256(teacher=CHOICES.get(teacher, teacher), conf=values)
 
 
 def teacher_name(teacher: str, conf: Mapping[str, Any]) -> str:

@@ -189,6 +189,12 @@ def open_targets(dirs: Sequence[str | Path], standardize: bool = False) -> Frame
     return kinds[facts[0]["kind"]](folders, facts, standardize)
 
 
+def target_files(folder: Path) -> tuple[dict[str, Path], dict[str, Path]]:
+    """Return what a training reads of a folder of targets: files, and tables that list files, by name."""
+    files = {name: folder / name for name in (STATS, EMBEDDINGS, UNITS, UTT2UNITS) if (folder / name).is_file()}
+    return files, {"feats.scp": folder / "feats.scp"} if (folder / "feats.scp").is_file() else {}
+
+
 def read_facts(folder: Path) -> dict[str, Any]:
     """Read teacher.json.
 

@@ -4,8 +4,8 @@
 
 from __future__ import annotations
 
-import argparse
 import contextlib
+import importlib
 import importlib.util
 import io
 import json
@@ -13,7 +13,16 @@ import sys
 import warnings
 from pathlib import Path
 
-from hasrd.errors import UserError
+from hasrd.jobs.origin import Origin, difference, read_record, refuse_stale, write_record
+from hasrd.train.origin import last_of, origin_of, read_options
+
+# Files of a training that has come to the end of an epoch.
+BEGUN = ("checkpoint.pth", "finished.json")
+WAYS_OUT = (
+    "train in another folder (--output_dir; in the recipe another --ssl_tag or --codec_tag; of a probe, remove {}), or "
+    "say that it is meant and keep what was learned (--accept_changes true; in the recipe in --ssl_args, --codec_args, "
+    "--probe_args or the configuration)"
+)
 
 
 def finished_epochs(output_dir: str | Path) -> int:
@@ -74,28 +83,39 @@ def train(task: str, argv: list[str] | None = None) -> None:
     """Run an ESPnet task ("module:Class") on command-line options; done already, it says so and returns.
 
     Raises:
-        UserError: What the models, the data and the trainer report as bad input.
+        UserError: The folder holds a training on other data, or with other options; or what the models, the data and
+            the trainer report as bad input.
     """
     argv = sys.argv[1:] if argv is None else argv
-    parser = argparse.ArgumentParser(add_help=False)
-    parser.add_argument("--output_dir")
-    parser.add_argument("--config")
-    parser.add_argument("--max_epoch", type=int)
-    parser.add_argument("--collect_stats", default="false")
-    known, _ = parser.parse_known_args(argv)
-    if known.output_dir and known.collect_stats == "false":
-        max_epoch = known.max_epoch or _config_epochs(known.config)
-        if max_epoch is not None and finished_epochs(known.output_dir) == max_epoch:
-            print(f"note: {known.output_dir}: already trained for {max_epoch} epochs, nothing to do", file=sys.stderr)
+    options = read_options(argv)
+    single = {name: last_of(value) for name, value in options.items()}
+    if single.get("output_dir") and not single.get("collect_stats"):
+        output_dir, resume = Path(str(single["output_dir"])), single.get("resume", True)
+        begun = resume and any((output_dir / name).exists() for name in BEGUN)
+        note_origin(output_dir, origin_of(options), begun, single.get("accept_changes", False))
+        max_epoch = single.get("max_epoch")
+        if resume and max_epoch and finished_epochs(output_dir) == max_epoch:
+            print(f"note: {output_dir}: already trained for {max_epoch} epochs, nothing to do", file=sys.stderr)
             return
     load_task(task).main(cmd=argv)
 
 
-def _config_epochs(path: str | None) -> int | None:
-    if path is None:
-        return None
-    import yaml
+def note_origin(output_dir: Path, origin: Origin, begun: bool, accept_changes: bool) -> None:
+    """Note in a training's folder what it is made from; one that has begun must have been made from the same.
 
-    if not Path(path).is_file():
-        raise UserError(f"{path}: no such configuration file")
-    return (yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {}).get("max_epoch")
+    Raises:
+        UserError: It was made from something else, and `accept_changes` does not say that this is meant.
+    """
+    before = read_record(output_dir)
+    if begun and before is None:
+        print(f"note: {output_dir}: does not say what it was trained on; taken to be what is there", file=sys.stderr)
+    if begun and not accept_changes:
+        record = refuse_stale(output_dir, origin, WAYS_OUT.format(output_dir))
+    else:
+        record = origin.record(before)
+        reason = difference(before, record) if begun and before else ""
+        if reason:
+            print(f"note: {output_dir}: goes on although {reason} (--accept_changes true)", file=sys.stderr)
+    output_dir.mkdir(parents=True, exist_ok=True)
+    if record != before:
+        write_record(output_dir, record)

@@ -25,6 +25,7 @@ import torch
 from espnet2.main_funcs.average_nbest_models import average_nbest_models
 from espnet2.schedulers.abs_scheduler import AbsEpochStepScheduler, AbsValEpochStepScheduler
 from espnet2.train.reporter import Reporter
+from espnet2.utils.types import str2bool
 
 from hasrd.errors import UserError, first_line
 from hasrd.jobs.atomic import replace_link, write_json
@@ -98,7 +99,7 @@ class EpochLoop(StepLoop):
 
     @classmethod
     def add_arguments(cls, parser: argparse.ArgumentParser) -> None:
-        """Add the base's options; ESPnet's recipes always say `--resume true`, here it is the default."""
+        """Add the base's options and ours; ESPnet's recipes always say `--resume true`, here it is the default."""
         super().add_arguments(parser)
         parser.set_defaults(resume=True)
         parser.add_argument(
@@ -107,6 +108,12 @@ class EpochLoop(StepLoop):
             default=0.0,
             help="Validate and save an exponential moving average of what the first optimizer trains, with this decay "
             "an update (for example 0.999); 0: the weights themselves",
+        )
+        parser.add_argument(
+            "--accept_changes",
+            type=str2bool,
+            default=False,
+            help="Go on with a training although its data or its options have changed since it began",
         )
 
     @classmethod

@@ -95,12 +95,14 @@ def test_a_target_that_has_changed(monkeypatch, codec_dir, make_data_dir, tmp_pa
     run(monkeypatch, convert, codec_dir, data, out)
     second = speech(out)
     assert second[source] != first[source]
-    # Codes of stage 6 that are older than the audio are not trusted.
-    assert not (out / "codes").exists()
+    # A touched file is the same; codes of stage 6 that were made of other audio are not used.
     later = (out.parent / "codes.scp").stat().st_mtime_ns + 10**7
     os.utime(path, ns=(later, later))
     run(monkeypatch, convert, codec_dir, data, out)
-    assert (out / "codes").is_dir() and speech(out) == second
+    assert not (out / "codes").exists() and speech(out) == second
+    soundfile.write(path, np.random.default_rng(98).uniform(-0.9, 0.9, 2000), 16000, subtype="PCM_16")
+    run(monkeypatch, convert, codec_dir, data, out)
+    assert (out / "codes").is_dir() and speech(out)[source] != second[source]
 
 
 def test_part_of_the_pairs(monkeypatch, codec_dir, data, tmp_path):

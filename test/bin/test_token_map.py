@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections import Counter
 
@@ -58,8 +59,8 @@ def options(tokenized):
     return ["--exp_dir", str(exp), "--data", str(data), "--out", str(out), "--num", "60"], out
 
 
-def test_map(options, capsys):
-    words, out = options
+def test_map(options, tokenized, capsys):
+    (words, out), (_, data) = options, tokenized
     token_map.main(words)
     first = out.read_text()
     content = json.loads(first)
@@ -79,6 +80,19 @@ def test_map(options, capsys):
     out.unlink()
     token_map.main(words)
     assert out.read_text() == first
+    # Other phones of the same size and time: made again, and said why.
+    capsys.readouterr()
+    ctm, status = data / "phones.ctm", (data / "phones.ctm").stat()
+    phones = ctm.read_text()
+    try:
+        ctm.write_text(phones.replace("IY", "UW"))
+        os.utime(ctm, ns=(status.st_atime_ns, status.st_mtime_ns))
+        token_map.main(words)
+        assert "made again: phones.ctm has changed" in capsys.readouterr().out
+        assert "UW" in json.loads(out.read_text())["phones"]
+        assert sorted(path.name for path in out.parent.glob("*.json")) == ["test.json"], "what a report reads"
+    finally:
+        ctm.write_text(phones)
 
 
 def test_vectors_are_those_that_the_codec_decodes(tokenized):

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import json
 import sys
-from pathlib import Path
 
 import kaldiio
 import numpy as np
@@ -28,7 +27,6 @@ from hasrd.data.kaldi import read_table
 from hasrd.errors import UserError
 from hasrd.frontend.loudness import loudness, restore
 from hasrd.metrics.scores import read_score
-from hasrd.models.checkpoint import load_encoder
 from hasrd.models.load import load_codec
 
 LENGTHS = (4000, 16000, 784)
@@ -214,23 +212,6 @@ def test_choose_layer_needs_a_mix(tmp_path):
         layer_weights(tmp_path, "x.pth")
     torch.save({"frontend.layer_logits": torch.tensor([0.0, 1.0, 2.0])}, tmp_path / "x.pth")
     assert layer_weights(tmp_path, "x.pth") == pytest.approx(torch.tensor([0.0, 1.0, 2.0]).softmax(0).tolist())
-
-
-@pytest.fixture
-def ssl_dir(encoder_file: Path, tmp_path: Path) -> Path:
-    """An experiment folder as stage 3 leaves it, of an encoder that was never trained."""
-    from hasrd.loss.best_rq import BestRQLoss
-
-    config, front = load_encoder(encoder_file)
-    folder = tmp_path / "ssl"
-    folder.mkdir()
-    config.update(loss="best_rq", loss_conf={"codebook_size": 32, "codebook_dim": 4})
-    (folder / "config.yaml").write_text(yaml.safe_dump(config))
-    torch.manual_seed(0)
-    objective = BestRQLoss(80, 16, **config["loss_conf"])
-    states = {**front.state_dict(), **{f"loss.{name}": value for name, value in objective.state_dict().items()}}
-    torch.save(states, folder / "latest.pth")
-    return folder
 
 
 def test_export_encoder(ssl_dir, encoder_file, tmp_path):

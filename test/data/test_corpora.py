@@ -93,6 +93,12 @@ def test_a_second_run_decodes_nothing_again_and_gives_the_same(tmp_path: Path):
     assert len(files) == 2
     assert asterisk.prepare(["en"], downloads) == first
     assert [path.stat().st_mtime_ns for path in files] == before
+    # Other samples, as many: not what is in the package.
+    wanted, _ = soundfile.read(files[0], dtype="int16")
+    for damage in (lambda: soundfile.write(files[0], wanted[::-1], 16000), lambda: files[0].write_bytes(b"damaged")):
+        damage()
+        assert asterisk.prepare(["en"], downloads) == first
+        assert (soundfile.read(files[0], dtype="int16")[0] == wanted).all()
 
 
 def test_what_cannot_be_used_is_left_out_with_the_reason(tmp_path: Path):

@@ -13,6 +13,7 @@ import pytest
 from hasrd.data.kaldi import DataDir, read_table
 from hasrd.data.validate import check_overlap, validate
 from hasrd.errors import UserError
+from hasrd.jobs.origin import table_facts
 
 soundfile = pytest.importorskip("soundfile")
 
@@ -288,3 +289,24 @@ def test_a_directory_named_twice(make_data_dir):
     data = make_data_dir()
     with pytest.raises(UserError, match="named twice"):
         check(data, data)
+
+
+def test_audio_that_was_read_is_not_read_again_to_know_what_is_in_it(make_data_dir, monkeypatch):
+    data = make_data_dir()
+    time.sleep(0.2)  # Newer files could change without a sign.
+    check(data, check_audio=True)
+    monkeypatch.setattr("hasrd.jobs.origin.sha256", lambda path: pytest.fail(f"{path} was read again"))
+    facts = table_facts(data / "wav.scp")
+    check(data, check_audio=True)
+    monkeypatch.undo()
+    (data / ".wav.scp.facts").unlink()
+    assert table_facts(data / "wav.scp") == facts
+    soundfile.write(audio_of(data, 1), np.ones(8000) / 2, 16000, subtype="PCM_16")
+    check(data, check_audio=True)
+    assert table_facts(data / "wav.scp") != facts
+
+
+def test_headers_alone_say_nothing_of_the_content(make_data_dir):
+    data = make_data_dir()
+    check(data)
+    assert not (data / ".wav.scp.facts").exists()

@@ -125,7 +125,7 @@ def test_the_second_run_does_nothing(whole):
     made = files(whole)
     printed = whole.run("--stage", "2", "--stop_stage", "7", *OPTIONS, *PROBES)
     assert files(whole) == made
-    assert printed.count("already trained for 2 epochs") == 2 + 5, "pre-training, codec and each probe"
+    assert printed.count("already trained for 2 epochs") == 3 + 5, "pre-training, layer, codec and each probe"
     assert "masked.scp: up to date, skipped" in printed and "chosen before" in printed
     logs = "".join(path.read_text() for path in (whole.folder / "exp").rglob("*.log"))
     logs += "".join(path.read_text() for path in (whole.folder / "dump").rglob("*.log"))

@@ -7,7 +7,6 @@ from __future__ import annotations
 import errno
 import functools
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -18,7 +17,7 @@ import pytest
 from chunk_works import copy_work, make_copy_work, make_counting_work, make_dying_work, make_failing
 
 from hasrd.errors import UserError
-from hasrd.jobs.chunks import fingerprint, parse_shard, run_in_chunks
+from hasrd.jobs.chunks import parse_shard, run_in_chunks
 from hasrd.jobs.workers import run_workers
 
 HERE = Path(__file__).resolve().parent
@@ -251,14 +250,6 @@ def test_what_the_work_raises_reaches_the_caller(nj: int):
 def test_zero_processes_are_refused():
     with pytest.raises(UserError, match="--nj 0"):
         list(run_workers(make_failing, range(4), 0))
-
-
-def test_fingerprints_tell_values_apart():
-    facts = [{"a": 1}, {"a": 2}, {"b": 1}, {"a": [1]}, {"a": "1"}, {"a": None}, {"a": {"b": 1}}, {"a": Path("x")}]
-    prints = [fingerprint(**fact) for fact in facts]
-    assert len(set(prints)) == len(facts)
-    assert all(re.fullmatch("[0-9a-f]{64}", value) for value in prints)
-    assert fingerprint(a=1, b=2) == fingerprint(b=2, a=1)
 
 
 def test_the_documented_layout(tmp_path: Path, inputs):

@@ -1,11 +1,13 @@
 # Copyright 2026 The hasrd authors
 # Apache-2.0
 import json
+from dataclasses import replace
 
 import pytest
 
 from hasrd.errors import UserError
-from hasrd.metrics.scores import Score, check_finite, is_current, read_rows, read_score, write_score
+from hasrd.jobs.origin import Origin
+from hasrd.metrics.scores import Score, check_finite, read_rows, read_score, why_stale, write_score
 
 SCORE = Score(
     "mel", "combined", "test", 1.5, (1.0, 2.0), 2, "", False, {"fingerprint": "f"}, {"torch": "2"}
@@ -32,14 +34,18 @@ def test_round_trip(tmp_path):
     }
 
 
-def test_only_a_whole_score_of_the_same_input_is_current(tmp_path):
-    write_score(tmp_path, SCORE, ("value",), {"u": (1.0,)})
-    assert is_current(tmp_path, "mel", "f") and not is_current(tmp_path, "mel", "other")
+def test_only_a_whole_score_of_the_same_input_is_up_to_date(tmp_path):
+    record, other = (Origin({"n": n}).record() for n in (1, 2))
+    path = write_score(tmp_path, replace(SCORE, details={"origin": record}), ("value",), {"u": (1.0,)})
+    assert why_stale(path, record) == "" and why_stale(path, other) == "n was 1 and is 2"
     (tmp_path / "mel.tsv").unlink()
-    assert not is_current(tmp_path, "mel", "f")
+    assert why_stale(path, record) == "its table is not there"
     (tmp_path / "mel.tsv").touch()
-    (tmp_path / "mel.json").write_text('{"measure": "mel"')
-    assert not is_current(tmp_path, "mel", "f")
+    for details in ({}, {"origin": []}, {"fingerprint": "f"}):
+        write_score(tmp_path, replace(SCORE, details=details), ("value",), {"u": (1.0,)})
+        assert why_stale(path, record) == "it does not say what it was made from"
+    path.write_text('{"measure": "mel"')
+    assert why_stale(path, record) == "it is damaged"
 
 
 def test_no_nan_is_written_or_read(tmp_path):

@@ -91,8 +91,14 @@ def test_import_says_what_it_is_and_does_it_once(copied, tmp_path, capsys, monke
         patch.setitem(experiment.KINDS, kind, experiment.Kind(experiment.KINDS[kind].files, None, ""))
         import_peer.main(words)  # does not load it
     assert "is there already" in capsys.readouterr().out and (tmp_path / "exp/peer.json").read_bytes() == before
+    with pytest.raises(UserError, match="holds another experiment: num_codebooks was null and is 4"):
+        import_peer.main([*words, "--num_codebooks", "4"])
+    # A kill has left it without its last file: the same import ends it, another one is refused.
+    (tmp_path / "exp/peer.json").unlink()
     with pytest.raises(UserError, match="holds another experiment"):
         import_peer.main([*words, "--num_codebooks", "4"])
+    import_peer.main(words)
+    assert "is there already" not in capsys.readouterr().out and (tmp_path / "exp/peer.json").read_bytes() == before
     # A moved model is the same codec.
     moved = model.rename(model.with_name("moved"))
     with pytest.raises(UserError, match="no such file or folder"):

@@ -43,7 +43,7 @@ def test_epochs_of_the_configuration(trained, tmp_path):
     assert not trained, "ended early, as asked"
     entry.train("x:Y", [*argv, "--max_epoch", "6"])
     assert len(trained) == 1
-    with pytest.raises(UserError, match="no such configuration"):
+    with pytest.raises(UserError, match="b.yaml: cannot read the configuration"):
         entry.train("x:Y", ["--output_dir", str(tmp_path), "--config", str(tmp_path / "b.yaml")])
 
 

@@ -377,8 +377,8 @@ find_semantic() {
 
 if trains 4 && "${frozen_encoder}"; then
     find_semantic
-    if [ "${semantic_layer}" = auto ] && [ ! -f "${layer_exp}/layer" ]; then
-        log "Stage 4: choosing the semantic layer, ${layer_exp}"
+    if [ "${semantic_layer}" = auto ]; then
+        log "Stage 4: the semantic layer, ${layer_exp}"
         make_token_list
         # The frozen layers are computed once, not in every epoch.
         for set in ${kmeans_train_set} ${valid_set}; do
@@ -399,8 +399,6 @@ if trains 4 && "${frozen_encoder}"; then
             --output_dir "${layer_exp}"
         ${python} -m hasrd.bin.choose_layer --probe_dir "${layer_exp}" --model_file "${inference_probe_model}"
         find_semantic
-    elif [ "${semantic_layer}" = auto ]; then
-        log "Stage 4: semantic layer ${chosen_layer}, chosen before (${layer_exp})"
     fi
     log "Stage 4: k-means on layer ${chosen_layer}, ${semantic_exp}"
     ${train_cmd} --gpu "${inference_ngpu}" --num_threads "${num_threads}" "${semantic_exp}/kmeans.log" \
@@ -513,7 +511,7 @@ elif runs 7; then
     for set in ${sets}; do
         ${decode_cmd} --gpu "${inference_ngpu}" "${latents}/${set}/extract.log" ${python} -m hasrd.bin.extract \
             "${extract_opts[@]}" "${import_opts[@]}" --data "${datadir}/${set}" --nj "${inference_nj}" --ngpu "${inference_ngpu}" --out "${latents}/${set}"
-        if [[ " ${probes} " == *" log_mel "* ]] && [ ! -f "${dumpdir}/fbank/${set}/speech_shape" ]; then dump_feats "${set}"; fi
+        if [[ " ${probes} " == *" log_mel "* ]]; then dump_feats "${set}"; fi
     done
     for probe in ${probes}; do
         file=$(probe_input "${probe}" "${probe_train_set}")
@@ -585,7 +583,9 @@ score_codec() { # $1: set
         score word_f1 "${codes[@]}" --words "${datadir}/${set}/words.ctm" \
             --train_codes "${codec_exp}/tokens/${train_set}/codes.scp" --train_words "${datadir}/${train_set}/words.ctm"
     fi
-    if [ -f "${tokens}/conversion/pairs" ]; then
+    local converted=
+    if "${conversion}" && [ -f "${tokens}/conversion/pairs" ]; then
+        converted=conversion
         score source_similarity,target_similarity --nj "${inference_nj}" --ref "${datadir}/${set}/wav.scp" \
             --pairs "${tokens}/conversion/pairs" --system conversion combined \
             --hyp "${tokens}/conversion/wav.scp" "${tokens}/combined/wav.scp" --out "${scores}/conversion" "${scores}/combined"
@@ -594,7 +594,7 @@ score_codec() { # $1: set
     # What it makes of the originals is the same beside every codec.
     recognise "${datadir}/${set}/wav.scp" "${expdir}/recognised/${set}"
     systems=(original) hyps=("${expdir}/recognised/${set}/text") outs=("${scores}/original")
-    for version in combined ${streams} conversion; do
+    for version in combined ${streams} ${converted}; do
         if [ ! -f "${tokens}/${version}/wav.scp" ]; then continue; fi
         recognise "${tokens}/${version}/wav.scp" "${tokens}/${version}/recognised"
         systems+=("${version}")

@@ -140,6 +140,8 @@ def write_alignments(folder: str | Path, utterances: Iterable[str], found: Align
         if own:
             write_ctm(folder / f"{kind}.ctm", own)
         what = f"{len(own)} of {len(utterances)} utterances aligned" if own else "no utterance aligned: not written"
+        if not own and (folder / f"{kind}.ctm").exists():
+            what += ", that of an earlier import stays"
         lines.append(f"{folder / kind}.ctm: {what}")
     return lines
 

@@ -21,7 +21,6 @@ from typing import Mapping
 
 import numpy as np
 
-from hasrd.data.audio import audio_info
 from hasrd.data.corpora.common import Clip, Corpus
 from hasrd.data.deb import read_deb
 from hasrd.data.prompt_text import DIGITS, Unclear, parse_prompts, transcript
@@ -227,12 +226,22 @@ def _add_language(corpus: Corpus, package: Package, audio_dir: Path, min_samples
             corpus.leave_out(package.language, name, f"longer than {MAX_SECONDS:.0f} s")
             continue
         path = inside(inside(audio_dir, package.voice), name, ".flac", folders=True)
-        if not path.is_file() or audio_info(path).num_samples != len(wave):
+        if not _holds(path, wave):
             with atomic_path(path) as temporary:
                 soundfile.write(str(temporary), wave, SAMPLE_RATE, subtype="PCM_16", format="FLAC")
         utterance = f"{package.language}-{name.replace('/', '_')}"
         clip = Clip(str(path), text, package.voice, len(wave), package.language)
         corpus.add(set_of(text), utterance, clip)
+
+
+def _holds(path: Path, wave: np.ndarray) -> bool:
+    """Say whether a file holds exactly these samples, int16 (N,)."""
+    import soundfile
+
+    try:
+        return path.is_file() and np.array_equal(soundfile.read(str(path), dtype="int16")[0], wave)
+    except soundfile.SoundFileError:
+        return False
 
 
 def _text_of(package: Package, name: str, key: str) -> str:

@@ -17,7 +17,7 @@ from hasrd.data.kaldi import read_table
 from hasrd.errors import UserError
 from hasrd.metrics import phone_information as phones
 from hasrd.metrics.influence import DELTA, JACKKNIFE, interval
-from hasrd.metrics.scoring.job import Job
+from hasrd.metrics.scoring.job import Job, content
 from hasrd.metrics.scoring.tokens import check_range, read_codes, token_facts
 
 SHUFFLE_SEED = 0
@@ -33,14 +33,14 @@ class Aligned:
     without: int
 
     @property
-    def digest(self) -> str:
-        """Hash of the content."""
+    def content(self) -> list:
+        """How many utterances there are, and a hash of what is in them."""
         digest = hashlib.sha256(f"{self.without}\n".encode())
         for utterance, codes, track in zip(self.utterances, self.codes, self.tracks):
             digest.update(f"{utterance} {codes.shape} {' '.join(track.labels)}\n".encode())
             for array in (np.asarray(codes, dtype=np.int32), track.starts, track.ends):
                 digest.update(np.ascontiguousarray(array).tobytes())
-        return digest.hexdigest()
+        return [len(self.utterances), digest.hexdigest()]
 
     def part(self, utterances: Sequence[str]) -> Aligned:
         """Return those of some utterances."""
@@ -147,9 +147,9 @@ def score_phones(
     facts = token_facts(sizes, frame_rate, stream_names)
     pair = read_aligned(codes_scp, ctm, "phones", sizes)
     languages = languages_of(ctm, pair.utterances)
-    inputs = {"interval": _INTERVAL, "aligned": pair.digest, **({"languages": languages} if languages else {})}
-    todo = {job: job.fingerprint(**facts, **inputs) for job in jobs}
-    todo = {job: print_ for job, print_ in todo.items() if not job.current(print_)}
+    read = {"codes and phones": pair.content, **({"the languages": content(languages)} if languages else {})}
+    todo = {job: job.record(read, **facts, interval=_INTERVAL) for job in jobs}
+    todo = {job: record for job, record in todo.items() if not job.current(record)}
     if not todo:
         return
     names = sorted({SILENCE["phones"]}.union(*(track.labels for track in pair.tracks)))
@@ -158,7 +158,7 @@ def score_phones(
     if len(np.unique(every.phones)) < 2:
         raise UserError(f"{ctm}: fewer than two different phones in these utterances: is it phones?")
     parts = {language: _Labelled.make(pair.part(own), numbers, frame_rate) for language, own in languages.items()}
-    for job, print_ in todo.items():
+    for job, record in todo.items():
 
         def books_of(part: _Labelled, measure: str = job.measure) -> list[dict]:
             return [
@@ -176,7 +176,7 @@ def score_phones(
             tuple(books[0]["ci95"]),
             ("tokens", "frames"),
             {utt: (len(array), length) for utt, array, length in zip(pair.utterances, pair.codes, every.lengths)},
-            print_,
+            record,
             source=phones.SOURCE,
             codebooks=books,
             interval=_PHONE_MEASURES[job.measure][2],

@@ -24,10 +24,11 @@ from hasrd.data.kaldi import read_table
 from hasrd.data.resample import resample
 from hasrd.errors import UserError
 from hasrd.jobs.chunks import run_in_chunks
+from hasrd.jobs.origin import Record, content_sha256, table_facts
 from hasrd.jobs.workers import run_workers
 from hasrd.metrics import dnsmos, ecapa_similarity, level, pesq, speaker_similarity, stoi, visqol
 from hasrd.metrics.bootstrap import mean_interval
-from hasrd.metrics.scoring.job import Job, digest_files, match
+from hasrd.metrics.scoring.job import Job, match
 from hasrd.metrics.undefined import Undefined
 from hasrd.progress import progress
 
@@ -192,15 +193,14 @@ def score_audio(
     model = {}
     if any(job.measure == "ecapa_similarity" for job in jobs):
         model = {"ecapa_similarity": {"model": ecapa_similarity.folder_digest(ecapa_dir)}}
-    digest = digest_files(references)
-    digests = {system: digest_files(table) for system, table in tables.items()}
-    prints = {
-        job: job.fingerprint(
-            references=digest, outputs=digests[job.system], **model.get(job.measure, {})
+    recorded, decoded = table_facts(reference), {system: table_facts(path) for system, path in outputs.items()}
+    records = {
+        job: job.record(
+            {"the references": recorded, "the outputs": decoded[job.system]}, **model.get(job.measure, {})
         )
         for job in jobs
     }
-    todo = [job for job in jobs if not job.current(prints[job])]
+    todo = [job for job in jobs if not job.current(records[job])]
     if not todo:
         return
     measures = {
@@ -215,7 +215,7 @@ def score_audio(
         references,
         parts,
         work,
-        options=dict(jobs=sorted(prints[job] for job in todo)),
+        options=dict(jobs=sorted(content_sha256(records[job]) for job in todo)),
         chunk_size=_CHUNK,
         nj=nj,
         desc=f"scoring {jobs[0].test_set}",
@@ -224,7 +224,7 @@ def score_audio(
     for folder in folders:
         results.update(json.loads((folder / "values.json").read_text(encoding="utf-8")))
     empty = [
-        job for job in todo if not _write(job, results, prints[job], model.get(job.measure, {}))
+        job for job in todo if not _write(job, results, records[job], model.get(job.measure, {}))
     ]
     shutil.rmtree(parts)
     if empty:
@@ -248,7 +248,7 @@ def _possible(jobs: Sequence[Job], ecapa_dir: Path | None) -> list[Job]:
     return [job for job in jobs if job.measure not in reasons]
 
 
-def _write(job: Job, results: Mapping[str, dict], print_: str, model: Mapping[str, str]) -> bool:
+def _write(job: Job, results: Mapping[str, dict], record: Record, model: Mapping[str, str]) -> bool:
     """Write the score of `job`; False where no utterance has a value."""
     measure = TABLE[job.measure]
     found = {utterance: results[utterance][job.system] for utterance in sorted(results)}
@@ -276,7 +276,7 @@ def _write(job: Job, results: Mapping[str, dict], print_: str, model: Mapping[st
         if others:
             details.setdefault("resampled", {})[f"{what}s"] = others
     first = columns[:, 0]
-    job.write(sum(first.tolist()) / len(first), mean_interval(first), measure.columns, rows, print_, **details)
+    job.write(sum(first.tolist()) / len(first), mean_interval(first), measure.columns, rows, record, **details)
     return True
 
 
@@ -359,8 +359,8 @@ def score_mean_spectrum(job: Job, reference: Path, nj: int) -> None:
     references = read_table(reference)
     if not references:
         raise UserError(f"{reference}: no utterance in it")
-    print_ = job.fingerprint(references=digest_files(references))
-    if job.current(print_):
+    record = job.record({"the references": table_facts(reference)})
+    if job.current(record):
         return
     from hasrd.metrics import mean_spectrum
 
@@ -378,7 +378,7 @@ def score_mean_spectrum(job: Job, reference: Path, nj: int) -> None:
     details = {"source": mean_spectrum.SOURCE, "sample_rate": SAMPLE_RATE}
     if len(sums) < len(items):
         details["left_out"] = {utt: SILENT_REFERENCE for utt in sorted(set(references) - set(values))}
-    job.write_mean(values, print_, **details)
+    job.write_mean(values, record, **details)
 
 
 def _log_mels(path: str) -> list | None:

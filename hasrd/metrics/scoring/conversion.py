@@ -18,9 +18,10 @@ from hasrd.data.audio import audio_info, read_audio
 from hasrd.data.kaldi import line_of, read_table
 from hasrd.data.resample import resample
 from hasrd.errors import UserError
+from hasrd.jobs.origin import Record, table_facts
 from hasrd.jobs.workers import run_workers
 from hasrd.metrics import speaker_similarity
-from hasrd.metrics.scoring.job import Job, digest_files, match
+from hasrd.metrics.scoring.job import Job, content, match
 from hasrd.progress import progress
 
 MEASURES = ("source_similarity", "target_similarity")
@@ -56,12 +57,10 @@ def score_conversion(
     for system, path in outputs.items():
         match(targets, tables[system], str(pairs), str(path))
     used = {utt: references[utt] for pair in targets.items() for utt in pair}
-    digest = digest_files(used)
-    digests = {system: digest_files(table) for system, table in tables.items()}
-    prints = {
-        job: job.fingerprint(references=digest, outputs=digests[job.system], pairs=targets) for job in jobs
-    }
-    todo = [job for job in jobs if not job.current(prints[job])]
+    recorded, converted = table_facts(reference), {system: table_facts(path) for system, path in outputs.items()}
+    read = {"the references": recorded, "the pairs": content(targets)}
+    records = {job: job.record({**read, "the outputs": converted[job.system]}) for job in jobs}
+    todo = [job for job in jobs if not job.current(records[job])]
     wanted = dict.fromkeys(job.system for job in todo)
     files = {(None, utt): path for utt, path in used.items()} if todo else {}
     files.update({(system, utt): path for system in wanted for utt, path in tables[system].items()})
@@ -70,14 +69,14 @@ def score_conversion(
     )
     voices = {key: voice for (key, _), voice in results} if todo else {}
     for job in todo:
-        _write(job, targets, voices, prints[job])
+        _write(job, targets, voices, records[job])
 
 
 def _write(
     job: Job,
     targets: Mapping[str, str],
     voices: Mapping[tuple[str | None, str], np.ndarray | None],
-    print_: str,
+    record: Record,
 ) -> None:
     values, between, left_out, silent = {}, {}, {}, []
     for source, target in sorted(targets.items()):
@@ -101,7 +100,7 @@ def _write(
         details["left_out"] = left_out
     if silent:
         details["silent_outputs"] = {"value": 0.0, "utterances": silent}
-    job.write_mean(values, print_, **details)
+    job.write_mean(values, record, **details)
 
 
 def _make_embed():

@@ -14,7 +14,7 @@ from hasrd.data.archive import read_archives, read_integers
 from hasrd.errors import UserError
 from hasrd.metrics import crop_agreement
 from hasrd.metrics.bootstrap import ratio_interval
-from hasrd.metrics.scoring.job import Job
+from hasrd.metrics.scoring.job import Job, content
 
 
 def score_crops(job: Job, crops_scp: Path, codes_scp: Path, sizes: Sequence[int], stream_names: Sequence[str]) -> None:
@@ -38,9 +38,9 @@ def score_crops(job: Job, crops_scp: Path, codes_scp: Path, sizes: Sequence[int]
     if not crops:
         print(f"{crops_scp}: crop_agreement: left out, no utterance is longer than a crop")
         return
-    content = {utt: (array.tolist(), whole[utt].tolist() if utt in whole else None) for utt, array in crops.items()}
-    print_ = job.fingerprint(content=content, sizes=list(sizes), stream_names=list(stream_names), **facts)
-    if job.current(print_):
+    read = {utt: (array.tolist(), whole[utt].tolist() if utt in whole else None) for utt, array in crops.items()}
+    record = job.record({"the codes": content(read)}, sizes=list(sizes), stream_names=list(stream_names), **facts)
+    if job.current(record):
         return
     order = sorted(crops)
     same, middle = {}, {}
@@ -81,7 +81,7 @@ def score_crops(job: Job, crops_scp: Path, codes_scp: Path, sizes: Sequence[int]
         tuple(books[0]["ci95"]),
         ("agreeing", "tokens", "inner_agreeing", "inner_tokens"),
         rows,
-        print_,
+        record,
         source=crop_agreement.SOURCE,
         codebooks=books,
         crop_samples=facts["samples"],

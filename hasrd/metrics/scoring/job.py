@@ -1,19 +1,19 @@
 # Copyright 2026 The hasrd authors
 # Apache-2.0
-"""What every kind of scoring shares: matching of utterances, fingerprints, and writing a score."""
+"""What every kind of scoring shares: matching of utterances, records of the origin, and writing a score."""
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Mapping, Sequence
 
 import hasrd
 from hasrd.errors import UserError
-from hasrd.jobs.chunks import fingerprint
+from hasrd.jobs.digest import values_sha256
+from hasrd.jobs.origin import Origin, Record, content_sha256
 from hasrd.metrics.bootstrap import METHOD, mean_interval, ratio_interval
-from hasrd.metrics.scores import MEASURES, Score, check_finite, is_current, write_score
+from hasrd.metrics.scores import MEASURES, Score, check_finite, why_stale, write_score
 from hasrd.metrics.versions import versions
 
 
@@ -31,21 +31,24 @@ class Job:
     out: Path
     run: str = ""
 
-    def fingerprint(self, **inputs: Any) -> str:
-        """Hash of the inputs' content and of what the score file says of itself; no paths, no
-        times.
-        """
-        names = {"measure": self.measure, "system": self.system, "test_set": self.test_set}
-        if self.run:
-            names["run"] = self.run
-        return fingerprint(**names, hasrd=hasrd.__version__, **inputs)
+    def record(self, read: Mapping[str, list], **options: Any) -> Record:
+        """Return the record of what the score is taken from.
 
-    def current(self, print_: str) -> bool:
+        Args:
+            read: Name to the `content` of what was read, or to the facts of a table that lists files.
+            options: What else shapes the score.
+        """
+        names = {"measure": self.measure, "system": self.system, "test_set": self.test_set, "run": self.run}
+        return {**Origin({**names, "hasrd": hasrd.__version__, **options}).record(), "tables": dict(read)}
+
+    def current(self, record: Record) -> bool:
         """Say (and print) whether the score is already there."""
-        if not is_current(self.out, self.measure, print_):
+        path = self.out / f"{self.measure}.json"
+        if not path.exists():
             return False
-        print(f"{self.out / self.measure}.json: up to date, skipped")
-        return True
+        reason = why_stale(path, record)
+        print(f"{path}: {f'scored again: {reason}' if reason else 'up to date, skipped'}")
+        return not reason
 
     def write(
         self,
@@ -53,13 +56,13 @@ class Job:
         ci95: tuple[float, float],
         columns: Sequence[str],
         rows: Mapping[str, Sequence[Any]],
-        print_: str,
+        record: Record,
         **details: Any,
     ) -> None:
         """Write the score and say so."""
         known = MEASURES[self.measure]
         run = {"run": self.run} if self.run else {}
-        details = {"interval": METHOD, **run, **details, "fingerprint": print_}
+        details = {"interval": METHOD, **run, **details, "fingerprint": content_sha256(record), "origin": record}
         score = Score(
             self.measure,
             self.system,
@@ -77,13 +80,13 @@ class Job:
         bounds = f"[{ci95[0]:.4g}, {ci95[1]:.4g}]"
         print(f"{path}: {known.label} {mean:.4g}{unit} {bounds}, {len(rows)} utterances")
 
-    def write_mean(self, values: Mapping[str, float], print_: str, **details: Any) -> None:
+    def write_mean(self, values: Mapping[str, float], record: Record, **details: Any) -> None:
         """Write the mean of one value an utterance."""
         check_finite(values, f"{self.measure} of {self.system} on {self.test_set}")
         ordered = [values[utterance] for utterance in sorted(values)]
         rows = {utterance: (value,) for utterance, value in values.items()}
         self.write(
-            sum(ordered) / len(ordered), mean_interval(ordered), ("value",), rows, print_, **details
+            sum(ordered) / len(ordered), mean_interval(ordered), ("value",), rows, record, **details
         )
 
     def write_ratio(
@@ -93,7 +96,7 @@ class Job:
         denominators: Mapping[str, float],
         columns: Sequence[str],
         rows: Mapping[str, Sequence[Any]],
-        print_: str,
+        record: Record,
         scale: float = 1.0,
         **details: Any,
     ) -> None:
@@ -104,7 +107,7 @@ class Job:
         low, high = ratio_interval(
             [numerators[utt] for utt in order], [denominators[utt] for utt in order]
         )
-        self.write(mean, (scale * low, scale * high), columns, rows, print_, **details)
+        self.write(mean, (scale * low, scale * high), columns, rows, record, **details)
 
 
 def match(
@@ -131,11 +134,6 @@ def match(
     return sorted(reference)
 
 
-def digest_files(files: Mapping[str, str]) -> str:
-    """Hash the content of audio files by utterance; a missing one is left to whoever reads it."""
-    digest = hashlib.sha256()
-    for utterance in sorted(files):
-        path = Path(files[utterance])
-        content = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "-"
-        digest.update(f"{utterance} {content}\n".encode())
-    return digest.hexdigest()
+def content(read: Sequence[Any] | Mapping[str, Any]) -> list:
+    """Return how many entries there are in what was read, and a hash of it, for `Job.record`."""
+    return [len(read), values_sha256(read=read)]

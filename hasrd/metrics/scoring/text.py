@@ -12,7 +12,7 @@ from hasrd.data.kaldi import read_table
 from hasrd.errors import UserError
 from hasrd.metrics import ctc_loss, error_rate
 from hasrd.metrics.scores import check_finite
-from hasrd.metrics.scoring.job import Job, match
+from hasrd.metrics.scoring.job import Job, content, match
 
 _COUNTERS = {
     "cer": error_rate.character_errors,
@@ -71,10 +71,9 @@ def _score_errors(
 ) -> None:
     """Write the error rates of texts of the same utterances; `facts` say how the texts were made."""
     for job in jobs:
-        print_ = job.fingerprint(
-            references=references, hypotheses=hypotheses, alignment=error_rate.SOURCE, **facts
-        )
-        if job.current(print_):
+        read = {"the references": content(references), "the hypotheses": content(hypotheses)}
+        record = job.record(read, alignment=error_rate.SOURCE, **facts)
+        if job.current(record):
             continue
         count = _COUNTERS[job.measure]
         errors = {utt: count(references[utt], hypotheses[utt]) for utt in sorted(references)}
@@ -101,7 +100,7 @@ def _score_errors(
             {utt: error.length for utt, error in errors.items()},
             ("errors", "length", "substitutions", "deletions", "insertions", "ref", "hyp"),
             rows,
-            print_,
+            record,
             scale=100.0,
             source=error_rate.SOURCE,
             **facts,
@@ -123,8 +122,8 @@ def score_ctc_loss(job: Job, reference: Path, losses: Path) -> None:
     """
     references = read_table(reference, may_be_empty=True)
     table = read_table(losses)
-    print_ = job.fingerprint(references=references, losses=table)
-    if job.current(print_):
+    record = job.record({"the references": content(references), "the losses": content(table)})
+    if job.current(record):
         return
     utterances = match(references, table, str(reference), str(losses))
     values: dict[str, float] = {}
@@ -149,6 +148,6 @@ def score_ctc_loss(job: Job, reference: Path, losses: Path) -> None:
         lengths,
         ("loss", "characters"),
         {utt: (values[utt], lengths[utt]) for utt in utterances},
-        print_,
+        record,
         source=ctc_loss.SOURCE,
     )

@@ -12,6 +12,7 @@ import numpy as np
 from hasrd.data.archive import read_archives, read_integers
 from hasrd.data.kaldi import read_table
 from hasrd.errors import UserError
+from hasrd.jobs.origin import Record
 from hasrd.metrics import bitrate, codebook, masked_accuracy
 from hasrd.metrics.bootstrap import ratio_interval
 from hasrd.metrics.influence import (
@@ -20,7 +21,7 @@ from hasrd.metrics.influence import (
     interval,
     jackknife_influences,
 )
-from hasrd.metrics.scoring.job import Job
+from hasrd.metrics.scoring.job import Job, content
 
 
 def score_codes(
@@ -49,10 +50,10 @@ def score_codes(
     codes = read_codes(codes_scp, len(sizes))
     for utterance, array in codes.items():
         check_range(codes_scp, utterance, array, sizes)
-    content = {utt: codes[utt].tolist() for utt in codes}
+    read = {"the codes": content({utt: codes[utt].tolist() for utt in codes})}
     for job in jobs:
-        print_ = job.fingerprint(**facts, interval=JACKKNIFE, codes=content)
-        if job.current(print_):
+        record = job.record(read, **facts, interval=JACKKNIFE)
+        if job.current(record):
             continue
         rows = {utt: (len(array),) for utt, array in codes.items()}
         if job.measure == "bitrate":
@@ -69,18 +70,18 @@ def score_codes(
                 (rate, rate),
                 ("tokens",),
                 rows,
-                print_,
+                record,
                 source="; ".join([bitrate.SOURCE, *([bitrate.LOUDNESS_NOTE] if loudness is not None else [])]),
                 streams=streams,
                 interval="none: it follows from the codebooks' sizes",
                 **facts,
             )
         else:
-            _write_codebooks(job, codes, rows, print_, **facts)
+            _write_codebooks(job, codes, rows, record, **facts)
 
 
 def _write_codebooks(
-    job: Job, codes: dict[str, np.ndarray], rows: dict, print_: str, **facts
+    job: Job, codes: dict[str, np.ndarray], rows: dict, record: Record, **facts
 ) -> None:
     arrays = [codes[utt] for utt in sorted(codes)]
     count = len(arrays)
@@ -121,7 +122,7 @@ def _write_codebooks(
         (scale * low, scale * high),
         ("tokens",),
         rows,
-        print_,
+        record,
         source=codebook.SOURCE,
         codebooks=books,
         interval=JACKKNIFE,
@@ -137,8 +138,8 @@ def score_masked(job: Job, masked_scp: Path) -> None:
         UserError: No utterance, no masked token, or an array of another shape.
     """
     pairs = _shaped(masked_scp, dict(read_archives(masked_scp, read_integers)), 2)
-    print_ = job.fingerprint(pairs={utt: array.tolist() for utt, array in pairs.items()})
-    if job.current(print_):
+    record = job.record({"the predictions": content({utt: array.tolist() for utt, array in pairs.items()})})
+    if job.current(record):
         return
     targets = {utt: array[:, 0] for utt, array in pairs.items()}
     lengths = {utt: len(array) for utt, array in targets.items()}
@@ -158,7 +159,7 @@ def score_masked(job: Job, masked_scp: Path) -> None:
         lengths,
         ("correct", "most_frequent", "masked"),
         {utt: (correct[utt], control[utt], lengths[utt]) for utt in pairs},
-        print_,
+        record,
         scale=100.0,
         source=masked_accuracy.SOURCE,
         masked_tokens=sum(below),

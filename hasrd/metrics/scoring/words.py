@@ -15,7 +15,7 @@ from hasrd.errors import UserError
 from hasrd.metrics import word_detection as words
 from hasrd.metrics.influence import DELTA, interval
 from hasrd.metrics.scoring.alignment import SHUFFLE_SEED, Aligned, by_language, languages_of, read_aligned
-from hasrd.metrics.scoring.job import Job
+from hasrd.metrics.scoring.job import Job, content
 from hasrd.metrics.scoring.tokens import token_facts
 
 # Rows of the table of words in a score file, and for one of several languages.
@@ -57,9 +57,10 @@ def score_words(
             "utterances that no code was chosen on"
         )
     languages, train_languages = languages_of(ctm, pair.utterances), languages_of(train_ctm, train.utterances)
-    spoken = {"languages": [languages, train_languages]} if languages else {}
-    print_ = job.fingerprint(**facts, **spoken, interval=DELTA, test=pair.digest, train=train.digest)
-    if job.current(print_):
+    spoken = {"the languages": content([languages, train_languages])} if languages else {}
+    read = {"the test set": pair.content, "the training set": train.content, **spoken}
+    record = job.record(read, **facts, interval=DELTA)
+    if job.current(record):
         return
     scored = train.codes[0].shape[1]
     if scored < len(sizes):
@@ -100,7 +101,7 @@ def score_words(
             utt: (len(array), int(number))
             for utt, array, number in zip(pair.utterances, pair.codes, test_set.segments)
         },
-        print_,
+        record,
         source=words.SOURCE,
         codebooks=books,
         interval=f"{DELTA}, words and their codes kept",
