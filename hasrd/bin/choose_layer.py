@@ -14,6 +14,7 @@ import torch
 
 from hasrd.errors import UserError, run_main
 from hasrd.jobs.atomic import write_json, write_text
+from hasrd.jobs.lock import exclusive
 
 LOGITS = "frontend.layer_logits"
 
@@ -42,8 +43,9 @@ def main() -> None:
     weights = layer_weights(args.probe_dir, args.model_file)
     # The paper chooses among the Conformer's layers, 1 .. N.
     layer = max(range(1, len(weights)), key=weights.__getitem__)
-    write_json(args.probe_dir / "layer_weights.json", {"asr": weights})
-    write_text(args.probe_dir / "layer", f"{layer}\n")
+    with exclusive(args.probe_dir):
+        write_json(args.probe_dir / "layer_weights.json", {"asr": weights})
+        write_text(args.probe_dir / "layer", f"{layer}\n")
     print("weights of layers 0 ..: " + " ".join(f"{weight:.3f}" for weight in weights))
     print(f"semantic layer: {layer}")
 

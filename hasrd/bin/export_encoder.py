@@ -12,6 +12,7 @@ import yaml
 
 from hasrd.codec.build import build_front
 from hasrd.errors import UserError, run_main
+from hasrd.jobs.lock import exclusive
 from hasrd.models.checkpoint import save_encoder
 
 
@@ -43,7 +44,8 @@ def main() -> None:
     parser.add_argument("--model_file", default="valid.loss.best.pth", help="weights inside it")
     parser.add_argument("--out", required=True, help="file to write: encoder.safetensors")
     args = parser.parse_args()
-    print(f"{args.out}: SHA-256 {export(args.exp_dir, args.model_file, args.out)}")
+    with exclusive(args.out):
+        print(f"{args.out}: SHA-256 {export(args.exp_dir, args.model_file, args.out)}")
 
 
 if __name__ == "__main__":

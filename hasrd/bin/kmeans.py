@@ -20,6 +20,7 @@ from hasrd.data.kaldi import DataDir
 from hasrd.errors import UserError, run_main
 from hasrd.jobs.chunks import run_in_chunks
 from hasrd.jobs.digest import sha256
+from hasrd.jobs.lock import exclusive
 from hasrd.models.kmeans import load_kmeans, save_kmeans
 
 # Training holds the frames twice at its peak: ours and faiss's.
@@ -104,7 +105,12 @@ def main() -> None:
     parser.add_argument("--ngpu", type=int, default=0, help="1: compute latents on the GPU, in one process")
     parser.add_argument("--out", required=True, type=Path, help="file to write: kmeans.npz")
     args = parser.parse_args()
+    with exclusive(args.out):
+        run(args)
 
+
+def run(args: argparse.Namespace) -> None:
+    """Write `args.out`, unless it is there already."""
     encoder_hash = sha256_or_error(args.encoder_file)
     facts = {
         name: getattr(args, name) for name in ("layer", "num_clusters", "portion", "max_memory_gb", "niter", "seed")

@@ -12,7 +12,7 @@ import sys
 
 from hasrd.bin import asr_decode
 from hasrd.errors import UserError, run_main
-from hasrd.train.entry import train
+from hasrd.train.entry import trained
 
 
 def main() -> None:
@@ -28,9 +28,9 @@ def main() -> None:
     if "--" not in argv:
         raise UserError("give the options of the decoding, then --, then those of the training")
     split = argv.index("--")
-    train("hasrd.tasks.asr:ASRTask", argv[split + 1 :])
-    sys.argv[1:] = argv[:split]
-    asr_decode.main()
+    with trained("hasrd.tasks.asr:ASRTask", argv[split + 1 :]):
+        sys.argv[1:] = argv[:split]
+        asr_decode.main()
 
 
 if __name__ == "__main__":

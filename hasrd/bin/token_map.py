@@ -23,6 +23,7 @@ from hasrd.data.kaldi import read_table
 from hasrd.errors import UserError, run_main
 from hasrd.jobs.atomic import write_text
 from hasrd.jobs.chunks import fingerprint
+from hasrd.jobs.lock import exclusive
 from hasrd.metrics.bootstrap import ratio_interval
 from hasrd.metrics.neighbours import SOURCE, K, chance, predicted_labels
 from hasrd.metrics.versions import versions
@@ -198,6 +199,12 @@ def main(argv: Sequence[str] | None = None) -> None:
         UserError: No codes, codes of other weights, or too few segments.
     """
     args = get_parser().parse_args(argv)
+    with exclusive(args.out):
+        run(args)
+
+
+def run(args: argparse.Namespace) -> None:
+    """Write `args.out`, unless it is up to date; errors as of `main`."""
     ctm = args.data / "phones.ctm"
     if not ctm.is_file():
         print(f"{args.out}: left out: {ctm} is not there (alignments are made in stage 1, where the corpus has some)")
