@@ -221,9 +221,6 @@ def main() -> None:
         versions=versions,
         **({"crop": crop} if crop else {}),
     )
-    weights_of_layers = getattr(codec.quantizer, "layer_weights", None)
-    if weights_of_layers is not None:
-        write_json(Path(args.exp_dir) / "layer_weights.json", {"reconstruction": weights_of_layers.tolist()})
     if folders is not None:
         for name, path in tables.items():
             write_table(path, merge_tables(folders, name))
@@ -238,6 +235,9 @@ def main() -> None:
                 **getattr(codec, "facts", {}),
             },
         )
+        weights_of_layers = getattr(codec.quantizer, "layer_weights", None)
+        if weights_of_layers is not None:
+            write_json(args.out / "layer_weights.json", {"reconstruction": weights_of_layers.tolist()})
         if crop:
             write_json(args.out / "crops.json", {"samples": crop, "margin": margin_of(codec)})
         made = f"speech: {', '.join(versions)}" if versions else "no speech"

@@ -142,6 +142,11 @@ class CodecTask(espnet.GANCodecTask):
         codec = Codec(**build_modules(vars(args), front))
         if centroids is not None:
             codec.quantizer.set_centroids(centroids)
+        elif hasattr(codec.quantizer, "set_centroids"):
+            raise UserError(
+                f"--kmeans_file not given: the quantizer {args.quantizer} takes its first tokens from k-means on a "
+                "frozen encoder: set frozen_encoder: true and run stages 3 and 4, or choose another quantizer"
+            )
         judge = None
         if args.discriminator is not None:
             judge = resolve(discriminator.CHOICES, args.discriminator)(**args.discriminator_conf)
