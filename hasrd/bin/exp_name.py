@@ -35,6 +35,18 @@ IGNORED = frozenset(
 MAX_OVERRIDES = 60  # characters of the folder's name
 
 
+def split_args(text: str, option: str = "--args") -> list[str]:
+    """Split the text of an option that holds options into words, as a shell would: quotes hold a word together.
+
+    Raises:
+        UserError: A quote is not closed.
+    """
+    try:
+        return shlex.split(text)
+    except ValueError as error:
+        raise UserError(f"{option} '{text}': {str(error).lower()}: close the quote") from None
+
+
 def parse_args_string(text: str) -> dict[str, Any]:
     """Turn command-line options into a nested dict, as ESPnet's parser would.
 
@@ -44,10 +56,7 @@ def parse_args_string(text: str) -> dict[str, Any]:
     Raises:
         UserError: The text does not start with an option, or a quote is not closed.
     """
-    try:
-        words = shlex.split(text)
-    except ValueError as error:
-        raise UserError(f"--args '{text}': {error}") from error
+    words = split_args(text)
     result: dict[str, Any] = {}
     i = 0
     while i < len(words):

@@ -215,10 +215,11 @@ def _read_better(
             own, control = pair
             verdict, near = _below(own, control)
             verdicts.append(verdict)
+            own, control = own.score, control.score
             digits = 1 if measure == "wer" else 2
             paper_wer = f"; the paper {paper}" if measure == "wer" and stream in DEFAULT else ""
             evidence.append(
-                f"{own.score.label} {own.score.mean:.{digits}f} against {control.score.mean:.{digits}f}{paper_wer}{near}"
+                f"{own.label} {own.mean:.{digits}f} against {control.mean:.{digits}f}{paper_wer}{near}"
             )
     return Claim(text, test_set, ", ".join(evidence), verdicts[0] if verdicts else MISSING)
 
@@ -304,9 +305,8 @@ def _by_chance(book: Mapping[str, Any]) -> bool:
 
 def _order(results: Results, test_set: str, experiment: str) -> Claim:
     text = "A probe reads latents in order better than the same latents shuffled in time (CTC loss)"
-    pair = [
-        _first(find_probe(results, "ctc_loss", test_set, system, experiment)) for system in ("latent", "latent_shuffled")
-    ]
+    systems = ("latent", "latent_shuffled")
+    pair = [_first(find_probe(results, "ctc_loss", test_set, system, experiment)) for system in systems]
     if None in pair:
         return Claim(text, test_set)
     verdict, near = _below(*pair)

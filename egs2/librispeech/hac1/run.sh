@@ -13,10 +13,12 @@
 # run during the training instead), and GPUs. Days on 8 GPUs. Every stage goes on where it was interrupted. For less:
 # egs2/mini_librispeech/hac1.
 set -euo pipefail
+. "$(dirname "$0")/utils/guard.sh"
 cd "$(dirname "$0")"
 
-./hasrd.sh \
+exec ./hasrd.sh \
     --corpus "LibriSpeech, 960 h" \
+    --lang en \
     --train_set train \
     --valid_set dev-clean \
     --test_sets "dev-clean test-clean" \
