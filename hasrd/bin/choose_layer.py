@@ -12,6 +12,7 @@ from pathlib import Path
 
 from hasrd.errors import UserError, run_main
 from hasrd.jobs.atomic import write_json, write_text
+from hasrd.jobs.lock import exclusive
 from hasrd.jobs.origin import Origin, forget, why_stale, write_record
 from hasrd.models.weights import read_weights
 
@@ -50,9 +51,10 @@ def main() -> None:
     weights = layer_weights(args.probe_dir, args.model_file)
     # The paper chooses among the Conformer's layers, 1 .. N.
     layer = max(range(1, len(weights)), key=weights.__getitem__)
-    write_json(args.probe_dir / "layer_weights.json", {"asr": weights})
-    write_text(chosen, f"{layer}\n")
-    write_record(chosen, record)
+    with exclusive(args.probe_dir):
+        write_json(args.probe_dir / "layer_weights.json", {"asr": weights})
+        write_text(chosen, f"{layer}\n")
+        write_record(chosen, record)
     print("weights of layers 0 ..: " + " ".join(f"{weight:.3f}" for weight in weights))
     print(f"semantic layer: {layer}")
 

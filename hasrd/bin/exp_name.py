@@ -25,7 +25,7 @@ from hasrd.errors import UserError, run_main
 # Options that say how long to train, where and how to report, but not what comes out.
 IGNORED = frozenset(
     """
-    accept_changes allow_variable_data_keys collect_stats config create_graph_in_tensorboard dist_backend
+    accept_changes allow_import allow_variable_data_keys collect_stats config create_graph_in_tensorboard dist_backend
     dist_init_method dist_launcher dist_master_addr dist_master_port dist_rank dist_world_size dry_run
     keep_nbest_models local_rank log_interval log_level max_cache_fd max_cache_size max_epoch
     multiprocessing_distributed ngpu num_att_plot num_workers output_dir patience print_config
@@ -34,6 +34,18 @@ IGNORED = frozenset(
     """.split()
 )
 MAX_OVERRIDES = 60  # characters of the folder's name
+
+
+def split_args(text: str, option: str = "--args") -> list[str]:
+    """Split the text of an option that holds options into words, as a shell would: quotes hold a word together.
+
+    Raises:
+        UserError: A quote is not closed.
+    """
+    try:
+        return shlex.split(text)
+    except ValueError as error:
+        raise UserError(f"{option} '{text}': {str(error).lower()}: close the quote") from None
 
 
 def parse_args_string(text: str) -> dict[str, Any]:
@@ -45,10 +57,7 @@ def parse_args_string(text: str) -> dict[str, Any]:
     Raises:
         UserError: The text does not start with an option, or a quote is not closed.
     """
-    try:
-        words = shlex.split(text)
-    except ValueError as error:
-        raise UserError(f"--args '{text}': {error}") from error
+    words = split_args(text)
     result: dict[str, Any] = {}
     i = 0
     while i < len(words):

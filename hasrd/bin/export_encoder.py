@@ -10,6 +10,7 @@ from pathlib import Path
 from hasrd.codec.build import build_front
 from hasrd.config import read_yaml
 from hasrd.errors import run_main
+from hasrd.jobs.lock import exclusive
 from hasrd.models.checkpoint import save_encoder
 from hasrd.models.weights import building, load_strict, read_weights
 from hasrd.registry import add_allow_import
@@ -40,7 +41,8 @@ def main() -> None:
     parser.add_argument("--out", required=True, help="file to write: encoder.safetensors")
     add_allow_import(parser, "the experiment")
     args = parser.parse_args()
-    print(f"{args.out}: SHA-256 {export(args.exp_dir, args.model_file, args.out, args.allow_import)}")
+    with exclusive(args.out):
+        print(f"{args.out}: SHA-256 {export(args.exp_dir, args.model_file, args.out, args.allow_import)}")
 
 
 if __name__ == "__main__":

@@ -135,7 +135,8 @@ def run_jobs(
         if there is not None:
             raise UserError(f"{there}: is there already: remove it, or choose another name")
     if out is None:
-        return _do(jobs, make_work, 1, desc)
+        with exclusive(jobs[0].target):
+            return _do(jobs, make_work, 1, desc)
     if out.exists() and not out.is_dir():
         raise UserError(f"{out}: is a file: name the folder to write to")
     out.mkdir(parents=True, exist_ok=True)

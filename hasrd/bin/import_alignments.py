@@ -15,6 +15,7 @@ from typing import Sequence
 
 from hasrd.bin.options import str2bool
 from hasrd.errors import UserError, run_main
+from hasrd.jobs.lock import exclusive
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -64,7 +65,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     rules = Rules(args.trim_overlaps, args.fold_timit)
     found = read_alignments(args.alignments, samples, args.sample_rate, args.kind, args.nj, rules)
     for data in sets:
-        print("\n".join(write_alignments(data.path, data.wavs, found)))
+        with exclusive(data.path):
+            print("\n".join(write_alignments(data.path, data.wavs, found)))
     if found.unknown:
         print(found.unknown_line(args.alignments))
 

@@ -8,6 +8,7 @@ import argparse
 import json
 
 from hasrd.errors import run_main
+from hasrd.jobs.lock import exclusive
 from hasrd.models.checkpoint import save_encoder
 from hasrd.models.import_hubert import load_hubert
 
@@ -24,8 +25,9 @@ def main() -> None:
     parser.add_argument("--model_file", default="valid.loss.best.pth", help="weights inside an ESPnet experiment")
     parser.add_argument("--out", required=True, help="file to write: encoder.safetensors")
     args = parser.parse_args()
-    config, front = load_hubert(args.hubert, args.model_file)
-    print(f"{args.out}: SHA-256 {save_encoder(args.out, config, front)}")
+    with exclusive(args.out):
+        config, front = load_hubert(args.hubert, args.model_file)
+        print(f"{args.out}: SHA-256 {save_encoder(args.out, config, front)}")
     print(json.dumps(config))
 
 

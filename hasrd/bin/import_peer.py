@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Sequence
 
 from hasrd.errors import run_main
+from hasrd.jobs.lock import exclusive
 
 KINDS = ("dac", "encodec", "mimi", "speechtokenizer", "snac", "huggingface")
 
@@ -45,9 +46,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parser.parse_args(argv)
     from hasrd.peers.experiment import import_peer
 
-    facts, there = import_peer(
-        args.kind, args.model, args.out, args.num_codebooks, args.bandwidth, args.sample_rate
-    )
+    args.out.mkdir(parents=True, exist_ok=True)
+    with exclusive(args.out):
+        facts, there = import_peer(
+            args.kind, args.model, args.out, args.num_codebooks, args.bandwidth, args.sample_rate
+        )
     streams = ", ".join(f"{number} {name}" for name, number in Counter(facts["stream_names"]).items())
     print(
         f"{args.out}: {'is there already, ' if there else ''}{args.kind}, {facts['frame_rate']:g} frames a second, "

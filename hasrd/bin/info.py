@@ -20,6 +20,7 @@ from hasrd.codec.build import FRONT, check_front
 from hasrd.codec.describe import Description, describe
 from hasrd.config import read_yaml
 from hasrd.errors import UserError, run_main
+from hasrd.jobs.atomic import write_text
 from hasrd.models.checkpoint import PEER, PEER_FILE, kind_of
 from hasrd.models.weights import SAFETENSORS, building, read_config_of
 from hasrd.registry import add_allow_import
@@ -136,6 +137,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("model", help="YAML file, folder of an experiment or packed model, or encoder.safetensors")
     parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument("--out", type=Path, help="write it to this file instead of printing it")
     parser.add_argument("--args", default="", help="options of the training that override the configuration")
     parser.add_argument(
         "--encoder",
@@ -151,12 +153,19 @@ def main(argv: Sequence[str] | None = None) -> None:
         from hasrd.peers.files import read_json
 
         facts = read_json((Path(args.model) if Path(args.model).is_dir() else Path(args.model).parent) / PEER_FILE)
-        print(json.dumps({"model": str(args.model), **facts}, indent=1) if args.json else peer_table(facts))
+        _show(json.dumps({"model": str(args.model), **facts}, indent=1) if args.json else peer_table(facts), args.out)
         return
     encoder = None if args.encoder is None else read(args.encoder, args.encoder_args)
     with building(args.model):
         found = describe(complete(config, encoder, args.encoder or "", args.allow_import), args.allow_import)
-    print(json.dumps({"model": str(args.model), **found.to_dict()}, indent=1) if args.json else table(found))
+    _show(json.dumps({"model": str(args.model), **found.to_dict()}, indent=1) if args.json else table(found), args.out)
+
+
+def _show(text: str, out: Path | None) -> None:
+    if out is None:
+        print(text)
+    else:
+        write_text(out, text + "\n")
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from hasrd.data.kaldi import DataDir
 from hasrd.errors import UserError, run_main
 from hasrd.jobs.chunks import run_in_chunks
 from hasrd.jobs.digest import sha256
+from hasrd.jobs.lock import exclusive
 from hasrd.jobs.origin import Origin, forget, why_stale, write_record
 from hasrd.models.kmeans import save_kmeans
 from hasrd.registry import add_allow_import
@@ -110,7 +111,12 @@ def main() -> None:
     parser.add_argument("--out", required=True, type=Path, help="file to write: kmeans.npz")
     add_allow_import(parser, "the encoder's file")
     args = parser.parse_args()
+    with exclusive(args.out):
+        run(args)
 
+
+def run(args: argparse.Namespace) -> None:
+    """Write `args.out`, unless it is there already."""
     encoder_hash = sha256_or_error(args.encoder_file)
     facts = {
         name: getattr(args, name) for name in ("layer", "num_clusters", "portion", "max_memory_gb", "niter", "seed")

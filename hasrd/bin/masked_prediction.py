@@ -19,6 +19,7 @@ from hasrd.data.kaldi import DataDir, write_table
 from hasrd.data.waves import wave_batches
 from hasrd.errors import run_main
 from hasrd.jobs.atomic import atomic_path
+from hasrd.jobs.lock import exclusive
 from hasrd.jobs.origin import Origin, forget, why_stale, write_record
 from hasrd.models.weights import building, load_strict, read_weights
 from hasrd.progress import progress
@@ -76,6 +77,13 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="seed of the masks")
     add_allow_import(parser, "the experiment")
     args = parser.parse_args()
+    args.out.mkdir(parents=True, exist_ok=True)
+    with exclusive(args.out):
+        run(args)
+
+
+def run(args: argparse.Namespace) -> None:
+    """Write `masked.scp` and its archive into `args.out`, unless they are up to date."""
     data = DataDir.load(args.data)
     table = args.out / "masked.scp"
     files = {"the model": args.exp_dir / args.model_file, "its configuration": args.exp_dir / "config.yaml"}

@@ -9,8 +9,10 @@ The frozen encoder is inside, and the scores that were measured stand on the car
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 from hasrd.errors import run_main
+from hasrd.jobs.lock import exclusive
 from hasrd.models.package import pack
 from hasrd.registry import add_allow_import
 
@@ -19,13 +21,16 @@ def main() -> None:
     """Pack on the options of the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("exp_dir", help="experiment folder of the codec (stage 5)")
-    parser.add_argument("out", help="folder to write; it must not be there yet")
+    parser.add_argument("out", type=Path, help="folder to write; it must not be there yet")
     parser.add_argument("--model_file", help="name of the weights (default: the best, else the latest)")
     parser.add_argument("--name", help="of the model, for its card (default: the folder's)")
     parser.add_argument("--licence", help="of the weights, for config.yaml and the card, such as cc-by-4.0")
     add_allow_import(parser, "the experiment")
     args = parser.parse_args()
-    out = pack(args.exp_dir, args.out, args.model_file, args.name, args.licence, args.allow_import)
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    # Beside the folder, which is not there before it is complete.
+    with exclusive(args.out.parent, f".{args.out.name}"):
+        out = pack(args.exp_dir, args.out, args.model_file, args.name, args.licence, args.allow_import)
     print(f"{out}: packed")
 
 

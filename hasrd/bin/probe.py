@@ -10,12 +10,11 @@ hasrd.bin.asr_decode.
 
 from __future__ import annotations
 
-import argparse
 import sys
 
 from hasrd.bin import asr_decode
 from hasrd.errors import UserError, run_main
-from hasrd.train.entry import train
+from hasrd.train.entry import is_first_node, trained
 
 
 def main() -> None:
@@ -31,24 +30,10 @@ def main() -> None:
     if "--" not in argv:
         raise UserError("give the options of the decoding, then --, then those of the training")
     split = argv.index("--")
-    train("hasrd.tasks.asr:ASRTask", argv[split + 1 :])
-    if not is_first_node(argv[split + 1 :]):
-        return
-    sys.argv[1:] = argv[:split]
-    asr_decode.main()
-
-
-def is_first_node(argv: list[str]) -> bool:
-    """Whether this is the only node, or the first, of a training with the options `argv`, which ESPnet adds to."""
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    parser.add_argument("--dist_rank", type=int)
-    parser.add_argument("--dist_launcher")
-    args, _ = parser.parse_known_args(argv)
-    if args.dist_rank is None and args.dist_launcher is None:
-        return True
-    from espnet2.train.distributed_utils import get_node_rank
-
-    return get_node_rank(args.dist_rank, args.dist_launcher) == 0
+    with trained("hasrd.tasks.asr:ASRTask", argv[split + 1 :]):
+        if is_first_node(argv[split + 1 :]):
+            sys.argv[1:] = argv[:split]
+            asr_decode.main()
 
 
 if __name__ == "__main__":

@@ -9,12 +9,17 @@ from __future__ import annotations
 
 import argparse
 import datetime
+import re
+import shlex
+import sys
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Sequence
 
 from hasrd.bin.options import str2bool
 from hasrd.errors import UserError, run_main
 from hasrd.jobs.atomic import write_json, write_text
+from hasrd.jobs.lock import exclusive
 from hasrd.metrics.versions import commit
 from hasrd.report.claims import claims
 from hasrd.report.collect import Results, collect
@@ -65,7 +70,7 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--only_codecs", type=str2bool, default=False, help="leave out what is about encoders and probes"
     )
-    parser.add_argument("--command", default="./run.sh", help="command that is shown")
+    parser.add_argument("--command", help="command that is shown (default: this one)")
     parser.add_argument("--num_examples", type=int, default=4, help="utterances to listen to")
     parser.add_argument(
         "--discussion",
@@ -86,9 +91,19 @@ def main(argv: Sequence[str] | None = None) -> None:
     Raises:
         UserError: No output is named, no score is there and no test set is named, or the discussion can't be read.
     """
+    argv = sys.argv[1:] if argv is None else argv
     args = get_parser().parse_args(argv)
+    args.command = args.command or shlex.join(["hasrd", "report", *argv])
     if args.out_md is None and args.out_html is None:
         raise UserError("nothing to write: give --out_md or --out_html")
+    with ExitStack() as stack:
+        for path in filter(None, (args.out_md, args.out_html)):
+            stack.enter_context(exclusive(path))
+        run(args)
+
+
+def run(args: argparse.Namespace) -> None:
+    """Write the report; errors as of `main`."""
     results = collect(args.expdir)
     scored = sorted({found.score.test_set for found in results.scores})
     test_sets = args.test_sets or scored
@@ -157,7 +172,7 @@ def _facts(args: argparse.Namespace, results: Results) -> list[tuple[str, str]]:
             "Experiments",
             ", ".join(sorted({found.experiment for found in results.scores})) or "missing",
         ),
-        ("Command", args.command),
+        ("Command", _without_folders(args.command)),
         ("Date", datetime.date.today().isoformat()),
         ("Commit", commit() or scored_at or "no checkout"),
         ("Machine", machine()),
@@ -168,6 +183,11 @@ def _facts(args: argparse.Namespace, results: Results) -> list[tuple[str, str]]:
         ),
     ]
     return [fact for fact in facts if fact[1]]
+
+
+def _without_folders(command: str) -> str:
+    """Return a command with `.../name` for each absolute path: reports are passed on."""
+    return re.sub(r"(?<![\w.~/-])~?/(?:[^/\s'\"]+/)+", ".../", command)
 
 
 def _licence(datadir: Path) -> str:

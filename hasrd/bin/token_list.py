@@ -10,6 +10,7 @@ from pathlib import Path
 from hasrd.data.kaldi import read_table
 from hasrd.errors import UserError, run_main
 from hasrd.jobs.atomic import write_text
+from hasrd.jobs.lock import exclusive
 
 
 def token_list(text: str | Path) -> list[str]:
@@ -30,7 +31,8 @@ def main() -> None:
     parser.add_argument("--text", required=True, help="transcripts of the training set")
     parser.add_argument("--out", required=True, help="file to write, one token a line")
     args = parser.parse_args()
-    write_text(args.out, "".join(f"{token}\n" for token in token_list(args.text)))
+    with exclusive(args.out):
+        write_text(args.out, "".join(f"{token}\n" for token in token_list(args.text)))
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ from hasrd.data.archive import read_integers
 from hasrd.data.kaldi import read_table
 from hasrd.errors import UserError, run_main
 from hasrd.jobs.atomic import write_text
+from hasrd.jobs.lock import exclusive
 from hasrd.jobs.origin import Origin, forget, why_stale, write_record
 from hasrd.metrics.bootstrap import ratio_interval
 from hasrd.metrics.neighbours import SOURCE, K, chance, predicted_labels
@@ -200,6 +201,12 @@ def main(argv: Sequence[str] | None = None) -> None:
         UserError: No codes, codes of other weights, or too few segments.
     """
     args = get_parser().parse_args(argv)
+    with exclusive(args.out):
+        run(args)
+
+
+def run(args: argparse.Namespace) -> None:
+    """Write `args.out`, unless it is up to date; errors as of `main`."""
     ctm = args.data / "phones.ctm"
     if not ctm.is_file():
         forget(args.out)

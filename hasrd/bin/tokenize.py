@@ -249,9 +249,6 @@ def main() -> None:
         **({"crop": crop} if crop else {}),
     )
     remove_others(args.out, codec, {*tables.values()})
-    weights_of_layers = getattr(codec.quantizer, "layer_weights", None)
-    if weights_of_layers is not None:
-        write_json(Path(args.exp_dir) / "layer_weights.json", {"reconstruction": weights_of_layers.tolist()})
     if folders is not None:
         for name, path in tables.items():
             write_table(path, merge_tables(folders, name))
@@ -268,6 +265,9 @@ def main() -> None:
             },
         )
         write_record(codes_scp, record)
+        weights_of_layers = getattr(codec.quantizer, "layer_weights", None)
+        if weights_of_layers is not None:
+            write_json(args.out / "layer_weights.json", {"reconstruction": weights_of_layers.tolist()})
         if crop:
             write_json(args.out / "crops.json", {"samples": crop, "margin": margin_of(codec)})
         made = f"speech: {', '.join(versions)}" if versions else "no speech"

@@ -123,8 +123,9 @@ def dump_features(
 ) -> int | None:
     """Write the features of data directory `data` and copies of its tables into `dump`.
 
-    `dump` gets wav.scp, text, ..., feats.scp, utt2num_frames, cmvn.npz (count, sum, sum_square over all frames) and the
-    archives under data/. A killed run goes on where it was; a changed input or configuration is computed anew.
+    `dump` gets wav.scp, text, ..., feats.scp, utt2num_frames, speech_shape (`utt T,F`, for ESPnet), cmvn.npz (count,
+    sum, sum_square over all frames) and the archives under data/. A killed run goes on where it was; a changed input or
+    configuration is computed anew.
 
     Returns:
         Number of frames, or None while other shards are not done.
@@ -136,7 +137,7 @@ def dump_features(
     if not source.wavs:
         raise UserError(f"{source.path}/wav.scp: no utterances in it")
     feats_conf = dict(feats_conf or {})
-    made_from = [dump / name for name in ("feats.scp", "utt2num_frames", "cmvn.npz", "wav.scp")]
+    made_from = [dump / name for name in ("feats.scp", "utt2num_frames", "speech_shape", "cmvn.npz", "wav.scp")]
     folders = run_in_chunks(
         source.wavs,
         dump / "data",
@@ -153,8 +154,11 @@ def dump_features(
     tables = dict(source.tables)
     for name in ("feats.scp", "utt2num_frames"):
         tables[name] = merge_tables(folders, name)
-    write_stats(dump / "cmvn.npz", *merge_stats(folders))
+    stats = merge_stats(folders)
+    write_stats(dump / "cmvn.npz", *stats)
     DataDir(dump, tables).write(dump)
+    shapes = {utterance: f"{frames},{len(stats[1])}" for utterance, frames in tables["utt2num_frames"].items()}
+    write_table(dump / "speech_shape", shapes)
     return sum(int(frames) for frames in tables["utt2num_frames"].values())
 
 

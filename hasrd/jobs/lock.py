@@ -20,6 +20,8 @@ from hasrd.errors import UserError
 # What file systems without locks answer (some network file systems, some containers).
 _NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL)
 _said_no_locks = False
+# Descriptors of the locks that this process holds.
+_held: set[int] = set()
 
 
 @contextmanager
@@ -41,10 +43,13 @@ def exclusive(path: str | Path, part: str = "") -> Iterator[None]:
     place = (path if path.is_dir() else path.parent) / f"{name}{part}"
     place.parent.mkdir(parents=True, exist_ok=True)
     descriptor = _acquire(place, path)
+    if descriptor is not None:
+        _held.add(descriptor)
     try:
         yield
     finally:
-        if descriptor is not None:
+        if descriptor is not None and descriptor in _held:
+            _held.remove(descriptor)
             # While it is held: whoever waits for the same file finds that it is gone, and makes a new one.
             place.unlink(missing_ok=True)
             os.close(descriptor)
@@ -101,3 +106,13 @@ def _say_no_locks(place: Path) -> None:
             f"note: {place.parent}: this file system has no locks: see to it that no two runs write here at once",
             file=sys.stderr,
         )
+
+
+def _let_go() -> None:
+    """In a forked child (a loader of data): the lock is its parent's alone, and dies with that one."""
+    for descriptor in _held:
+        os.close(descriptor)
+    _held.clear()
+
+
+os.register_at_fork(after_in_child=_let_go)

@@ -25,8 +25,8 @@ _work: Callable[[Any], Any] | None = None
 
 def _start_worker(make_work: Callable[[], Work], parent: int) -> None:
     global _work
-    # Ctrl-C reaches the whole group; the parent alone decides what follows.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Ctrl-C reaches the whole group: a second for the parent to say so, which a worker's death would hide.
+    signal.signal(signal.SIGINT, lambda *_: threading.Timer(1.0, os._exit, (130,)).start())
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     _work = make_work()
 
@@ -76,6 +76,8 @@ def run_workers(make_work: Callable[[], Work], items: Iterable[Item], nj: int) -
     )
     try:
         futures: dict[Future, Item] = {pool.submit(_run, item): item for item in items}
+        # Python's pool watches over a new worker from the next submission on, which the last one would never see.
+        pool.submit(int)
         for future in as_completed(futures):
             yield futures[future], future.result()
     except BrokenProcessPool:
@@ -83,6 +85,11 @@ def run_workers(make_work: Callable[[], Work], items: Iterable[Item], nj: int) -
             "a worker process died (killed, or out of memory): run the same command again to go on from here, "
             "with a smaller --nj if memory is short"
         ) from None
+    except KeyboardInterrupt:
+        # Not what they are at: what is left half done is done again.
+        for child in multiprocessing.active_children():
+            child.kill()
+        raise
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
         for name, value in before.items():

@@ -137,6 +137,10 @@ def _files(folder: Path) -> Iterator[tuple[Path, Path]]:
     for place, below, names in os.walk(folder):
         # A test set may have any name.
         if "scores" not in Path(place).relative_to(folder).parts:
+            if "tokens" in below:
+                # Of the many files there, this one is for the report.
+                home = _experiment(Path(place), folder)
+                yield from ((path, home) for path in Path(place, "tokens").glob("*/layer_weights.json"))
             below[:] = [name for name in below if name not in _SKIPPED]
         files = [name for name in names if name.endswith(".json")]
         if files:

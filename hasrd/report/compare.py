@@ -100,8 +100,9 @@ def compare(folders: tuple[Path, Path], test_sets: Sequence[str] = (), measures:
     for key in sorted(keys, key=lambda key: (key[1], order.index(key[0]) if key[0] in order else len(order), key)):
         paths = tuple(_only(each[key]) for each in found)
         try:
-            lines.append(_line(key, paths))
-        except _Different as reason:
+            first, second = (read_score(path) for path in paths)
+            lines.append(Line(key, first, second, paired(paths)))
+        except Different as reason:
             left_out.append((key, str(reason)))
     if not lines:
         key, reason = left_out[0]
@@ -153,7 +154,7 @@ def render(comparison: Comparison, markdown: bool = False) -> str:
     return "\n".join(table + [""] + notes(comparison)) + "\n"
 
 
-class _Different(Exception):
+class Different(Exception):
     """Why two scores cannot be compared."""
 
 
@@ -163,31 +164,37 @@ def _only(paths: Sequence[Path]) -> Path:
     return paths[0]
 
 
-def _line(key: Key, paths: tuple[Path, Path]) -> Line:
+def paired(paths: tuple[Path, Path]) -> Paired:
+    """Compare two score files by the utterances that both have.
+
+    Raises:
+        Different: They cannot be compared; says why.
+        UserError: A table of utterances is damaged or missing.
+    """
     first, second = (read_score(path) for path in paths)
     for fact in _SAME:
         if _fact(first, fact) != _fact(second, fact):
-            raise _Different(f"they were not measured alike ({fact})")
+            raise Different(f"they were not measured alike ({fact})")
     rows = [_rows(path) for path in paths]
     utterances = sorted(set(rows[0]) & set(rows[1]))
     if not utterances:
-        raise _Different("they have no utterance in common")
+        raise Different("they have no utterance in common")
     columns = [set(next(iter(each.values()))) for each in rows]
     rate = next((rate for rate in _RATES if all(set(rate) <= each for each in columns)), None)
     if rate is None and not all("value" in each for each in columns):
-        raise _Different("it has no value an utterance")
+        raise Different("it has no value an utterance")
     scale, of_reference = _RATES[rate] if rate else (1.0, False)
     texts = [[each[utterance].get("ref") for utterance in utterances] for each in rows]
     above = tuple(_numbers(path, each, rate[0] if rate else "value", utterances) for path, each in zip(paths, rows))
     below = tuple(_numbers(path, each, rate[1], utterances) for path, each in zip(paths, rows)) if rate else None
     if texts[0] != texts[1] or (of_reference and below[0] != below[1]):
-        raise _Different("their references differ")
+        raise Different("their references differ")
     for path, score, each in zip(paths, (first, second), rows):
         _check_mean(path, score, each, rate, scale)
     try:
-        return Line(key, first, second, paired_bootstrap(above, below, scale))
+        return paired_bootstrap(above, below, scale)
     except ValueError as error:
-        raise _Different(str(error)) from None
+        raise Different(str(error)) from None
 
 
 def _fact(score: Score, name: str) -> object:

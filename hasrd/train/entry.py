@@ -4,15 +4,19 @@
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import importlib
 import importlib.util
 import io
 import json
+import os
 import sys
 import warnings
 from pathlib import Path
+from typing import Any, Iterator, Mapping
 
+from hasrd.jobs.lock import exclusive
 from hasrd.jobs.origin import Origin, difference, read_record, refuse_stale, write_record
 from hasrd.train.origin import last_of, origin_of, read_options
 
@@ -79,25 +83,65 @@ def _quieten_espnet() -> None:
             nltk.download = download
 
 
-def train(task: str, argv: list[str] | None = None) -> None:
-    """Run an ESPnet task ("module:Class") on command-line options; done already, it says so and returns.
+@contextlib.contextmanager
+def trained(task: str, argv: list[str]) -> Iterator[None]:
+    """Run an ESPnet task ("module:Class") on command-line options, then the block; done already, it says so.
+
+    The training's folder is locked until the block ends. Of a training on several nodes, the first one holds the lock;
+    the ranks on one node are children of the process that does.
 
     Raises:
-        UserError: The folder holds a training on other data, or with other options; or what the models, the data and
-            the trainer report as bad input.
+        UserError: The folder holds a training on other data, or with other options; another process trains there; or
+            what the models, the data and the trainer report as bad input.
     """
-    argv = sys.argv[1:] if argv is None else argv
     options = read_options(argv)
+    output_dir = last_of(options.get("output_dir"))
+    if not output_dir:
+        load_task(task).main(cmd=argv)
+        yield
+        return
+    output_dir = Path(str(output_dir))
+    first = is_first_node(argv)
+    if first:
+        output_dir.mkdir(parents=True, exist_ok=True)
+    with exclusive(output_dir) if first else contextlib.nullcontext():
+        if not _is_done(output_dir, options, first):
+            load_task(task).main(cmd=argv)
+        yield
+
+
+def train(task: str, argv: list[str] | None = None) -> None:
+    """Run an ESPnet task on command-line options, by default the program's; errors as of `trained`."""
+    with trained(task, sys.argv[1:] if argv is None else argv):
+        pass
+
+
+def is_first_node(argv: list[str]) -> bool:
+    """Whether this is the only node of a training with the options `argv`, or the first one."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--dist_rank", type=int)
+    parser.add_argument("--dist_launcher")
+    known, _ = parser.parse_known_args(argv)
+    if known.dist_launcher is None:
+        return (known.dist_rank or int(os.environ.get("RANK", "0"))) == 0
+    from espnet2.train.distributed_utils import get_node_rank
+
+    return get_node_rank(known.dist_rank, known.dist_launcher) == 0
+
+
+def _is_done(output_dir: Path, options: Mapping[str, Any], first: bool) -> bool:
+    """Note or compare what the training is made from; say whether it has been trained for as long as is asked."""
     single = {name: last_of(value) for name, value in options.items()}
-    if single.get("output_dir") and not single.get("collect_stats"):
-        output_dir, resume = Path(str(single["output_dir"])), single.get("resume", True)
+    if single.get("collect_stats"):
+        return False
+    resume, max_epoch = single.get("resume", True), single.get("max_epoch")
+    if first:
         begun = resume and any((output_dir / name).exists() for name in BEGUN)
         note_origin(output_dir, origin_of(options), begun, single.get("accept_changes", False))
-        max_epoch = single.get("max_epoch")
-        if resume and max_epoch and finished_epochs(output_dir) == max_epoch:
-            print(f"note: {output_dir}: already trained for {max_epoch} epochs, nothing to do", file=sys.stderr)
-            return
-    load_task(task).main(cmd=argv)
+    if not (resume and max_epoch and finished_epochs(output_dir) == max_epoch):
+        return False
+    print(f"note: {output_dir}: already trained for {max_epoch} epochs, nothing to do", file=sys.stderr)
+    return True
 
 
 def note_origin(output_dir: Path, origin: Origin, begun: bool, accept_changes: bool) -> None:

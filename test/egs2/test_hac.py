@@ -105,9 +105,9 @@ def test_each_level_is_decoded_alone_and_measured(mini):
 
 
 def test_the_report_shows_the_levels(mini):
-    results = (mini.folder / "RESULTS.md").read_text()
+    results = (mini.folder / "exp/RESULTS.md").read_text()
     assert "Levels" in results and "lexical" in results
-    page = (mini.folder / "report/index.html").read_text()
+    page = (mini.folder / "exp/report.html").read_text()
     assert "lexical" in page.lower() and page.count("<audio") >= 5
 
 
@@ -144,4 +144,4 @@ def test_two_languages_of_which_the_text_encoder_knows_one(tmp_path_factory):
     facts = [json.loads(path.read_text()) for path in recipe.folder.glob("dump/teacher/*/train_few/teacher.json")]
     text = next(fact for fact in facts if fact["kind"] == "text")
     assert text["num_ignored"] == languages.count("es") and text["num_words"] == 0
-    assert "n/a" in (recipe.folder / "RESULTS.md").read_text()
+    assert "n/a" in (recipe.folder / "exp/RESULTS.md").read_text()

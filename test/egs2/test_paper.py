@@ -75,14 +75,14 @@ def test_everything_is_measured(recipe):
 
 
 def test_the_tables_are_filled(recipe):
-    results = (recipe.folder / "RESULTS.md").read_text()
+    results = (recipe.folder / "exp/RESULTS.md").read_text()
     for title in ("Table 1", "Table 2", "Table 3", "Table 4"):
         assert f"\n## {title}" in results
-    record = json.loads((recipe.folder / "RESULTS.json").read_text())
+    record = json.loads((recipe.folder / "exp/RESULTS.json").read_text())
     cells = [cell for table in record["tables"] for row in table["rows"] for cell in row["cells"]]
     files = {cell["score"] for cell in cells if cell.get("score")}
-    assert files and all((recipe.folder / name).is_file() for name in files)
-    page = (recipe.folder / "report/index.html").read_text()
+    assert files and all((recipe.folder / "exp" / name).is_file() for name in files)
+    page = (recipe.folder / "exp/report.html").read_text()
     assert page.count("<audio") >= 6
 
 

@@ -110,6 +110,43 @@ def test_bad_options_are_one_line(recipe, words, message):
     assert message in output.stderr and output.stderr.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    "value, fits",
+    [("3", True), ("0", True), ("two", False), ("-1", False), ("1.5", False), ("", False), ("08", False),
+     ("3 4", False), ("9999999999", False)],
+)  # fmt: skip
+def test_whole_numbers(recipe, value, fits):
+    output = bash(recipe, "--stage", value, cwd=recipe.parent)
+    assert (output.returncode == 0) == fits
+    if not fits:
+        assert f"'--stage' takes a whole number, not '{value}'" in output.stderr and output.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("value, fits", [("3", True), ("0.25", True), ("four", False), ("-1", False), ("1.", False)])
+def test_numbers(tmp_path, value, fits):
+    text = f". {TEMPLATE}/utils/parse_options.sh\necho ${{memory}}"
+    output = bash(script(tmp_path, "a.sh", f"memory=4.0\n{text}"), "--memory", value, cwd=tmp_path)
+    assert (output.stdout == f"{value}\n") == fits and (output.returncode == 0) == fits
+
+
+@pytest.mark.parametrize(
+    "words, value, rest",
+    [
+        ([], "old", []),
+        (["--langs", "en es", "--stage", "3"], "en es", ["--stage", "3"]),
+        (["--stage", "a  b", "--langs=fr"], "fr", ["--stage", "a  b"]),
+        (["--langs", "", ""], "", [""]),
+    ],
+)
+def test_take_option(tmp_path, words, value, rest):
+    code = f". {TEMPLATE}/utils/take_option.sh\nlangs=old"
+    code += '\ntake_option langs "$@"\nprintf "%s|" "$langs" "${options[@]}"'
+    output = bash(script(tmp_path, "a.sh", code), *words, cwd=tmp_path)
+    assert output.stdout == "".join(f"{word}|" for word in [value, *rest])
+    output = bash(tmp_path / "a.sh", "--langs", cwd=tmp_path)
+    assert output.returncode == 2 and "'--langs' needs a value" in output.stderr
+
+
 def test_help(recipe):
     output = bash(recipe, "--help", cwd=recipe.parent)
     assert (output.returncode, output.stdout) == (0, "the help\n")
@@ -206,18 +243,18 @@ def test_an_interrupted_job_may_say_so(tmp_path):
     assert "saved" in (tmp_path / "a.log").read_text().splitlines()
 
 
-@pytest.mark.skipif(shutil.which("setpriv") is None, reason="setpriv (util-linux) is missing")
-@pytest.mark.parametrize("killed", ["caller", "run.sh"])
-def test_no_job_outlives_a_killed_recipe(tmp_path, killed):
-    job = "echo $$ > job; echo $PPID > up; exec sleep 300"
-    caller = script(tmp_path, "caller.sh", f"{RUN} a.log bash -c '{job}'\ntrue")
-    with subprocess.Popen([caller], cwd=tmp_path) as process:
-        job = tmp_path / "job"
-        wait_for(lambda: (tmp_path / "up").exists() and (tmp_path / "up").read_text().strip())
-        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-        os.kill(process.pid if killed == "caller" else int(children[0]), signal.SIGKILL)
+@pytest.mark.skipif(shutil.which("flock") is None, reason="flock (util-linux) is missing")
+def test_a_second_run_leaves_the_log_of_the_first(tmp_path):
+    with interruptible([RUN, "a.log", "bash", "-c", "echo mine; sleep 60"], tmp_path) as process:
+        wait_for(lambda: (tmp_path / "a.log").exists() and "mine\n" in (tmp_path / "a.log").read_text())
+        output = bash(RUN, "a.log", "echo", "other", cwd=tmp_path)
+        assert output.returncode == 2 and output.stderr.count("\n") == 1
+        assert "a.log: another run writes there (started " in output.stderr and ", process " in output.stderr
+        assert "mine\n" in (tmp_path / "a.log").read_text() and "other" not in (tmp_path / "a.log").read_text()
+        process.terminate()
         process.wait(15)
-        wait_for(lambda: not alive(job.read_text().strip()))
+    assert bash(RUN, "a.log", "echo", "other", cwd=tmp_path).returncode == 0
+    assert "other\n" in (tmp_path / "a.log").read_text()
 
 
 def test_launch_of_espnet_calls_run(tmp_path):

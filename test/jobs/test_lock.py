@@ -7,6 +7,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import signal
 import subprocess
 import sys
 
@@ -74,3 +75,24 @@ def test_a_file_system_without_locks_is_said_once(tmp_path, monkeypatch, capsys)
         with exclusive(tmp_path):
             pass
     assert capsys.readouterr().err.count("has no locks") == 1
+
+
+def test_a_forked_child_does_not_keep_the_lock(tmp_path):
+    """A loader of data that lives on after a kill of the training."""
+    fork = "    import os\n    child = os.fork()\n    if child == 0: time.sleep(60)\n    print(child)\n"
+    code = HOLD.replace("    print", f"{fork}    print")
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE, text=True,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+    )  # fmt: skip
+    child = int(process.stdout.readline())
+    try:
+        assert process.stdout.readline() == "held\n"
+        with pytest.raises(UserError), exclusive(tmp_path):
+            pass
+        process.kill()
+        process.wait()
+        with exclusive(tmp_path):
+            pass
+    finally:
+        os.kill(child, signal.SIGKILL)

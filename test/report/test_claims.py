@@ -1,8 +1,13 @@
 # Copyright 2026 The hasrd authors
 # Apache-2.0
+import shutil
+from dataclasses import replace
+
+import numpy as np
 import pytest
 from exp_tree import put, put_probe, put_rate
 
+from hasrd.metrics.scores import write_score
 from hasrd.report.claims import claims
 from hasrd.report.collect import collect
 
@@ -69,7 +74,7 @@ def test_missing_scores(codec):
     (scores / "semantic/ecapa_similarity.json").unlink()
     # The other speaker model's scores are whole; the paper's numbers are not of it.
     claim = one(judged(codec), "less of the voice")
-    assert claim.holds and "0.50 against 0.70" in claim.evidence and ".15" not in claim.evidence
+    assert claim.verdict == "holds" and "0.50 against 0.70" in claim.evidence and ".15" not in claim.evidence
 
 
 def test_one_voice_and_one_stream_and_no_probes(codec):
@@ -87,8 +92,48 @@ def test_experiments_are_not_mixed(codec):
     assert one(found, "codec_train_codec_89abcdef: a probe reads latents in order").verdict == "holds"
 
 
+def put_rows(codec, system, measure, values):
+    """Give a score a table of utterances."""
+    (found,) = collect([codec]).find(measure, "test-clean", system)
+    score = replace(found.score, mean=sum(values) / len(values), count=len(values), ci95=(0.0, 1.0))
+    write_score(found.path.parent, score, ["value"], {f"utt{i:02d}": [value] for i, value in enumerate(values)})
+
+
 def test_no_claim_holds_by_a_difference_within_the_intervals(codec):
     assert "overlap" not in one(judged(codec), "less of the voice").evidence
     put(codec, "test-clean", "acoustic", ecapa_similarity=0.21)
     claim = one(judged(codec), "less of the voice")
-    assert claim.evidence.endswith("intervals overlap") and claim.verdict == "does not hold"
+    assert claim.evidence.endswith("intervals overlap") and claim.verdict == "in order, not separated"
+
+
+@pytest.mark.parametrize(
+    "count, shift, verdict, words",
+    [
+        (40, 0.02, "holds", "paired p < 0.001"),
+        (40, 0.0005, "in order, not separated", "paired p = "),
+        (40, -0.02, "does not hold", "paired p < 0.001"),
+        (8, 0.02, "in order, not separated", "too few utterances for a paired test"),
+    ],
+)
+def test_a_paired_test_tells_apart_what_the_intervals_do_not(codec, count, shift, verdict, words):
+    """Utterances differ by much more than the two systems: only pairs of the same utterance can show it."""
+    generator = np.random.default_rng(0)
+    semantic, noise = generator.uniform(0.2, 0.8, count), generator.normal(0, 0.005, count)
+    put_rows(codec, "semantic", "ecapa_similarity", semantic.tolist())
+    put_rows(codec, "acoustic", "ecapa_similarity", (semantic + shift + noise - noise.mean()).tolist())
+    claim = one(judged(codec), "less of the voice")
+    assert claim.verdict == verdict and words in claim.evidence
+
+
+def test_nothing_is_claimed_of_a_codec_behind_a_constant(codec):
+    """Of all its claims one line is left, and the other codec keeps its own."""
+    before = judged(codec)
+    other = codec.parent / "codec_other"
+    shutil.copytree(codec, other)
+    put(other, "test-clean", "combined", mel=3.0)
+    put(codec, "test-clean", "mean_spectrum", mean_spectrum=2.9)
+    found = judged(codec.parent)
+    (claim,) = [claim for text, claim in found.items() if text.startswith("codec_other")]
+    assert claim.verdict == "does not hold" and "3.00 against 2.90" in claim.evidence
+    kept = [text for text in found if text.startswith(codec.name)]
+    assert len(kept) == len([text for text in before if "masked" not in text])

@@ -111,6 +111,21 @@ def test_texts_are_escaped_and_shown(made):
     assert "missing" in md and html.count("<svg") == 4
 
 
+@pytest.mark.parametrize(
+    "given, shown",
+    [
+        ("./run.sh --stage 3 --ssl_args '--optim_conf lr=0.1'", "./run.sh --stage 3 --ssl_args '--optim_conf lr=0.1'"),
+        ("./run.sh --expdir exp/a --datadir /home/me/data", "./run.sh --expdir exp/a --datadir .../data"),
+        ("./run.sh --teachers 'lexical=text:/models/x/LaBSE'", "./run.sh --teachers 'lexical=text:.../LaBSE'"),
+        ("/home/me/run.sh --codec_config ../a/b.yaml ~/c/d", ".../run.sh --codec_config ../a/b.yaml .../d"),
+    ],
+)
+def test_the_command_is_shown_as_it_was_given(exp, given, shown):
+    out = exp / "command.md"
+    main(["--expdir", str(exp / "exp"), "--corpus", "x", "--command", given, "--out_md", str(out)])
+    assert f"\n- Command: {shown}\n" in out.read_text()
+
+
 def test_no_path_of_this_machine(made):
     root, md, html, _ = made
     assert str(root) not in md + html and "/tmp" not in md and str(root.parent) not in html

@@ -5,12 +5,15 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 
 import pytest
 
+from hasrd.bin import probe
 from hasrd.errors import UserError
+from hasrd.jobs.lock import exclusive
 from hasrd.train import entry
 
 
@@ -66,3 +69,52 @@ def test_tasks_load_without_type_checks():
     before = typeguard.typechecked
     assert entry.load_task("hasrd.tasks.ssl:SSLTask").__name__ == "SSLTask"
     assert typeguard.typechecked is before
+
+
+def test_two_trainings_in_one_folder(trained, tmp_path):
+    """The second one ends before it imports anything, and says who holds the first."""
+    with exclusive(tmp_path):
+        with pytest.raises(UserError, match=f"{tmp_path}: process {os.getpid()} on .* is writing there"):
+            entry.train("x:Y", ["--output_dir", str(tmp_path), "--max_epoch", "3"])
+    assert not trained
+    entry.train("x:Y", ["--output_dir", str(tmp_path / "new"), "--max_epoch", "3"])
+    assert len(trained) == 1 and list((tmp_path / "new").iterdir()) == [], "the lock is gone with the training"
+
+
+@pytest.mark.parametrize(
+    "options, variables, locks",
+    [
+        (["--dist_rank", "0"], {}, True),
+        (["--dist_rank", "1"], {}, False),
+        ([], {"RANK": "1"}, False),
+        (["--dist_launcher", "slurm"], {"SLURM_NODEID": "0"}, True),
+        (["--dist_launcher", "slurm"], {"SLURM_NODEID": "1"}, False),
+    ],
+)
+def test_the_first_of_several_nodes_holds_the_lock(trained, tmp_path, monkeypatch, options, variables, locks):
+    pytest.importorskip("espnet2")
+    step = {"SLURM_STEP_NUM_NODES": "2", "SLURM_NTASKS": "2", "SLURM_STEP_NODELIST": "a,b", "SLURM_PROCID": "0"}
+    for name, value in {**step, **variables}.items():
+        monkeypatch.setenv(name, value)
+    argv = ["--output_dir", str(tmp_path), "--max_epoch", "3", *options]
+    with exclusive(tmp_path):
+        if locks:
+            with pytest.raises(UserError, match="is writing there"):
+                entry.train("x:Y", argv)
+        else:
+            entry.train("x:Y", argv)
+    assert len(trained) == (0 if locks else 1)
+
+
+def test_a_probe_decodes_under_the_lock_of_its_training(trained, tmp_path, monkeypatch):
+    locked = []
+
+    def decode():
+        with pytest.raises(UserError, match="is writing there"), exclusive(tmp_path):
+            pass
+        locked.append(sys.argv[1:])
+
+    monkeypatch.setattr(probe.asr_decode, "main", decode)
+    monkeypatch.setattr(sys, "argv", ["probe", "--beam_size", "1", "--", "--output_dir", str(tmp_path)])
+    probe.main()
+    assert locked == [["--beam_size", "1"]] and trained == [["--output_dir", str(tmp_path)]]

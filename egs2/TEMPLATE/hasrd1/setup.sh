@@ -27,9 +27,11 @@ if [ ! -e run.sh ]; then
     cat >run.sh <<'RUN'
 #!/usr/bin/env bash
 set -euo pipefail
+. "$(dirname "$0")/utils/guard.sh"
+cd "$(dirname "$0")"
 
 # The sets that local/data.sh makes; further options: ./run.sh --help
-./hasrd.sh \
+exec ./hasrd.sh \
     --train_set train \
     --valid_set valid \
     --test_sets "test" \
@@ -41,7 +43,8 @@ fi
 if [ ! -e local/data.sh ]; then
     cat >local/data.sh <<'DATA'
 #!/usr/bin/env bash
-# Makes the data directories of this corpus: data/train, data/valid and data/test, each with the files
+# Makes the data directories of this corpus: data/train, data/valid and data/test (hasrd.sh says where, by datadir), each
+# with the files
 #
 #   wav.scp    <utterance> <path of an audio file: WAV or FLAC, 16 kHz, one channel>
 #   text       <utterance> <words>
@@ -55,23 +58,24 @@ set -euo pipefail
 
 # Where the corpus is: in db.sh or in the environment.
 corpus=${MY_CORPUS:-}
+datadir=${datadir:-data}
 if [ -z "${corpus}" ]; then
     echo "error: MY_CORPUS is not set: write local/data.sh for your corpus (see its head), and set MY_CORPUS in db.sh" >&2
     exit 1
 fi
 
 for set in train valid test; do
-    mkdir -p "data/${set}"
+    mkdir -p "${datadir}/${set}"
     # For files such as ${corpus}/train/<speaker>/<utterance>.wav with <utterance>.txt beside them:
     find "${corpus}/${set}" -name '*.wav' | while read -r file; do
         echo "$(basename "${file}" .wav) ${file}"
-    done | sort >"data/${set}/wav.scp"
+    done | sort >"${datadir}/${set}/wav.scp"
     while read -r utterance file; do
         echo "${utterance} $(basename "$(dirname "${file}")")"
-    done <"data/${set}/wav.scp" >"data/${set}/utt2spk"
+    done <"${datadir}/${set}/wav.scp" >"${datadir}/${set}/utt2spk"
     while read -r utterance file; do
         echo "${utterance} $(tr '\n' ' ' <"${file%.wav}.txt")"
-    done <"data/${set}/wav.scp" >"data/${set}/text"
+    done <"${datadir}/${set}/wav.scp" >"${datadir}/${set}/text"
 done
 DATA
     chmod +x local/data.sh

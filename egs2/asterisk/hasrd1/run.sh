@@ -5,23 +5,14 @@
 #   ./run.sh                          English
 #   ./run.sh --langs "en es fr it ru" five languages, one voice each
 set -euo pipefail
+. "$(dirname "$0")/utils/guard.sh"
 cd "$(dirname "$0")"
+. utils/take_option.sh
 
 langs=en
-options=()
-while [ $# -gt 0 ]; do
-    case "$1" in
-        --langs) langs=${2:-}; shift ;;
-        --langs=*) langs=${1#*=} ;;
-        *) options+=("$1") ;;
-    esac
-    if [ $# -gt 0 ]; then shift; fi
-done
-# What the recogniser that comes along understands.
-recogniser=none
-if [ "${langs}" = en ]; then recogniser=auto; fi
+take_option langs "$@"
 
-./hasrd.sh \
+exec ./hasrd.sh \
     --corpus "Asterisk prompts (${langs})" \
     --local_data_opts "--langs ${langs}" \
     --single_speaker true \
@@ -29,5 +20,5 @@ if [ "${langs}" = en ]; then recogniser=auto; fi
     --num_clusters 256 \
     --kmeans_portion 1.0 \
     --log_mel_probe_args "--encoder_conf stack=4" \
-    --recogniser "${recogniser}" \
+    --lang "${langs}" \
     "${options[@]}"

@@ -13,12 +13,14 @@
 # run during the training instead), and GPUs. Days on 8 GPUs. Every stage goes on where it was interrupted. For less:
 # egs2/mini_librispeech/hac1.
 set -euo pipefail
+. "$(dirname "$0")/utils/guard.sh"
 cd "$(dirname "$0")"
 
 # With --feats_type raw a batch is counted in samples: 9,600,000 are the paper's 600 s a GPU.
 
-./hasrd.sh \
+exec ./hasrd.sh \
     --corpus "LibriSpeech, 960 h" \
+    --lang en \
     --train_set train \
     --valid_set dev-clean \
     --test_sets "dev-clean test-clean" \

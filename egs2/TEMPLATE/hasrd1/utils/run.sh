@@ -2,20 +2,10 @@
 # Copyright 2026 The hasrd authors
 # Apache-2.0
 # Runs jobs on this machine, all at once: see job.sh for the convention. Each job's output goes to its log; lines that
-# tell the progress of the first job are also shown. When this script is interrupted or its caller dies, the jobs are
-# ended; when one job fails, so is the rest.
+# tell the progress of the first job are also shown. When one job fails, or this script is ended, so is the rest.
 set -euo pipefail
 
-# The kernel ends this script when its caller is killed, and a job when this script is: nothing goes on behind the back
-# of the one who runs the same command again.
-tie=()
-if command -v setpriv >/dev/null 2>&1; then
-    if [ "${HASRD_TIED_TO:-}" != "${PPID}" ]; then
-        HASRD_TIED_TO=${PPID} exec setpriv --pdeathsig TERM -- "${BASH}" "$0" "$@"
-    fi
-    tie=(setpriv --pdeathsig KILL --)
-fi
-
+. "$(dirname "$0")/guard.sh"
 . "$(dirname "$(readlink -f "$0")")/job.sh"
 job_parse "$@"
 if [ "${num_nodes}" -gt 1 ]; then
@@ -35,8 +25,23 @@ if [ "${gpu}" -gt 0 ] && [ "${first}" != "${last}" ]; then
     fi
 fi
 
-run_job() {
+# A log is written under a lock, which all processes of its job hold: another run does not write over it.
+logs=()
+take_log() { # $1: number of the job
+    local file fd status=0
+    file=$(job_subst "${log}" "$1")
+    exec {fd}>>"${file}"
+    if command -v flock >/dev/null 2>&1; then flock -n -E 100 "${fd}" 2>/dev/null || status=$?; fi
+    if [ "${status}" = 100 ]; then
+        job_fail "${file}: another run writes there ($(sed -n '2s/^# //p' "${file}")): wait for it, end it, or choose another name"
+    fi
+    : >"${file}"
+    logs[$1]=${fd}
+}
+
+run_job() { # $1: number of the job
     local index=$1 arguments=("${command[@]}") list= k
+    heed_interrupts
     if [ -n "${job_var}" ]; then arguments=("${command[@]//${job_var}/${index}}"); fi
     if [ ${#devices[@]} -gt 0 ]; then
         for ((k = 0; k < gpu; k++)); do
@@ -44,54 +49,35 @@ run_job() {
         done
         export CUDA_VISIBLE_DEVICES=${list}
     fi
-    exec >"$(job_subst "${log}" "${index}")" 2>&1 </dev/null
+    exec >&"${logs[index]}" 2>&1 </dev/null
     echo "# $(printf '%q ' "${arguments[@]}")"
-    echo "# started $(date '+%F %T') on $(uname -n)"
-    # shellcheck disable=SC2016
-    exec "${tie[@]}" "${BASH}" -c '
-        status=0
-        "$@" || status=$?
-        echo "# ended with status ${status} after ${SECONDS} s"
-        exit "${status}"' job "${tie[@]}" "${arguments[@]}"
+    echo "# started $(date '+%F %T') on $(uname -n), process ${BASHPID}"
+    exec "${arguments[@]}"
 }
 
-pids=() follower=
-end_jobs() { # $1: the signal that the jobs get first
-    local pid tries
-    # Job control gave each job a process group of its own, so that its workers go with it.
-    for pid in "${pids[@]}"; do kill -s "$1" -- "-${pid}" 2>/dev/null || true; done
-    for ((tries = 0; tries < 50; tries++)); do
-        local alive=
-        for pid in "${pids[@]}"; do if kill -0 -- "-${pid}" 2>/dev/null; then alive=1; fi; done
-        [ -n "${alive}" ] || break
-        sleep 0.1
-    done
-    for pid in "${pids[@]}"; do kill -s KILL -- "-${pid}" 2>/dev/null || true; done
-    if [ -n "${follower}" ]; then kill -- "-${follower}" 2>/dev/null || true; fi
-}
-trap 'trap "" INT TERM HUP; end_jobs INT; exit 130' INT
-trap 'trap "" INT TERM HUP; end_jobs TERM; exit 143' TERM HUP
-
-set -m
+for ((i = first; i <= last; i++)); do take_log "${i}"; done
+pids=()
 for ((i = first; i <= last; i++)); do
-    rm -f "$(job_subst "${log}" "${i}")"
     run_job "${i}" &
     pids[i]=$!
 done
 prefix=
 if [ "${first}" != "${last}" ]; then prefix="job ${first} of $((last - first + 1)): "; fi
-job_follow "$(job_subst "${log}" "${first}")" "${pids[first]}" "${prefix}" &
+(heed_interrupts; job_follow "$(job_subst "${log}" "${first}")" "${pids[first]}" "${prefix}") &
 follower=$!
-set +m
 
 while [ ${#pids[@]} -gt 0 ]; do
+    followed=true
+    kill -0 "${follower}" 2>/dev/null || followed=false
     for i in "${!pids[@]}"; do
-        if kill -0 "${pids[i]}" 2>/dev/null; then continue; fi
+        if kill -0 "${pids[i]}" 2>/dev/null; then
+            if [ "${i}" = "${first}" ] && ! "${followed}"; then job_fail "what follows ${log} was ended"; fi
+            continue
+        fi
         status=0
-        wait "${pids[i]}" || status=$?
+        wait "${pids[i]}" 2>/dev/null || status=$?
+        echo "# ended with status ${status} after ${SECONDS} s" >&"${logs[i]}"
         if [ "${status}" -ne 0 ]; then
-            trap "" INT TERM HUP
-            end_jobs TERM
             job_explain "$(job_subst "${log}" "${i}")" "${status}"
             exit 1
         fi

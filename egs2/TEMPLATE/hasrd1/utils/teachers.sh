@@ -3,12 +3,9 @@
 # Apache-2.0
 # The teachers of a codec's levels, for hasrd.sh: from --teachers to the options and the folder of hasrd dump-teacher.
 
-levels_of() { # $1: configuration of a codec; the levels that it distils
-    ${python} -c 'import sys, yaml; print(*(yaml.safe_load(open(sys.argv[1])).get("distillation") or {}))' "$1"
-}
 split_teacher() { # $1: level; sets teacher_kind, teacher_source, teacher_conf
     local item
-    for item in ${teachers}; do
+    for item in "${teachers_words[@]}"; do
         if [ "${item%%=*}" != "$1" ]; then continue; fi
         item=${item#*=}
         teacher_kind=${item%%:*}
@@ -37,6 +34,6 @@ find_teacher() { # $1: level; sets teacher_opts, teacher_dir
             *) teacher_opts+=("${option}") ;;
         esac
     done
-    teacher_dir=${dumpdir}/teacher/$(${python} -m hasrd.bin.dump_teacher --print_name "${teacher_opts[@]}")
+    teacher_dir=${dumpdir}/teacher/$(hasrd dump_teacher --print_name "${teacher_opts[@]}")
     teacher_opts+=("${languages[@]}")
 }

@@ -5,7 +5,10 @@
 # --langs "en es fr it ru".
 set -euo pipefail
 
+. utils/guard.sh
 . ./path.sh
 . ./db.sh
 
-python -m hasrd.bin.prepare asterisk --root "${ASTERISK:-}" "$@"
+# hasrd.sh says where the data directories go.
+datadir=${datadir:-data}
+attend python -m hasrd.bin.prepare asterisk --out "${datadir}" --root "${ASTERISK:-}" "$@"

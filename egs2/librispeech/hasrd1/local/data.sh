@@ -6,16 +6,19 @@
 # hasrd.bin.prepare, for example --train train-clean-100.
 set -euo pipefail
 
+. utils/guard.sh
 . ./path.sh
 . ./db.sh
 
-python -m hasrd.bin.prepare librispeech --root "${LIBRISPEECH:-}" \
+# hasrd.sh says where the data directories go.
+datadir=${datadir:-data}
+attend python -m hasrd.bin.prepare librispeech --out "${datadir}" --root "${LIBRISPEECH:-}" \
     --train train-clean-100 train-clean-360 train-other-500 \
     --valid dev-clean dev-other --test test-clean test-other \
     --nj "$(env -u OMP_NUM_THREADS nproc)" "$@"
 
 # An utterance's part is in the path of its audio.
 part=train-clean-100
-grep "/${part}/" data/train/wav.scp >"data/.${part}.list"
-python -m hasrd.bin.subset_data --data data/train --utt_list "data/.${part}.list" --out "data/${part}"
-rm "data/.${part}.list"
+grep "/${part}/" "${datadir}/train/wav.scp" >"${datadir}/.${part}.list"
+attend python -m hasrd.bin.subset_data --data "${datadir}/train" --utt_list "${datadir}/.${part}.list" --out "${datadir}/${part}"
+rm "${datadir}/.${part}.list"

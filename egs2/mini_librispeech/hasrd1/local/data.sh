@@ -6,10 +6,14 @@
 # hasrd.bin.prepare, for example --valid_from_train 0.1.
 set -euo pipefail
 
+. utils/guard.sh
 . ./path.sh
 . ./db.sh
 . local/parts.sh
 
+# hasrd.sh says where the data directories go.
+datadir=${datadir:-data}
 # shellcheck disable=SC2086
-python -m hasrd.bin.prepare librispeech --root "${LIBRISPEECH:-}" --train ${train_part} --test ${test_parts} \
-    ${download:+--download_from ${download}} --valid_from_train 0.05 --nj "$(env -u OMP_NUM_THREADS nproc)" "$@"
+attend python -m hasrd.bin.prepare librispeech --out "${datadir}" --root "${LIBRISPEECH:-}" \
+    --train ${train_part} --test ${test_parts} ${download:+--download_from ${download}} --valid_from_train 0.05 \
+    --nj "$(env -u OMP_NUM_THREADS nproc)" "$@"

@@ -1,17 +1,18 @@
 #!/usr/bin/env bash
 # Copyright 2026 The hasrd authors
 # Apache-2.0
-# The paper's experiments in small, all four tables in RESULTS.md and report/index.html: encoders, codecs, probes on both, on
+# The paper's experiments in small, all four tables in exp/RESULTS.md and exp/report.html: encoders, codecs, probes on both, on
 # the same data and with the same number of steps each. Hours on two CPU cores; what is done already is skipped.
 #   local/paper.sh [options of run.sh]
 set -euo pipefail
+. "$(dirname "$0")/../utils/guard.sh"
 cd "$(dirname "$0")/.."
 . ./db.sh
 . local/parts.sh
 . ./path.sh
 
 # As many clusters as an acoustic codebook has entries: each codec has 9 x 10 bit a token.
-run() { ./run.sh --num_clusters 1024 --ssl_args "--max_epoch 12" --out_md exp/last.md --out_html exp/last.html "$@"; }
+run() { attend ./run.sh --num_clusters 1024 --ssl_args "--max_epoch 12" --out_md exp/last.md --out_html exp/last.html "$@"; }
 
 # Data, log-mel features, and the encoder that the codec stands on.
 run --stop_stage 4 "$@"
@@ -37,5 +38,5 @@ for name in plus baseline plus_global; do
 done
 
 # shellcheck disable=SC2086
-python -m hasrd.bin.report --expdir exp --test_sets ${test_parts} --corpus "LibriSpeech, a part (${train_part})" \
-    --command local/paper.sh --out_md RESULTS.md --out_html report/index.html
+attend python -m hasrd.bin.report --expdir exp --test_sets ${test_parts} --corpus "LibriSpeech, a part (${train_part})" \
+    --command "${HASRD_COMMAND}" --out_md exp/RESULTS.md --out_html exp/report.html
