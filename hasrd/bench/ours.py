@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, Mapping, Sequence
 
 import torch
-import yaml
 from torch import nn
 
 import hasrd
@@ -18,6 +17,7 @@ from hasrd.codec.build import build_front, build_modules
 from hasrd.codec.codec import Codec
 from hasrd.codec.describe import describe
 from hasrd.codec.inference import prepare
+from hasrd.config import read_yaml
 from hasrd.errors import UserError
 
 RECIPES = Path(hasrd.__file__).resolve().parents[1] / "egs2"
@@ -60,11 +60,8 @@ def read_config(path: Path) -> dict[str, Any]:
     Raises:
         UserError: It cannot be read.
     """
-    try:
-        config = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UserError(f"{path}: not a configuration: {str(error).splitlines()[0]}") from error
-    if not isinstance(config, dict):
+    config = read_yaml(path)
+    if not config:
         raise UserError(f"{path}: not a configuration: no keys in it")
     return config
 

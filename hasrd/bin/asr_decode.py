@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any, Callable, Sequence
 
 import torch
-import yaml
 
+from hasrd.config import read_yaml
 from hasrd.data.archive import read_array
 from hasrd.data.audio import read_audio
 from hasrd.data.features import batches
@@ -49,7 +49,7 @@ def load_probe(exp_dir: Path, model_file: str) -> Probe:
     for needed in (exp_dir / "config.yaml", exp_dir / model_file):
         if not needed.exists():
             raise UserError(f"{needed}: no such file: train the probe first")
-    args = argparse.Namespace(**yaml.safe_load((exp_dir / "config.yaml").read_text(encoding="utf-8")))
+    args = argparse.Namespace(**read_yaml(exp_dir / "config.yaml"))
     task = load_task("hasrd.tasks.asr:ASRTask")
     model = task.build_model(args)
     try:

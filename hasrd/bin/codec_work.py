@@ -6,18 +6,20 @@ from __future__ import annotations
 
 import argparse
 import functools
-import json
 import os
 from pathlib import Path
 from typing import Any, Callable, Iterator, Mapping, Sequence
 
-import soundfile
 import torch
 
 from hasrd.codec.inference import prepare
 from hasrd.codec.latents import BATCH_SAMPLES
+from hasrd.codec.token_file import TokenFacts
+from hasrd.config import read_json
+from hasrd.data.audio import write_audio
 from hasrd.data.kaldi import DataDir, read_table
 from hasrd.data.waves import wave_batches
+from hasrd.errors import UserError
 from hasrd.jobs.chunks import ChunkWork, parse_shard, run_in_chunks
 from hasrd.jobs.digest import sha256
 from hasrd.models.checkpoint import load_codec
@@ -58,7 +60,7 @@ def weights_sha256(args: argparse.Namespace) -> str:
 def write_speech(path: Path, wave: torch.Tensor, sample_rate: int) -> None:
     """Write samples (N,) as 16-bit FLAC; what is outside of [-1, 1] is clipped."""
     path.parent.mkdir(exist_ok=True)
-    soundfile.write(path, wave.float().clamp(-1, 1).cpu().numpy(), sample_rate, subtype="PCM_16")
+    write_audio(path, wave, sample_rate)
 
 
 def codes_are_current(args: argparse.Namespace, folder: Path) -> bool:
@@ -68,12 +70,12 @@ def codes_are_current(args: argparse.Namespace, folder: Path) -> bool:
     """
     data, scp = DataDir.load(args.data), folder / "codes.scp"
     try:
-        if json.loads((folder / "codes.json").read_text(encoding="utf-8")).get("model") != weights_sha256(args):
+        if read_json(folder / "codes.json", TokenFacts).model != weights_sha256(args):
             return False
         made = os.stat(scp).st_mtime_ns
         inputs = [data.path / "wav.scp", *data.wavs.values()]
         return all(os.stat(path).st_mtime_ns <= made for path in inputs) and set(read_table(scp)) == set(data.wavs)
-    except (OSError, ValueError):
+    except (OSError, UserError):
         return False
 
 

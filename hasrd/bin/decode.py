@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import functools
-import json
 from pathlib import Path
 from typing import Any, Mapping, Sequence
 
@@ -25,9 +24,12 @@ from hasrd.bin.files import (
     raise_failed,
     run_jobs,
 )
+from hasrd.codec.token_file import TokenFacts
+from hasrd.config import parse_count, read_json
 from hasrd.data.archive import read_array
-from hasrd.data.kaldi import read_table, write_table
-from hasrd.errors import UserError, run_main
+from hasrd.data.audio import write_audio
+from hasrd.data.kaldi import line_of, read_table, write_table
+from hasrd.errors import UserError, of_one_input, run_main
 from hasrd.jobs.atomic import atomic_path
 
 FORMATS = ("wav", "flac")
@@ -50,15 +52,15 @@ class DecodeWork:
         for job in group:
             try:
                 tokens = self._read(job)
-            except UserError as error:
-                failed.append((job.name, str(error)))
+            except Exception as error:
+                failed.append((job.name, of_one_input(error)))
                 continue
             try:
                 wave = self.tokenizer.decode(tokens, self.streams)
-            except UserError as error:
-                failed.append((job.name, f"{job.source}: {error}"))
-                continue
-            self._write(job.target, wave[0].clamp(-1, 1).cpu().numpy())
+                with atomic_path(job.target) as temporary:
+                    write_audio(temporary, wave[0], self.tokenizer.sample_rate)
+            except Exception as error:
+                failed.append((job.name, f"{job.source}: {of_one_input(error)}"))
         return failed
 
     def _read(self, job: Job):
@@ -72,12 +74,6 @@ class DecodeWork:
         self.tokenizer.check_tokens(tokens)
         return tokens
 
-    def _write(self, path: Path, wave) -> None:
-        import soundfile
-
-        with atomic_path(path) as temporary:
-            soundfile.write(temporary, wave, self.tokenizer.sample_rate, subtype="PCM_16")
-
 
 def archive_facts(table: Path, model: str) -> dict[str, Any]:
     """What lies beside a recipe's codes.scp: codes.json and, maybe, utt2num_samples; {} where there is no codes.json.
@@ -88,16 +84,23 @@ def archive_facts(table: Path, model: str) -> dict[str, Any]:
     path = table.with_name("codes.json")
     if not path.is_file():
         return {}
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        facts = {key: tuple(content[key]) for key in ("stream_names", "codebook_sizes")}
-    except (ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{path}: not the description of tokens ({error}): make them again") from None
-    if content.get("model", model) != model:
+    content = read_json(path, TokenFacts, "make the tokens again")
+    if content.model not in (None, model):
         raise UserError(f"{path}: tokens of another model: decode them with the model that made them")
     lengths = table.with_name("utt2num_samples")
     known = read_table(lengths) if lengths.is_file() else {}
-    return {**facts, "num_samples": {name: int(value) for name, value in known.items()}}
+    return {
+        "stream_names": content.stream_names,
+        "codebook_sizes": content.codebook_sizes,
+        "num_samples": {name: _count(lengths, name, value) for name, value in known.items()},
+    }
+
+
+def _count(path: Path, utterance: str, value: str) -> int:
+    count = parse_count(value)
+    if count is None:
+        raise UserError(f"{line_of(path, utterance)}: '{value[:40]}' is no count of samples: make the tokens again")
+    return count
 
 
 def main() -> None:
@@ -107,7 +110,7 @@ def main() -> None:
     parser.add_argument("--format", default="wav", choices=FORMATS, help="of the files in a folder (default: wav)")
     args = parser.parse_args()
     jobs, kind = list_jobs(args.input, args.out, (".npz",), f".{args.format}", "tokens.scp")
-    if any(job.target.suffix[1:] not in FORMATS for job in jobs):
+    if kind == "file" and jobs[0].target.suffix[1:] not in FORMATS:
         raise UserError(f"{args.out}: name it .wav or .flac")
     tokenizer = open_model(*model_arguments(args))
     streams = chosen_streams(args, tokenizer.stream_names)

@@ -8,9 +8,9 @@ import argparse
 from pathlib import Path
 
 import torch
-import yaml
 
 from hasrd.codec.build import build_front
+from hasrd.config import read_yaml
 from hasrd.errors import UserError, run_main
 from hasrd.models.checkpoint import save_encoder
 
@@ -25,7 +25,7 @@ def export(exp_dir: str | Path, model_file: str, out: str | Path) -> str:
     for needed in (exp_dir / "config.yaml", exp_dir / model_file):
         if not needed.exists():
             raise UserError(f"{needed}: no such file: run the pre-training (stage 3) to its end")
-    config = yaml.safe_load((exp_dir / "config.yaml").read_text(encoding="utf-8"))
+    config = read_yaml(exp_dir / "config.yaml")
     states = torch.load(exp_dir / model_file, map_location="cpu", weights_only=True)
     front = build_front(config)
     wanted = {name.partition(".")[0] for name in front.state_dict()}

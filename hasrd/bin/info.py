@@ -15,9 +15,10 @@ from collections import Counter
 from pathlib import Path
 from typing import Any, Sequence
 
-from hasrd.bin.exp_name import join_values, load_config, merge, parse_args_string
+from hasrd.bin.exp_name import join_values, merge, parse_args_string
 from hasrd.codec.build import FRONT, check_front, refuse_imports
 from hasrd.codec.describe import Description, describe
+from hasrd.config import read_json, read_yaml
 from hasrd.errors import UserError, run_main
 from hasrd.models.checkpoint import PEER_FILE
 
@@ -38,7 +39,7 @@ def read(path: str | Path, args: str = "") -> dict[str, Any]:
     else:
         if path.is_dir() and not (path / "config.yaml").is_file():
             raise UserError(f"{path}/config.yaml: no such file: give a configuration or the folder of a trained model")
-        config = load_config(path / "config.yaml" if path.is_dir() else path)
+        config = read_yaml(path / "config.yaml" if path.is_dir() else path)
     merge(config, parse_args_string(args))
     return config
 
@@ -156,8 +157,6 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parser.parse_args(argv)
     config = read(args.model, args.args)
     if "peer" in config:
-        from hasrd.peers.files import read_json
-
         facts = read_json((Path(args.model) if Path(args.model).is_dir() else Path(args.model).parent) / PEER_FILE)
         print(json.dumps({"model": str(args.model), **facts}, indent=1) if args.json else peer_table(facts))
         return

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from hasrd.arrays import Array, read_npy
 from hasrd.codec.latents import LatentWork
 from hasrd.data.kaldi import DataDir
 from hasrd.errors import UserError, run_main
@@ -80,7 +81,8 @@ def train(frames: np.ndarray, num_clusters: int, niter: int, seed: int) -> tuple
 
 def collect(folders: list[Path], dim: int) -> np.ndarray:
     """The drawn frames of all chunks as one array (N, D) float32."""
-    parts = [np.load(folder / "frames.npy", mmap_mode="r") for folder in folders]
+    form, advice = Array("f", ("N", dim)), "remove its folder and run the stage again"
+    parts = [read_npy(folder / "frames.npy", form, "file of frames", advice, mapped=True) for folder in folders]
     frames = np.empty((sum(map(len, parts)), dim), np.float32)
     start = 0
     for part in parts:

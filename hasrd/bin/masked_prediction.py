@@ -10,10 +10,10 @@ from typing import Iterator
 
 import numpy as np
 import torch
-import yaml
 
 from hasrd import loss
 from hasrd.codec.build import build_front, construct
+from hasrd.config import read_yaml
 from hasrd.data.archive import write_archive
 from hasrd.data.kaldi import DataDir, write_table
 from hasrd.data.waves import wave_batches
@@ -36,7 +36,7 @@ def predictions(
         wavs: Utterance to audio file.
         seed: Of the masks.
     """
-    config = yaml.safe_load((exp_dir / "config.yaml").read_text(encoding="utf-8"))
+    config = read_yaml(exp_dir / "config.yaml")
     front = build_front(config)
     parts = torch.nn.ModuleDict(front)
     parts["loss"] = construct(

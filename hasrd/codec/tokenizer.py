@@ -20,7 +20,7 @@ from hasrd.codec.tokens import Tokens
 from hasrd.data.audio import check_samples
 from hasrd.data.features import batches
 from hasrd.data.resample import resample as resample_wave
-from hasrd.errors import UserError
+from hasrd.errors import UserError, first_line
 from hasrd.jobs.digest import sha256
 from hasrd.models.checkpoint import PEER_FILE, embed_encoder, load_codec, read_experiment
 from hasrd.models.package import CONFIG, load_packed
@@ -347,6 +347,5 @@ def _device(name: str | torch.device) -> torch.device:
         device = torch.device(name)
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise UserError(f"device {name}: not available ({reason})") from error
+        raise UserError(f"device {name}: not available ({first_line(error)})") from error
     return device

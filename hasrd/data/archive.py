@@ -14,7 +14,7 @@ from typing import Iterable, Iterator, Mapping
 import numpy as np
 
 from hasrd.data.kaldi import read_table
-from hasrd.errors import UserError
+from hasrd.errors import UserError, first_line
 
 # Kaldi's compression methods by number (kaldiio's documentation): 2 is 8 bit, 3 is 16 bit over the matrix's own range.
 COMPRESSION_METHODS = {"none": None, "2": 2, "3": 3}
@@ -70,9 +70,10 @@ def read_array(entry: str) -> np.ndarray:
         return np.array(kaldiio.load_mat(entry))
     except FileNotFoundError:
         raise UserError(f"{archive}: no such archive: run the stage that makes it again") from None
-    except (AssertionError, ValueError, EOFError, OSError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise UserError(f"{entry}: damaged archive ({reason}): remove its folder and run the stage again") from None
+    except Exception as error:  # kaldiio raises many types for damage
+        raise UserError(
+            f"{entry}: damaged archive ({first_line(error)}): remove its folder and run the stage again"
+        ) from None
 
 
 def read_archives(scp: str | Path | Mapping[str, str]) -> Iterator[tuple[str, np.ndarray]]:

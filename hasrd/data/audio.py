@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 import os
 import re
@@ -45,6 +46,23 @@ class AudioInfo:
     num_samples: int
     sample_rate: int
     channels: int
+
+
+def write_audio(path: str | Path, wave: Any, sample_rate: int) -> None:
+    """Write samples (N,), an array or a tensor, with 16 bits in the format that the name says; [-1, 1] is all it takes.
+
+    Raises:
+        OSError: The disk is full, or refuses the file in another way.
+    """
+    import soundfile
+
+    if not isinstance(wave, np.ndarray):
+        wave = wave.detach().float().cpu().numpy()
+    buffer = io.BytesIO()
+    # libsndfile does not say what the system refuses.
+    suffix = Path(path).suffix[1:].upper()
+    soundfile.write(buffer, np.clip(wave, -1, 1), sample_rate, format=suffix, subtype="PCM_16")
+    Path(path).write_bytes(buffer.getbuffer())
 
 
 def refuse_pipe(path: str) -> None:

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any, Mapping
 
 import torch
-import yaml
 from torch import Tensor, nn
 
 from hasrd.codec.build import build_front
+from hasrd.config import read_yaml
 from hasrd.encoder.hubert import count_windows, window_and_stride
 from hasrd.encoder.output import EncoderOutput
 from hasrd.errors import UserError
@@ -131,7 +131,7 @@ def import_ssl(folder: Path, model_file: str) -> Imported:
         UserError: A model that can't be imported, or tensors that are missing, left over or of another size.
     """
     where = folder / "config.yaml"
-    config = yaml.safe_load(where.read_text(encoding="utf-8"))
+    config = read_yaml(where)
     if config.get("input_size") is not None or config.get("frontend") != "wav2vec_cnn":
         raise UserError(f"{where}: frontend is {config.get('frontend')}: only wav2vec_cnn can be imported")
     for part in PARTS:

@@ -9,17 +9,16 @@ that only training needs.
 from __future__ import annotations
 
 import inspect
-import json
 import re
 from pathlib import Path
-from typing import Any, Mapping
+from typing import Any, Literal, Mapping, TypedDict
 
 import torch
-import yaml
 from safetensors.torch import load_file
 from torch import Tensor
 
 from hasrd.codec.build import Front, build_front
+from hasrd.config import check, read_json, read_yaml
 from hasrd.encoder.hubert import CONV_LAYERS, HuBERT
 from hasrd.errors import UserError
 from hasrd.models.checkpoint import load_strict
@@ -64,6 +63,26 @@ DEFAULTS = {
 }
 
 
+class _HuggingFace(TypedDict, total=False):
+    conv_dim: list[int]
+    conv_kernel: list[int]
+    conv_stride: list[int]
+    conv_bias: bool
+    feat_extract_norm: Literal["group", "layer"]
+    hidden_size: int
+    num_attention_heads: int
+    intermediate_size: int
+    num_hidden_layers: int
+    num_conv_pos_embeddings: int
+    num_conv_pos_embedding_groups: int
+    do_stable_layer_norm: bool
+
+
+class _Preprocessor(TypedDict, total=False):
+    do_normalize: bool
+    sampling_rate: int
+
+
 def load_hubert(source: str, model_file: str) -> Imported:
     """Load a HuBERT, or an ESPnet SSL model: (configuration, modules).
 
@@ -80,7 +99,7 @@ def load_hubert(source: str, model_file: str) -> Imported:
         return from_hugging_face(path)
     if (path / "config.yaml").is_file():
         # The keys of espnet2.tasks.ssl; espnet2.tasks.hubert has neither.
-        if {"loss", "util"} <= yaml.safe_load((path / "config.yaml").read_text(encoding="utf-8")).keys():
+        if {"loss", "util"} <= read_yaml(path / "config.yaml").keys():
             from hasrd.espnet.ssl_encoder import import_ssl
 
             return import_ssl(path, model_file)
@@ -133,7 +152,8 @@ def from_hugging_face(folder: Path) -> Imported:
 
     Returns and raises as `from_file`.
     """
-    config = _json(folder / "config.json")
+    config = read_json(folder / "config.json")
+    check(config, _HuggingFace, folder / "config.json")
     for key, wanted in HF_FIXED.items():
         if config.get(key, wanted) != wanted:
             raise UserError(f"{folder / 'config.json'}: {key} is {config[key]!r}: only {wanted!r} can be imported")
@@ -157,7 +177,7 @@ def from_hugging_face(folder: Path) -> Imported:
     }
     normalize, sample_rate = False, 16000
     if (folder / "preprocessor_config.json").is_file():
-        preprocessor = _json(folder / "preprocessor_config.json")
+        preprocessor = read_json(folder / "preprocessor_config.json", _Preprocessor)
         normalize, sample_rate = preprocessor.get("do_normalize", True), preprocessor.get("sampling_rate", 16000)
     return from_tensors(read_tensors(folder / name), known, str(folder / name), normalize, sample_rate)
 
@@ -171,7 +191,7 @@ def from_espnet(folder: Path, model_file: str) -> Imported:
 
     Returns and raises as `from_file`.
     """
-    config = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
+    config = read_yaml(folder / "config.yaml")
     where = folder / "config.yaml"
     if config.get("encoder") != "torchaudio_hubert":
         raise UserError(f"{where}: encoder is {config.get('encoder')}: only torchaudio_hubert can be imported")
@@ -316,10 +336,3 @@ def read_tensors(path: Path) -> Tensors:
     if not isinstance(tensors, dict) or not all(isinstance(tensor, Tensor) for tensor in tensors.values()):
         raise UserError(f"{path}: not a dictionary of tensors (a model's state dict)")
     return tensors
-
-
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise UserError(f"{path}: not JSON: {error}") from error

@@ -5,15 +5,23 @@
 from __future__ import annotations
 
 import json
-import zipfile
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 import torch
 
+from hasrd.arrays import Array, read_npz
+from hasrd.config import check, parse_json
 from hasrd.errors import UserError
 from hasrd.jobs.atomic import atomic_path
+
+AGAIN = "run stage 4, which writes it"
+
+
+class _Facts(TypedDict):
+    layer: int
+    encoder_sha256: str
 
 
 def save_kmeans(path: str | Path, centroids: np.ndarray, facts: dict[str, Any]) -> None:
@@ -28,14 +36,10 @@ def load_kmeans(path: str | Path, encoder_sha256: str | None = None) -> tuple[to
     Raises:
         UserError: No such file, not complete, or trained on another encoder than `encoder_sha256`.
     """
-    if not Path(path).is_file():
-        raise UserError(f"{path}: no such k-means file: run stage 4, which writes it")
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            centroids = torch.from_numpy(file["centroids"])
-            facts = json.loads(str(file["facts"]))
-    except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile) as error:
-        raise UserError(f"{path}: not a k-means file of stage 4 ({error}): run stage 4 again") from error
+    found = read_npz(path, {"centroids": Array("f", ("K", "D")), "facts": Array("U")}, "k-means file", AGAIN)
+    facts = check(parse_json(str(found["facts"]), path, AGAIN), dict, path, AGAIN)
+    check(facts, _Facts, path, AGAIN)
+    centroids = torch.from_numpy(found["centroids"].astype(np.float32))
     if encoder_sha256 is not None and facts["encoder_sha256"] != encoder_sha256:
         raise UserError(f"{path}: trained on another encoder than the one given: run stage 4 again")
     return centroids, facts

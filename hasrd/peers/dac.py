@@ -14,9 +14,8 @@ from typing import Sequence
 import torch
 from torch import Tensor, nn
 
-from hasrd.errors import UserError
+from hasrd.errors import UserError, first_line
 from hasrd.models.checkpoint import load_strict
-from hasrd.peers.files import reason
 from hasrd.peers.peer import Peer, package
 
 
@@ -51,14 +50,14 @@ def load(path: Path) -> DAC:
     except Exception as error:  # torch raises many types for damage, and more for what it refuses to unpickle
         raise UserError(
             f"{path}: not a complete file of weights, which descript-audio-codec saves with package=False "
-            f"({reason(error)})"
+            f"({first_line(error)})"
         ) from error
     try:
         tensors, kwargs = saved["state_dict"], saved["metadata"]["kwargs"]
         model = cls(**{key: kwargs[key] for key in inspect.signature(cls).parameters if key in kwargs})
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise UserError(
-            f"{path}: no DAC can be built from it ({reason(error)}): a published file has state_dict and metadata"
+            f"{path}: no DAC can be built from it ({first_line(error)}): a published file has state_dict and metadata"
         ) from error
     load_strict(model, tensors, path)
     return DAC(model)

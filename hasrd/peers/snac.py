@@ -12,10 +12,10 @@ from typing import Sequence
 
 from torch import Tensor, nn
 
-from hasrd.errors import UserError
+from hasrd.config import read_json
+from hasrd.errors import UserError, first_line
 from hasrd.models.checkpoint import load_strict
 from hasrd.models.import_hubert import read_tensors
-from hasrd.peers.files import read_json, reason
 from hasrd.peers.peer import Peer, package
 
 WEIGHTS = "pytorch_model.bin"
@@ -59,6 +59,6 @@ def load(folder: Path) -> SNAC:
     try:
         model = cls(**config)
     except (TypeError, ValueError, RuntimeError) as error:
-        raise UserError(f"{folder / 'config.json'}: no SNAC can be built from it ({reason(error)})") from error
+        raise UserError(f"{folder / 'config.json'}: no SNAC can be built from it ({first_line(error)})") from error
     load_strict(model, read_tensors(folder / WEIGHTS), folder / WEIGHTS)
     return SNAC(model)

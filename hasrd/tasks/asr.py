@@ -10,7 +10,7 @@ from espnet2.tasks import asr as espnet
 from espnet2.utils.types import str2bool, str_or_none
 
 from hasrd import encoder
-from hasrd.bin.exp_name import load_config
+from hasrd.config import read_yaml
 from hasrd.errors import UserError
 from hasrd.espnet.choices import ExtendedChoices
 from hasrd.espnet.upstream import check_frontend, freeze, frozen_sha256
@@ -105,7 +105,7 @@ def read_upstream(args: argparse.Namespace) -> None:
     Raises:
         UserError: No such file, another key in it, or no frontend.
     """
-    config = load_config(args.upstream_config)
+    config = read_yaml(args.upstream_config)
     unknown = sorted(set(config) - {"frontend", "frontend_conf"})
     if unknown or not isinstance(config.get("frontend"), str):
         what = f"unknown key {unknown[0]}" if unknown else "no frontend"

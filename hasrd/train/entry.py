@@ -6,18 +6,23 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import json
 import sys
 from pathlib import Path
+from typing import Any, TypedDict
 
+from hasrd.config import FLOAT, read_json, read_yaml
 from hasrd.errors import UserError
+
+
+class _Finished(TypedDict):
+    max_epoch: int
 
 
 def finished_epochs(output_dir: str | Path) -> int:
     """Epochs for which the training in `output_dir` was asked when it last came to its end; 0 if it never did."""
     try:
-        return int(json.loads((Path(output_dir) / "finished.json").read_text())["max_epoch"])
-    except (OSError, ValueError, KeyError, TypeError):
+        return read_json(Path(output_dir) / "finished.json", _Finished)["max_epoch"]
+    except UserError:
         return 0
 
 
@@ -51,19 +56,25 @@ def train(task: str, argv: list[str] | None = None) -> None:
     parser.add_argument("--max_epoch", type=int)
     parser.add_argument("--collect_stats", default="false")
     known, _ = parser.parse_known_args(argv)
+    # ESPnet reads it once more, without saying where it is wrong.
+    config = {} if known.config is None else read_yaml(known.config)
     if known.output_dir and known.collect_stats == "false":
-        max_epoch = known.max_epoch or _config_epochs(known.config)
+        max_epoch = known.max_epoch or config.get("max_epoch")
         if max_epoch is not None and finished_epochs(known.output_dir) == max_epoch:
             print(f"note: {known.output_dir}: already trained for {max_epoch} epochs, nothing to do", file=sys.stderr)
             return
-    load_task(task).main(cmd=argv)
+    loaded = load_task(task)
+    args = loaded.get_parser().parse_args(argv)
+    for name, value in vars(args).items():
+        if isinstance(value, dict):
+            setattr(args, name, numbers(value))
+    loaded.main(args=args)
 
 
-def _config_epochs(path: str | None) -> int | None:
-    if path is None:
-        return None
-    import yaml
-
-    if not Path(path).is_file():
-        raise UserError(f"{path}: no such configuration file")
-    return (yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {}).get("max_epoch")
+def numbers(conf: Any) -> Any:
+    """Return an option's value with the numbers that ESPnet's reader, of YAML 1.1, takes for text, such as 2e-3."""
+    if isinstance(conf, dict):
+        return {key: numbers(value) for key, value in conf.items()}
+    if isinstance(conf, (list, tuple)):
+        return type(conf)(map(numbers, conf))
+    return float(conf) if isinstance(conf, str) and FLOAT.match(conf) else conf

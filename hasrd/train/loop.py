@@ -24,7 +24,7 @@ from espnet2.schedulers.abs_scheduler import AbsEpochStepScheduler, AbsValEpochS
 from espnet2.torch_utils.set_all_random_seed import set_all_random_seed
 from espnet2.train.reporter import Reporter
 
-from hasrd.errors import UserError
+from hasrd.errors import UserError, first_line
 from hasrd.jobs.atomic import replace_link, write_json
 from hasrd.train import checkpoint
 from hasrd.train.precision import Autocast, autocast_dtype
@@ -215,9 +215,8 @@ class EpochLoop(StepLoop):
         try:
             cls.resume(path, model, reporter, optimizers, schedulers, scaler, ngpu)
         except (RuntimeError, KeyError, ValueError, EOFError) as error:
-            reason = str(error).splitlines()[0]
             raise UserError(
-                f"{path}: this checkpoint does not fit ({reason}): use another --tag, or remove "
+                f"{path}: this checkpoint does not fit ({first_line(error)}): use another --tag, or remove "
                 f"{output_dir} to train from the start"
             ) from error
         print(f"training: going on after epoch {reporter.get_epoch()}", file=sys.stderr)
