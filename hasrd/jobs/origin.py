@@ -17,8 +17,11 @@ import os
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Mapping
+from typing import Annotated, Any, Mapping, TypedDict
 
+import msgspec
+
+from hasrd.config import check, read_json
 from hasrd.errors import UserError
 from hasrd.jobs.atomic import write_text
 from hasrd.jobs.digest import sha256
@@ -32,6 +35,16 @@ MISSING = [0, 0, 0, ""]
 
 Facts = list  # size, time of change of the content, of the file (ns), SHA-256
 Record = dict[str, Any]
+
+
+_Facts = Annotated[list, msgspec.Meta(min_length=4, max_length=4)]
+
+
+class _Record(TypedDict):
+    format: int
+    options: dict[str, Any]
+    files: dict[str, _Facts]
+    tables: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -141,9 +154,10 @@ def origin_file(result: str | Path) -> Path:
 def read_record(result: str | Path) -> Record | None:
     """Read the record of a result; None where there is none that can be read."""
     try:
-        record = json.loads(origin_file(result).read_text(encoding="utf-8"))
-        return record if isinstance(record, dict) else None
-    except (OSError, ValueError, RecursionError):
+        record = read_json(origin_file(result))
+        check(record, _Record, result)
+        return record
+    except UserError:
         return None
 
 
@@ -189,10 +203,8 @@ def _shown(value: Any) -> str:
 
 def _read_facts(path: Path) -> dict[str, Facts]:
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-        whole = isinstance(found, dict) and all(isinstance(facts, list) and len(facts) == 4 for facts in found.values())
-        return found if whole else {}
-    except (OSError, ValueError, RecursionError):
+        return read_json(path, dict[str, _Facts])
+    except UserError:
         return {}
 
 

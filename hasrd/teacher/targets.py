@@ -47,13 +47,13 @@ AGAIN = "run the teacher over the data set (hasrd dump-teacher)"
 class _TextFacts(TypedDict):
     kind: Literal["text"]
     identity: str
-    size: Annotated[int, msgspec.Meta(ge=1)]
+    size: Annotated[int, msgspec.Meta(ge=1, le=2**20)]
 
 
 class _SpeechFacts(TypedDict):
     kind: Literal["speech"]
     identity: str
-    size: Annotated[int, msgspec.Meta(ge=1)]
+    size: Annotated[int, msgspec.Meta(ge=1, le=2**20)]
     frame_shift: Annotated[float, msgspec.Meta(gt=0)]
     first_centre: float
     cached: bool
