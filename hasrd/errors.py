@@ -44,6 +44,10 @@ _SHORT_WRITE = re.compile(r"\d+ requested and \d+ written")
 _NO_MEMORY = re.compile(r"can't allocate memory|Cannot allocate memory|bad allocation|std::bad_alloc")
 
 
+# Packages that trainings need, and use does not.
+_OF_TRAINING = ("espnet2", "espnet", "kaldiio", "faiss", "typeguard")
+
+
 class UserError(Exception):
     """Bad input: one line that names the file and line, says what is wrong and what to do."""
 
@@ -117,7 +121,7 @@ def _errno(error: BaseException) -> int | None:
 
 
 def _missing_package(name: str) -> str:
-    hint = "pip install 'hasrd[train]'" if name in ("espnet2", "espnet", "kaldiio", "faiss") else f"pip install {name}"
+    hint = "pip install 'hasrd[train]'" if name in _OF_TRAINING else f"pip install {name}"
     return f"the package {name} is not installed, and this command needs it: tools/install.sh brings all, or {hint}"
 
 

@@ -1,6 +1,7 @@
 # Copyright 2026 The hasrd authors
 # Apache-2.0
 import os
+import re
 import subprocess
 import sys
 
@@ -142,3 +143,17 @@ def test_of_one_input():
     assert "permission" in of_one_input(PermissionError(13, "denied", "a"))
     for error in (OSError(28, "full"), KeyError("a fault")):
         assert refused(lambda error=error: of_one_input(error)) is error
+
+
+@pytest.mark.parametrize("command", ["ssl-train", "codec-train", "asr-train", "probe"])
+def test_a_training_without_espnet_is_one_line(command):
+    """As where the base alone is installed."""
+    missing = ("espnet", "espnet2", "typeguard", "faiss", "kaldiio")
+    code = "import sys\n" + "".join(f"sys.modules[{name!r}] = None\n" for name in missing)
+    code += f"sys.argv = ['hasrd', {command!r}, '--help']\nfrom hasrd.bin.main import cli\ncli()\n"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=200, env=environment)
+    if done.returncode:
+        assert re.fullmatch(r"error: the package \w+ is not installed, .*pip install 'hasrd\[train\]'\n", done.stderr)
+    else:
+        assert done.stdout.startswith("usage")

@@ -49,7 +49,7 @@ class AudioInfo:
 
 
 def write_audio(path: str | Path, wave: Any, sample_rate: int) -> None:
-    """Write samples (N,), an array or a tensor, with 16 bits in the format that the name says; [-1, 1] is all it takes.
+    """Write samples (N,), an array or a tensor, with 16 bits in the format that the name says; floats are clipped.
 
     Raises:
         OSError: The disk is full, or refuses the file in another way.
@@ -60,8 +60,8 @@ def write_audio(path: str | Path, wave: Any, sample_rate: int) -> None:
         wave = wave.detach().float().cpu().numpy()
     buffer = io.BytesIO()
     # libsndfile does not say what the system refuses.
-    suffix = Path(path).suffix[1:].upper()
-    soundfile.write(buffer, np.clip(wave, -1, 1), sample_rate, format=suffix, subtype="PCM_16")
+    wave = np.clip(wave, -1, 1) if wave.dtype.kind == "f" else wave
+    soundfile.write(buffer, wave, sample_rate, format=Path(path).suffix[1:].upper(), subtype="PCM_16")
     Path(path).write_bytes(buffer.getbuffer())
 
 
