@@ -720,7 +720,9 @@ READERS: Mapping[str, Reader] = {
     ),
     "configurations": Reader(_describe, "*.yaml", _info, ("hasrd/bin/info.py", "hasrd/codec/describe.py")),
     "audio": Reader(_audio, "a.*", _read_audio, ("hasrd/data/audio.py",)),
-    "data_directory": Reader(_data_dir, "*", _read_data_dir, ("hasrd/data/kaldi.py", "hasrd/data/subset.py")),
+    "data_directory": Reader(
+        _data_dir, "*", _read_data_dir, ("hasrd/data/kaldi.py", "hasrd/data/lines.py", "hasrd/data/subset.py")
+    ),
     "archives": Reader(_archives, "*.ark", _read_archive, ("hasrd/data/archive.py",)),
     "archive_tables": Reader(_archives, "*.scp", _read_archive, ("hasrd/data/archive.py",)),
     "text_codes": Reader(
