@@ -23,6 +23,8 @@ Kind = TypeVar("Kind")
 # Of a configuration, counting what an alias repeats: more is a mistake or an attack.
 MAX_NODES = 1_000_000
 MAX_DEPTH = 100
+# A number of YAML 1.2 that is text in YAML 1.1, which wants a point and a sign: 2e-3, 1.5e3.
+FLOAT = re.compile(r"^[-+]?[0-9][0-9_]*(\.[0-9_]*)?[eE][-+]?[0-9]+$")
 # Bytes of a file that is read whole.
 MAX_BYTES = 256 * 2**20
 
@@ -35,9 +37,7 @@ _Loader.yaml_implicit_resolvers = {
     letter: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
     for letter, resolvers in _Loader.yaml_implicit_resolvers.items()
 }
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"^[-+]?[0-9][0-9_]*(\.[0-9_]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
-)
+_Loader.add_implicit_resolver("tag:yaml.org,2002:float", FLOAT, list("-+0123456789"))
 
 
 def parse_yaml(text: str, where: str | Path) -> Any:
@@ -136,10 +136,17 @@ def check(content: Any, kind: type[Kind], where: str | Path, advice: str = "") -
     Raises:
         UserError: It is another type, or a value in it is; says which.
     """
+    if kind is dict and not isinstance(content, dict):
+        raise UserError(_line(where, f"expected names with values, found a {type(content).__name__}", advice))
     try:
         return msgspec.convert(content, kind)
     except (msgspec.ValidationError, RecursionError) as error:
         raise UserError(_line(where, f"not what is needed here: {first_line(error)}", advice)) from None
+
+
+def parse_count(text: str) -> int | None:
+    """Return the whole number that text says; None for all but 1 to 18 digits, which a 64-bit number holds."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 18 else None
 
 
 def _refuse_constant(name: str) -> None:
@@ -149,9 +156,12 @@ def _refuse_constant(name: str) -> None:
 def _text(path: str | Path, advice: str) -> str:
     path = Path(path)
     try:
-        if path.stat().st_size > MAX_BYTES:
+        # Also from a pipe, which has no size (`--config <(...)`).
+        with open(path, "rb") as file:
+            content = file.read(MAX_BYTES + 1)
+        if len(content) > MAX_BYTES:
             raise UserError(_line(path, f"larger than {MAX_BYTES // 2**20} MiB", advice))
-        return path.read_text(encoding="utf-8-sig")
+        return content.decode("utf-8-sig")
     except FileNotFoundError:
         raise UserError(_line(path, "no such file", advice)) from None
     except UnicodeDecodeError:

@@ -6,10 +6,11 @@ from __future__ import annotations
 
 import errno
 import os
+import pwd
 import re
 import select
 import sys
-from typing import Callable, Iterator, TextIO
+from typing import Any, Callable, Iterator, TextIO
 
 # What a shell reports of a process that ended because nobody reads its output (128 + SIGPIPE).
 _UNREAD = 141
@@ -38,6 +39,15 @@ _SYSTEM = {
 }
 
 
+# What NumPy says of an array that was written in part, and torch of memory that the system does not give.
+_SHORT_WRITE = re.compile(r"\d+ requested and \d+ written")
+_NO_MEMORY = re.compile(r"can't allocate memory|Cannot allocate memory|bad allocation|std::bad_alloc")
+
+
+# Packages that trainings need, and use does not.
+_OF_TRAINING = ("espnet2", "espnet", "kaldiio", "faiss", "typeguard")
+
+
 class UserError(Exception):
     """Bad input: one line that names the file and line, says what is wrong and what to do."""
 
@@ -59,7 +69,7 @@ def explain(error: BaseException) -> str | None:
     for cause in _chain(error):
         if isinstance(cause, UserError):
             return str(cause)
-        if isinstance(cause, MemoryError):
+        if isinstance(cause, MemoryError) or _NO_MEMORY.search(str(cause)):
             return f"not enough memory ({first_line(cause)}): use fewer processes (--nj), or smaller batches or files"
         if isinstance(cause, UnicodeError):
             return f"text or a file's name is not UTF-8 ({first_line(cause)}): convert or rename it"
@@ -67,13 +77,27 @@ def explain(error: BaseException) -> str | None:
             return "an input is nested too deeply to be read: look for a damaged configuration or JSON file"
         if isinstance(cause, ModuleNotFoundError) and cause.name and cause.name.partition(".")[0] != "hasrd":
             return _missing_package(cause.name.partition(".")[0])
-        number = cause.errno if isinstance(cause, OSError) else _errno_in(str(cause))
+        number = _errno(cause)
         if number in _SYSTEM:
             name = getattr(cause, "filename", None)
             return _SYSTEM[number].format(f": {os.fsdecode(name)}" if isinstance(name, (str, bytes)) and name else "")
+        if isinstance(cause, OSError) and _SHORT_WRITE.search(str(cause)):
+            return f"a file could not be written whole ({first_line(cause)}): free some space, and look at ulimit -f"
         if type(cause).__name__ == "OutOfMemoryError":
             return f"the GPU has not enough memory ({first_line(cause)}): use smaller batches"
     return None
+
+
+def of_one_input(error: Exception) -> str:
+    """Return the line for an error that one of many inputs led to, so that the others are done.
+
+    Raises:
+        Exception: The error itself, where it is a fault of the program, or a full disk, which the others meet as well.
+    """
+    line = explain(error)
+    if line is None or any(_errno(cause) in (errno.ENOSPC, errno.EDQUOT) for cause in _chain(error)):
+        raise error
+    return line
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
@@ -85,8 +109,11 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
         error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
 
 
-def _errno_in(text: str) -> int | None:
-    """Find the system's number in the text of an error of a library: Rust's "(os error 28)", or C's own words."""
+def _errno(error: BaseException) -> int | None:
+    """Return the system's number of an error: its own, or from the text of a library's ("(os error 28)", C's words)."""
+    if isinstance(error, OSError) and error.errno is not None:
+        return error.errno
+    text = str(error)
     match = re.search(r"\(os error (\d+)\)", text)
     if match:
         return int(match.group(1))
@@ -94,15 +121,17 @@ def _errno_in(text: str) -> int | None:
 
 
 def _missing_package(name: str) -> str:
-    hint = "pip install 'hasrd[train]'" if name in ("espnet2", "espnet", "kaldiio", "faiss") else f"pip install {name}"
+    hint = "pip install 'hasrd[train]'" if name in _OF_TRAINING else f"pip install {name}"
     return f"the package {name} is not installed, and this command needs it: tools/install.sh brings all, or {hint}"
 
 
 def run_main(main: Callable[[], None]) -> None:
     """Run an entry point; what a user can act on becomes one line and a non-zero exit.
 
-    An output that nobody reads any more (`hasrd ... | head`) ends it quietly.
+    An output that nobody reads any more (`hasrd ... | head`) ends it quietly; one that is closed (`>&-`) takes what is
+    printed, as /dev/null does.
     """
+    _prepare_process()
     try:
         main()
         if sys.stdout is not None:
@@ -124,6 +153,29 @@ def run_main(main: Callable[[], None]) -> None:
         # Python writes out the rest of both at its end, and would complain there.
         for stream in (sys.stdout, sys.stderr):
             _settle(stream)
+
+
+def _prepare_process() -> None:
+    """See to it that the streams and the user's name, which libraries take for granted, are there."""
+    for descriptor, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            # Else the next file that is opened would get this number, and what is printed would go into it.
+            os.dup2(os.open(os.devnull, os.O_RDWR), descriptor)
+        stream: Any = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(descriptor, mode, encoding="utf-8", errors="backslashreplace", closefd=False))
+        elif name != "stdin" and hasattr(stream, "reconfigure"):
+            # A file's name that is not UTF-8 is printed as it is; where letters are lacking, in a readable form.
+            utf8 = str(stream.encoding).lower().replace("-", "") == "utf8"
+            stream.reconfigure(errors="surrogateescape" if utf8 else "backslashreplace")
+    if not any(os.environ.get(name) for name in ("LOGNAME", "USER", "LNAME", "USERNAME")):
+        try:
+            pwd.getpwuid(os.getuid())
+        except KeyError:
+            # A container's user without an entry: torch and others ask for the name of their folders (getpass.getuser).
+            os.environ["LOGNAME"] = f"user{os.getuid()}"
 
 
 def _unread(stream: TextIO | None) -> bool:

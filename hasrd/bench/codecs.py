@@ -19,7 +19,7 @@ from hasrd.bench.environment import environment
 from hasrd.bench.peers import PEERS
 from hasrd.bench.subject import Subject, Unavailable
 from hasrd.bench.timing import in_turn, quartiles, ratio
-from hasrd.errors import UserError
+from hasrd.errors import UserError, first_line
 from hasrd.progress import progress
 
 BASELINE = "official-dac"
@@ -74,7 +74,7 @@ class Run:
                 self.row["snr_db"] = snr_db(subject.decode(reference.codes), expected.decode(reference.codes))
         except RuntimeError as error:
             self.subject = None
-            self.row["note"] = f"does not run here: {type(error).__name__}: {str(error).strip().splitlines()[0]}"
+            self.row["note"] = f"does not run here: {type(error).__name__}: {first_line(error)}"
 
 
 def bench_codecs(args: argparse.Namespace) -> list[Row]:

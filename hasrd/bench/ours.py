@@ -61,7 +61,10 @@ def read_config(path: Path) -> dict[str, Any]:
     Raises:
         UserError: It cannot be read.
     """
-    return read_yaml(path)
+    config = read_yaml(path)
+    if not config:
+        raise UserError(f"{path}: not a configuration: no keys in it")
+    return config
 
 
 def model_name(path: Path) -> str:

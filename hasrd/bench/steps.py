@@ -23,7 +23,7 @@ from hasrd.bench.ours import SEMANTIC_LAYER, find_config, model_name, read_confi
 from hasrd.bench.subject import Unavailable
 from hasrd.bench.timing import in_turn, quartiles, ratio
 from hasrd.codec.build import build_front
-from hasrd.errors import UserError
+from hasrd.errors import UserError, first_line
 from hasrd.espnet.choices import check_choices
 from hasrd.models.checkpoint import save_encoder
 from hasrd.models.kmeans import save_kmeans
@@ -177,7 +177,7 @@ def _prepare(path: Path, mode: str, args: argparse.Namespace, rows: list[Row]) -
         if args.device == "cuda":
             session.row["flops"] = count_flops(session.steps) / len(session.epoch)
     except RuntimeError as error:
-        note = f"does not run here: {type(error).__name__}: {str(error).strip().splitlines()[0]}"
+        note = f"does not run here: {type(error).__name__}: {first_line(error)}"
         rows.append({"model": model_name(path), "mode": mode, "note": note})
         return None
     session.row.update(memory=found.bytes, audio=session.audio)

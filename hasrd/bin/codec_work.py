@@ -9,13 +9,13 @@ import functools
 from pathlib import Path
 from typing import Any, Callable, Iterator, Mapping, Sequence
 
-import soundfile
 import torch
 
-from hasrd.bin.exp_name import load_config
 from hasrd.codec.build import PARTS
 from hasrd.codec.inference import prepare
 from hasrd.codec.latents import BATCH_SAMPLES
+from hasrd.config import read_yaml
+from hasrd.data.audio import write_audio
 from hasrd.data.kaldi import DataDir
 from hasrd.data.waves import wave_batches
 from hasrd.frontend.loudness import within_full_scale
@@ -64,7 +64,7 @@ def weights_sha256(args: argparse.Namespace) -> str:
 
 def model_facts(args: argparse.Namespace) -> dict[str, Any]:
     """What the codec is that the options name, for the origin of what it makes: its weights and its configuration."""
-    config = load_config(Path(args.exp_dir) / "config.yaml")
+    config = read_yaml(Path(args.exp_dir) / "config.yaml")
     # Where a frozen encoder or another's codec lies does not count: loading refuses one with another hash.
     shaping = {key: value for key, value in config.items() if key.removesuffix("_conf") in SHAPING}
     return {"weights": weights_sha256(args), "configuration": shaping}
@@ -73,8 +73,7 @@ def model_facts(args: argparse.Namespace) -> dict[str, Any]:
 def write_speech(path: Path, wave: torch.Tensor, sample_rate: int) -> None:
     """Write samples (N,) as 16-bit FLAC; where some are outside of [-1, 1], all are scaled down."""
     path.parent.mkdir(exist_ok=True)
-    wave = within_full_scale(wave[None].float())[0]
-    soundfile.write(path, wave.cpu().numpy(), sample_rate, subtype="PCM_16")
+    write_audio(path, within_full_scale(wave[None].float())[0], sample_rate)
 
 
 def codes_origin(args: argparse.Namespace) -> Origin:

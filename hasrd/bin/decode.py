@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import functools
-import json
 import math
 import sys
 from dataclasses import replace
@@ -29,10 +28,13 @@ from hasrd.bin.files import (
     raise_failed,
     run_jobs,
 )
+from hasrd.codec.token_file import TokenFacts
 from hasrd.codec.token_tables import LOUDNESS, NUM_SAMPLES, read_numbers
+from hasrd.config import read_json
 from hasrd.data.archive import read_integers
+from hasrd.data.audio import write_audio
 from hasrd.data.kaldi import write_table
-from hasrd.errors import UserError, run_main
+from hasrd.errors import UserError, of_one_input, run_main
 from hasrd.jobs.atomic import atomic_path
 
 FORMATS = ("wav", "flac")
@@ -57,19 +59,19 @@ class DecodeWork:
         for job in group:
             try:
                 tokens = self._read(job)
-            except UserError as error:
-                failed.append((job.name, str(error)))
+            except Exception as error:
+                failed.append((job.name, of_one_input(error)))
                 continue
             try:
                 wave = self.tokenizer.decode(tokens, self.streams)
-            except UserError as error:
-                failed.append((job.name, f"{job.source}: {error}"))
-                continue
-            peak = max(1.0, float(wave.abs().max()) if wave.numel() else 0.0)
-            lost = 20 * math.log10(peak)
-            if lost > AUDIBLE:
-                print(f"note: {job.target}: {lost:.1f} dB quieter, so that nothing is clipped", file=sys.stderr)
-            self._write(job.target, (wave[0] / peak).cpu().numpy())
+                peak = max(1.0, float(wave.abs().max()) if wave.numel() else 0.0)
+                lost = 20 * math.log10(peak)
+                if lost > AUDIBLE:
+                    print(f"note: {job.target}: {lost:.1f} dB quieter, so that nothing is clipped", file=sys.stderr)
+                with atomic_path(job.target) as temporary:
+                    write_audio(temporary, wave[0] / peak, self.tokenizer.sample_rate)
+            except Exception as error:
+                failed.append((job.name, f"{job.source}: {of_one_input(error)}"))
         return failed
 
     def _read(self, job: Job):
@@ -86,12 +88,6 @@ class DecodeWork:
         self.tokenizer.check_tokens(tokens)
         return tokens
 
-    def _write(self, path: Path, wave) -> None:
-        import soundfile
-
-        with atomic_path(path) as temporary:
-            soundfile.write(temporary, wave, self.tokenizer.sample_rate, subtype="PCM_16")
-
 
 def archive_facts(table: Path, model: str) -> dict[str, Any]:
     """What lies beside a recipe's codes.scp: codes.json, maybe utt2num_samples and, where codes.json has a loudness,
@@ -103,17 +99,16 @@ def archive_facts(table: Path, model: str) -> dict[str, Any]:
     path = table.with_name("codes.json")
     if not path.is_file():
         return {}
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        facts = {key: tuple(content[key]) for key in ("stream_names", "codebook_sizes")}
-    except (ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{path}: not the description of tokens ({error}): make them again") from None
-    if content.get("model", model) != model:
+    content = read_json(path, TokenFacts, "make the tokens again")
+    if content.model not in (None, model):
         raise UserError(f"{path}: tokens of another model: decode them with the model that made them")
-    facts["num_samples"] = read_numbers(table.with_name(NUM_SAMPLES), int)
-    levelled = content.get("loudness") is not None
-    facts["loudness"] = read_numbers(table.with_name(LOUDNESS), float, needed=True) if levelled else None
-    return facts
+    levelled = content.loudness is not None
+    return {
+        "stream_names": content.stream_names,
+        "codebook_sizes": content.codebook_sizes,
+        "num_samples": read_numbers(table.with_name(NUM_SAMPLES), int),
+        "loudness": read_numbers(table.with_name(LOUDNESS), float, needed=True) if levelled else None,
+    }
 
 
 def main() -> None:
@@ -123,7 +118,7 @@ def main() -> None:
     parser.add_argument("--format", default="wav", choices=FORMATS, help="of the files in a folder (default: wav)")
     args = parser.parse_args()
     jobs, kind = list_jobs(args.input, args.out, (".npz",), f".{args.format}", "tokens.scp")
-    if any(job.target.suffix[1:] not in FORMATS for job in jobs):
+    if kind == "file" and jobs[0].target.suffix[1:] not in FORMATS:
         raise UserError(f"{args.out}: name it .wav or .flac")
     tokenizer = open_model(*model_arguments(args))
     streams = chosen_streams(args, tokenizer.stream_names)

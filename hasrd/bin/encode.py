@@ -13,7 +13,7 @@ import argparse
 import functools
 import importlib.util
 from pathlib import Path
-from typing import Any, Sequence
+from typing import Any, Mapping, Sequence
 
 from hasrd.bin.files import (
     Job,
@@ -29,7 +29,7 @@ from hasrd.codec.token_tables import LOUDNESS, NUM_SAMPLES, number_text
 from hasrd.data.archive import write_archive
 from hasrd.data.audio import audio_info, read_audio
 from hasrd.data.kaldi import write_table
-from hasrd.errors import UserError, run_main
+from hasrd.errors import UserError, of_one_input, run_main
 from hasrd.jobs.atomic import atomic_path, write_json
 
 AUDIO = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".aif", ".aiff")
@@ -48,15 +48,27 @@ class EncodeWork:
         for job in group:
             try:
                 waves[job] = self._read(job.source)
-            except UserError as error:
-                failed.append((job.name, str(error)))
-        if waves:
-            tokens = self.tokenizer.encode(list(waves.values()), self.tokenizer.sample_rate)
-            if self.streams is not None:
-                tokens = tokens.select(self.streams)
-            for row, job in enumerate(waves):
-                self.tokenizer.save_tokens(job.target, tokens.item(row))
+            except Exception as error:
+                failed.append((job.name, of_one_input(error)))
+        try:
+            self._encode(waves)
+        except Exception:
+            # One at a time: the others are done.
+            for job, wave in waves.items():
+                try:
+                    self._encode({job: wave})
+                except Exception as error:
+                    failed.append((job.name, f"{job.source}: {of_one_input(error)}"))
         return failed
+
+    def _encode(self, waves: Mapping[Job, Any]) -> None:
+        if not waves:
+            return
+        tokens = self.tokenizer.encode(list(waves.values()), self.tokenizer.sample_rate)
+        if self.streams is not None:
+            tokens = tokens.select(self.streams)
+        for row, job in enumerate(waves):
+            self.tokenizer.save_tokens(job.target, tokens.item(row))
 
     def _read(self, path: str):
         rate = audio_info(path).sample_rate if self.resample else self.tokenizer.sample_rate
@@ -111,7 +123,7 @@ def main() -> None:
     parser.add_argument("--kaldi", action="store_true", help="of a wav.scp: also write codes.scp (needs kaldiio)")
     args = parser.parse_args()
     jobs, kind = list_jobs(args.input, args.out, AUDIO, ".npz", "wav.scp")
-    if any(job.target.suffix != ".npz" for job in jobs):
+    if kind == "file" and jobs[0].target.suffix != ".npz":
         raise UserError(f"{args.out}: a file of tokens is named .npz")
     if args.kaldi:
         _check_kaldi(kind)

@@ -18,8 +18,7 @@ import sys
 from pathlib import Path
 from typing import Any, Sequence
 
-import yaml
-
+from hasrd.config import parse_yaml, read_yaml
 from hasrd.errors import UserError, run_main
 
 # Options that say how long to train, where and how to report, but not what comes out.
@@ -99,8 +98,8 @@ def _set(config: dict[str, Any], name: str, value: str) -> None:
 
 def _parse(value: str) -> Any:
     try:
-        return yaml.safe_load(value)
-    except yaml.YAMLError:
+        return parse_yaml(value, "")
+    except UserError:
         return value
 
 
@@ -159,29 +158,6 @@ def _text(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def load_config(path: str | Path) -> dict[str, Any]:
-    """Read a YAML configuration.
-
-    Raises:
-        UserError: No such file, or it is not YAML or not a mapping.
-    """
-    try:
-        config = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(f"{path}: cannot read the configuration: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path}: the configuration is not UTF-8 text") from error
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f":{mark.line + 1}" if mark else ""
-        raise UserError(f"{path}{line}: not valid YAML: {getattr(error, 'problem', None) or error}") from error
-    if config is None:
-        return {}
-    if not isinstance(config, dict):
-        raise UserError(f"{path}: expected 'name: value' lines, found a {type(config).__name__}")
-    return config
-
-
 def exp_name(
     config: str | Path, args: str = "", ignore: Sequence[str] = (), salt: Sequence[str] = ()
 ) -> str:
@@ -194,7 +170,7 @@ def exp_name(
         salt: What else makes another experiment (the hash of an encoder, the name of a training set).
     """
     ignored = IGNORED | frozenset(ignore)
-    base = load_config(config)
+    base = read_yaml(config)
     effective = without(effective_config(base, args), ignored)
     changed = _changed(without(parse_args_string(args), ignored), without(base, ignored))
     text = json.dumps([effective, list(salt)], sort_keys=True, default=str)

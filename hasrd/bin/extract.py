@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import argparse
 import functools
-import json
 import sys
 from pathlib import Path
 from typing import Any, Callable, Sequence
@@ -31,6 +30,7 @@ from hasrd.bin.codec_work import CodecWork, model_facts, options
 from hasrd.bin.kmeans import sha256_or_error
 from hasrd.codec.inference import inference_form
 from hasrd.codec.latents import BATCH_SAMPLES
+from hasrd.config import read_json
 from hasrd.data.archive import COMPRESSION_METHODS, write_archive
 from hasrd.data.features import merge_tables
 from hasrd.data.kaldi import DataDir, write_table
@@ -197,9 +197,9 @@ def parse_layers(text: str) -> list[int]:
 def kept(out: Path, model: dict[str, Any]) -> dict[str, Any]:
     """What an earlier run with the same model has written besides, and this one is to leave there."""
     try:
-        known = json.loads((out / "contents.json").read_text(encoding="utf-8"))
-        return known if known["model"] == model else {}
-    except (OSError, ValueError, KeyError, TypeError):
+        known = read_json(out / "contents.json")
+        return known if known.get("model") == model else {}
+    except UserError:
         return {}
 
 

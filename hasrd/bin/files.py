@@ -17,9 +17,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Callable, Mapping, Sequence
 
+from hasrd.config import read_json
 from hasrd.data.kaldi import read_table
 from hasrd.data.walk import walk_files
-from hasrd.errors import UserError
+from hasrd.errors import UserError, of_one_input
 from hasrd.jobs.atomic import write_json
 from hasrd.jobs.lock import exclusive
 from hasrd.jobs.names import inside
@@ -39,6 +40,8 @@ GROUP = 16
 class Job:
     """One file: what it is called in messages and tables, where it comes from and where it goes to.
 
+    One with a problem, a name that its target cannot have, fails; the others are done.
+
     Attributes:
         beside: What tables beside an archive say of it.
     """
@@ -47,6 +50,7 @@ class Job:
     source: str
     target: Path
     beside: str = ""
+    problem: str = ""
 
     def facts(self, known: Facts | None = None) -> Facts:
         """What is in the source; of an archive's entry (`file:offset`), in the archive, where it is, and `beside`."""
@@ -57,9 +61,19 @@ class Job:
         """Whether the target is there, made of what is now in the source."""
         if known is None or not self.target.exists():
             return False
+        try:
+            now = self.facts(known)
+        except OSError:
+            return False
         # Size, hash and place; the times may be others.
-        now = self.facts(known)
         return [now[0], *now[3:]] == [known[0], *known[3:]]
+
+
+def _job(name: str, source: str, out: Path, suffix: str, folders: bool = False) -> Job:
+    try:
+        return Job(name, source, inside(out, name, suffix, folders))
+    except UserError as error:
+        return Job(name, source, out, str(error))
 
 
 # Does a group of jobs; returns the names of those that failed with what is wrong.
@@ -81,13 +95,13 @@ def list_jobs(source: Path, out: Path, suffixes: Sequence[str], out_suffix: str,
         The jobs in the order of their names, and where they come from: "file", "folder" or "table".
 
     Raises:
-        UserError: Nothing there, two inputs for one output, or a name that is none.
+        UserError: Nothing there, or two inputs for one output.
     """
     if source.is_dir() and (source / table).is_file():
         source = source / table
     if source.suffix == ".scp":
         names = read_table(source)
-        return [Job(name, names[name], inside(out, name, out_suffix)) for name in sorted(names)], "table"
+        return [_job(name, names[name], out, out_suffix) for name in sorted(names)], "table"
     if source.is_dir():
         found: dict[str, Job] = {}
         for path in sorted(walk_files(source)):
@@ -96,7 +110,7 @@ def list_jobs(source: Path, out: Path, suffixes: Sequence[str], out_suffix: str,
             name = path.relative_to(source).with_suffix("").as_posix()
             if name in found:
                 raise UserError(f"{path}: {found[name].source} would have the same output: rename one of them")
-            found[name] = Job(name, str(path), inside(out, name, out_suffix, folders=True))
+            found[name] = _job(name, str(path), out, out_suffix, folders=True)
         if not found:
             raise UserError(f"{source}: no files with {', '.join(suffixes)} in it")
         return list(found.values()), "folder"
@@ -131,7 +145,7 @@ def run_jobs(
         UserError: Outputs that something else made, or another process that writes to the folder.
     """
     if out is None or not (out / SETTINGS).exists():
-        there = next((job.target for job in jobs if job.target.exists()), None)
+        there = next((job.target for job in jobs if not job.problem and job.target.exists()), None)
         if there is not None:
             raise UserError(f"{there}: is there already: remove it, or choose another name")
     if out is None:
@@ -170,9 +184,17 @@ class _Recorded:
     def __init__(self, make_work: Callable[[], Work]) -> None:
         self.work = make_work()
 
-    def __call__(self, group: Sequence[Job]) -> tuple[list[Facts], list[tuple[str, str]]]:
-        facts = [job.facts() for job in group]
-        return facts, self.work(group)
+    def __call__(self, group: Sequence[Job]) -> tuple[dict[str, Facts], list[tuple[str, str]]]:
+        facts: dict[str, Facts] = {}
+        failed = []
+        for job in group:
+            try:
+                if job.problem:
+                    raise UserError(job.problem)
+                facts[job.name] = job.facts()
+            except Exception as error:
+                failed.append((job.name, of_one_input(error)))
+        return facts, failed + self.work([job for job in group if job.name in facts])
 
 
 def _keep_settings(path: Path, settings: dict[str, Any]) -> None:
@@ -180,10 +202,7 @@ def _keep_settings(path: Path, settings: dict[str, Any]) -> None:
     if not path.exists():
         write_json(path, settings)
         return
-    try:
-        before = dict(json.loads(path.read_text(encoding="utf-8")))
-    except (ValueError, TypeError):
-        raise UserError(f"{path}: not readable: choose another folder") from None
+    before = read_json(path, advice="choose another folder")
     for key in sorted({*before, *settings}):
         if before.get(key) != settings.get(key):
             raise UserError(
@@ -204,7 +223,7 @@ def _do(
                 failed[name] = reason
                 print(f"failed: {reason}", file=sys.stderr, flush=True)
             if sources is not None:
-                made = [[job.name, own] for job, own in zip(group, facts) if job.name not in failed]
+                made = [[name, own] for name, own in facts.items() if name not in failed]
                 with open(sources, "a", encoding="utf-8") as file:
                     file.write("".join(json.dumps(line) + "\n" for line in made))
             yield from group

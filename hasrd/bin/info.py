@@ -18,7 +18,7 @@ from typing import Any, Sequence
 from hasrd.bin.exp_name import join_values, merge, parse_args_string
 from hasrd.codec.build import FRONT, check_front
 from hasrd.codec.describe import Description, describe
-from hasrd.config import read_yaml
+from hasrd.config import read_json, read_yaml
 from hasrd.errors import UserError, run_main
 from hasrd.jobs.atomic import write_text
 from hasrd.models.checkpoint import PEER, PEER_FILE, kind_of
@@ -150,8 +150,6 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parser.parse_args(argv)
     config = read(args.model, args.args)
     if kind_of(config) == PEER:
-        from hasrd.peers.files import read_json
-
         facts = read_json((Path(args.model) if Path(args.model).is_dir() else Path(args.model).parent) / PEER_FILE)
         _show(json.dumps({"model": str(args.model), **facts}, indent=1) if args.json else peer_table(facts), args.out)
         return

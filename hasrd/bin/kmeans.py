@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
+from hasrd.arrays import Array, read_npy
 from hasrd.codec.latents import LatentWork
 from hasrd.data.kaldi import DataDir
 from hasrd.errors import UserError, run_main
@@ -85,11 +86,11 @@ def train(frames: np.ndarray, num_clusters: int, niter: int, seed: int) -> tuple
 
 def collect(folders: list[Path], dim: int) -> np.ndarray:
     """The drawn frames of all chunks as one array (N, D) float32."""
-    files = [folder / "frames.npy" for folder in folders]
-    frames = np.empty((sum(len(np.load(file, mmap_mode="r")) for file in files), dim), np.float32)
+    form, advice = Array("f", ("N", dim)), "remove its folder and run the stage again"
+    parts = [read_npy(folder / "frames.npy", form, "file of frames", advice, mapped=True) for folder in folders]
+    frames = np.empty((sum(map(len, parts)), dim), np.float32)
     start = 0
-    for file in files:
-        part = np.load(file)
+    for part in parts:
         frames[start : start + len(part)] = part
         start += len(part)
     return frames

@@ -5,8 +5,10 @@
 from __future__ import annotations
 
 import argparse
-import json
 from typing import Any
+
+from hasrd.config import parse_json
+from hasrd.errors import UserError
 
 
 def str2bool(text: str) -> bool:
@@ -24,6 +26,6 @@ def key_value(text: str) -> tuple[str, Any]:
     if not key or not separator:
         raise argparse.ArgumentTypeError(f"'{text}' is not key=value")
     try:
-        return key, json.loads(value)
-    except json.JSONDecodeError:
+        return key, parse_json(value, text)
+    except UserError:
         return key, value

@@ -9,7 +9,8 @@ import shlex
 import sys
 from typing import Any, Sequence
 
-from hasrd.bin.exp_name import join_values, load_config, merge, parse_args_string, split_args
+from hasrd.bin.exp_name import join_values, merge, parse_args_string, split_args
+from hasrd.config import read_yaml
 from hasrd.errors import run_main
 
 
@@ -27,7 +28,7 @@ def setting(config: str, args: str, name: str) -> str:
     Raises:
         UserError: The configuration or the options cannot be read.
     """
-    effective = load_config(config)
+    effective = read_yaml(config)
     merge(effective, parse_args_string(args))
     return _text(effective.get(name))
 

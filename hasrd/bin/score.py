@@ -24,10 +24,11 @@ What is up to date is skipped: a score file knows the content that it was made f
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 from typing import Sequence
 
+from hasrd.codec.token_file import TokenFacts
+from hasrd.config import read_json
 from hasrd.errors import UserError, run_main
 from hasrd.metrics.scores import MEASURES
 from hasrd.metrics.scoring.job import Job
@@ -211,13 +212,12 @@ def _group(args: argparse.Namespace) -> tuple[str, ...]:
 
 
 def _read_tokens_info(args: argparse.Namespace) -> None:
-    try:
-        facts = json.loads(args.tokens_info.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UserError(f"{args.tokens_info}: can't be read ({error}): run stage 6 again") from None
-    for name in ("codebook_sizes", "stream_names", "frame_rate"):
-        setattr(args, name, facts[name])
-    args.loudness = facts.get("loudness")
+    facts = read_json(args.tokens_info, TokenFacts, "run stage 6 again")
+    if facts.frame_rate is None:
+        raise UserError(f"{args.tokens_info}: no frame_rate in it: run stage 6 again")
+    args.codebook_sizes, args.stream_names = list(facts.codebook_sizes), list(facts.stream_names)
+    args.frame_rate = facts.frame_rate
+    args.loudness = facts.loudness
 
 
 def _names(text: str) -> list[str]:

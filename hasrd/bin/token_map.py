@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Sequence
 
+from hasrd.codec.token_file import TokenFacts
+from hasrd.config import read_json
 from hasrd.data.alignments.labels import is_silence
 from hasrd.data.alignments.tracks import load_ctm
 from hasrd.data.archive import read_integers
@@ -273,10 +275,10 @@ def run(args: argparse.Namespace) -> None:
 
 def _model_of(codes_scp: Path) -> str:
     path = codes_scp.with_name("codes.json")
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))["model"]
-    except (OSError, ValueError, KeyError, TypeError):
-        raise UserError(f"{path}: does not say which weights made the codes: run stage 6 again") from None
+    model = read_json(path, TokenFacts, "run stage 6 again").model
+    if model is None:
+        raise UserError(f"{path}: does not say which weights made the codes: run stage 6 again")
+    return model
 
 
 if __name__ == "__main__":

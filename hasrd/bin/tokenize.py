@@ -20,13 +20,13 @@ import numpy as np
 import torch
 
 from hasrd.bin.codec_work import CodecWork, codes_origin, options, run, weights_sha256, write_speech
-from hasrd.bin.exp_name import load_config
 from hasrd.bin.options import str2bool
 from hasrd.codec.codec import Codec
 from hasrd.codec.receptive import joins, looks_back
 from hasrd.codec.streams import VOICE, is_split
 from hasrd.codec.token_tables import LOUDNESS, number_text
 from hasrd.codec.tokens import Tokens
+from hasrd.config import read_yaml
 from hasrd.data.archive import write_archive
 from hasrd.data.features import merge_tables
 from hasrd.data.kaldi import write_table
@@ -76,7 +76,7 @@ def crop_samples(exp_dir: str, crop_seconds: str, sample_rate: int) -> int:
     Raises:
         UserError: It is no length.
     """
-    config = load_config(Path(exp_dir) / "config.yaml")
+    config = read_yaml(Path(exp_dir) / "config.yaml")
     if not crop_seconds or "peer" in config:
         return 0
     if crop_seconds == "auto":

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from hasrd import decoder, encoder, frontend, quantizer
 from hasrd.encoder.output import EncoderOutput
-from hasrd.errors import UserError
+from hasrd.errors import UserError, first_line
 from hasrd.registry import ForeignClass, resolve
 
 # What turns a wave into latents, and latents into a wave: the parts of a configuration, in the
@@ -60,13 +60,23 @@ def construct(
     """
     if not config.get(part):
         raise UserError(f"config: {part} not given")
+    if not isinstance(config[part], str):
+        raise UserError(f"config: {part} is {config[part]!r:.80}, not the name of a class")
     cls = part_class(config, part, choices, allow_import)
     conf = config.get(f"{part}_conf") or {}
     try:
         inspect.signature(cls).bind(*args, **conf)
     except TypeError as error:
         raise UserError(f"{part}_conf: {error} (class {cls.__name__})") from error
-    return cls(*args, **conf)
+    try:
+        return cls(*args, **conf)
+    except UserError:
+        raise
+    except Exception as error:  # of many types, for numbers that are text, negative or beyond all bounds
+        if not cls.__module__.startswith("hasrd."):
+            # Whoever writes a class wants to see where it fails.
+            raise
+        raise UserError(f"config: {part}_conf: {first_line(error)} (class {cls.__name__})") from error
 
 
 class Front(nn.ModuleDict):

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import inspect
-import json
 import math
 from collections import Counter
 from dataclasses import asdict, dataclass, field
@@ -22,7 +21,7 @@ from hasrd.codec.receptive import Field, joins, looks_back, reaches
 from hasrd.errors import UserError
 from hasrd.frontend.normalize import GlobalNorm
 from hasrd.metrics.bitrate import LOUDNESS_NOTE
-from hasrd.teacher.targets import FACTS
+from hasrd.teacher.targets import read_facts
 
 
 @dataclass
@@ -143,8 +142,8 @@ def teacher_size(conf: Mapping[str, Any]) -> int | None:
     if conf.get("teacher_size"):
         return conf["teacher_size"]
     try:
-        return json.loads(Path(conf["targets"][0], FACTS).read_text(encoding="utf-8"))["size"]
-    except (OSError, ValueError, KeyError, TypeError, IndexError):
+        return read_facts(Path(conf["targets"][0]))["size"]
+    except (UserError, KeyError, TypeError, IndexError):
         return None
 
 

@@ -23,11 +23,37 @@ from pathlib import Path
 
 import numpy as np
 
+from hasrd.arrays import Array, read_npz
 from hasrd.codec.tokens import Tokens
 from hasrd.errors import UserError
 from hasrd.jobs.atomic import atomic_path
 
 FORMAT = 1
+_ARRAYS = {
+    "codes": Array("iu", ("T", "M")),
+    "num_samples": Array("iu", optional=True),
+    "frame_rate": Array("fiu", optional=True),
+    "stream_names": Array("U", ("M",), optional=True),
+    "codebook_sizes": Array("iu", ("M",), optional=True),
+    "loudness": Array("fiu", optional=True),
+    "model": Array("U", optional=True),
+    "format": Array("iu", optional=True),
+}
+
+
+@dataclass(frozen=True)
+class TokenFacts:
+    """What codes.json, beside a set's codes.scp, says of its tokens; None where it does not."""
+
+    stream_names: tuple[str, ...]
+    codebook_sizes: tuple[int, ...]
+    frame_rate: float | None = None
+    loudness: float | None = None
+    model: str | None = None
+
+    def __post_init__(self) -> None:
+        if len(self.stream_names) != len(self.codebook_sizes) or any(size < 1 for size in self.codebook_sizes):
+            raise ValueError("a name and a size of 1 or more are needed for each codebook")
 
 
 @dataclass(frozen=True)
@@ -77,26 +103,15 @@ def read_token_file(path: str | Path) -> TokenFile:
     Raises:
         UserError: No such file, no tokens in it, or of a newer format.
     """
-    if not Path(path).is_file():
-        raise UserError(f"{path}: no such file of tokens")
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            found = {key: file[key] for key in file.files}
-        codes = found["codes"]
-        if codes.ndim != 2 or codes.dtype.kind not in "iu":
-            raise ValueError(f"codes are {codes.dtype} {codes.shape}, not integers (T, M)")
-        if int(found.get("format", FORMAT)) > FORMAT:
-            raise UserError(f"{path}: written by a newer hasrd: update hasrd")
-        return TokenFile(
-            codes,
-            int(found["num_samples"]) if "num_samples" in found else None,
-            float(found["frame_rate"]) if "frame_rate" in found else None,
-            tuple(map(str, found["stream_names"])) if "stream_names" in found else None,
-            tuple(map(int, found["codebook_sizes"])) if "codebook_sizes" in found else None,
-            float(found["loudness"]) if "loudness" in found else None,
-            str(found.get("model", "")),
-        )
-    except UserError:
-        raise
-    except Exception as error:  # NumPy raises many types for damage
-        raise UserError(f"{path}: not a file of tokens ({error}): encode the speech again") from error
+    found = read_npz(path, _ARRAYS, "file of tokens", "encode the speech again")
+    if int(found.get("format", FORMAT)) > FORMAT:
+        raise UserError(f"{path}: written by a newer hasrd: update hasrd")
+    return TokenFile(
+        found["codes"],
+        int(found["num_samples"]) if "num_samples" in found else None,
+        float(found["frame_rate"]) if "frame_rate" in found else None,
+        tuple(map(str, found["stream_names"])) if "stream_names" in found else None,
+        tuple(map(int, found["codebook_sizes"])) if "codebook_sizes" in found else None,
+        float(found["loudness"]) if "loudness" in found else None,
+        str(found.get("model", "")),
+    )

@@ -23,7 +23,7 @@ from typing import Callable, Iterable, Iterator, Mapping
 import numpy as np
 
 from hasrd.data.kaldi import read_table
-from hasrd.errors import UserError
+from hasrd.errors import UserError, first_line
 
 # Kaldi's compression methods by number (kaldiio's documentation): 2 is 8 bit, 3 is 16 bit over the matrix's own range.
 COMPRESSION_METHODS = {"none": None, "2": 2, "3": 3}
@@ -113,7 +113,7 @@ def read_array(entry: str) -> np.ndarray:
     except FileNotFoundError:
         raise UserError(f"{name}: no such archive: run the stage that makes it again") from None
     except (ValueError, OSError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        reason = first_line(error)
         raise UserError(f"{entry}: damaged archive ({reason}): remove its folder and run the stage again") from None
 
 

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 import os
 import re
@@ -45,6 +46,23 @@ class AudioInfo:
     num_samples: int
     sample_rate: int
     channels: int
+
+
+def write_audio(path: str | Path, wave: Any, sample_rate: int) -> None:
+    """Write samples (N,), an array or a tensor, with 16 bits in the format that the name says; floats are clipped.
+
+    Raises:
+        OSError: The disk is full, or refuses the file in another way.
+    """
+    import soundfile
+
+    if not isinstance(wave, np.ndarray):
+        wave = wave.detach().float().cpu().numpy()
+    buffer = io.BytesIO()
+    # libsndfile does not say what the system refuses.
+    wave = np.clip(wave, -1, 1) if wave.dtype.kind == "f" else wave
+    soundfile.write(buffer, wave, sample_rate, format=Path(path).suffix[1:].upper(), subtype="PCM_16")
+    Path(path).write_bytes(buffer.getbuffer())
 
 
 def refuse_pipe(path: str) -> None:

@@ -172,10 +172,10 @@ def merge_tables(folders: Sequence[Path], name: str) -> dict[str, str]:
 
 def merge_stats(folders: Sequence[Path]) -> tuple[int, np.ndarray, np.ndarray]:
     """The statistics of all chunks as one, added in order."""
+    from hasrd.frontend.normalize import read_stats
+
     count, total, square = 0, 0.0, 0.0
     for folder in folders:
-        with np.load(folder / "cmvn.npz") as stats:
-            count += int(stats["count"])
-            total = total + stats["sum"]
-            square = square + stats["sum_square"]
+        frames, *sums = read_stats(folder / "cmvn.npz")
+        count, total, square = count + frames, total + sums[0], square + sums[1]
     return count, np.asarray(total), np.asarray(square)

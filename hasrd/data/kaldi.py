@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Iterable, Mapping
 
+from hasrd.config import parse_count
 from hasrd.data.lines import read_lines, strange_character
 from hasrd.data.problems import Problems
 from hasrd.errors import UserError
@@ -171,10 +172,11 @@ class DataDir:
         """Samples of each utterance, from utt2num_samples; UserError where one is missing or no number."""
         counts = {}
         for utterance, value in self.table("utt2num_samples").items():
-            if not (value.isascii() and value.isdecimal()):
+            count = parse_count(value)
+            if count is None:
                 where = self.line_of("utt2num_samples", utterance)
-                raise UserError(f"{where}: '{value}' is no count of samples: run hasrd.bin.validate_data again")
-            counts[utterance] = int(value)
+                raise UserError(f"{where}: '{value[:40]}' is no count of samples: run hasrd.bin.validate_data again")
+            counts[utterance] = count
         missing = next((utterance for utterance in self.wavs if utterance not in counts), None)
         if missing is not None:
             raise UserError(

@@ -4,9 +4,11 @@
 
 from __future__ import annotations
 
+import lzma
 import sys
 import tarfile
 import tempfile
+import zlib
 from pathlib import Path
 
 from hasrd.errors import UserError
@@ -33,6 +35,6 @@ def unpack_tar(archive: str | Path, target: str | Path, member: str) -> None:
             if not Path(temporary, member).is_dir():
                 raise UserError(f"{archive}: no folder {member} in it: is this the right archive?")
             Path(temporary, member).rename(target)
-    except (tarfile.TarError, EOFError, ValueError) as error:
+    except (tarfile.TarError, EOFError, ValueError, KeyError, zlib.error, lzma.LZMAError) as error:
         raise UserError(f"{archive}: damaged archive ({error}): remove it and run the same command again") from None
     print(f"{target}: unpacked", file=sys.stderr)

@@ -16,7 +16,7 @@ from espnet2.asr.frontend.abs_frontend import AbsFrontend
 from torch import nn
 
 from hasrd.encoder.frozen import Frozen
-from hasrd.errors import UserError
+from hasrd.errors import UserError, first_line
 from hasrd.models.checkpoint import frozen_front
 from hasrd.models.weights import read_torch
 
@@ -169,8 +169,7 @@ def _check_s3prl(upstream: str | None) -> None:
         with _removed_from_torchaudio():
             from s3prl.nn import S3PRLUpstream
     except Exception as error:  # whatever its 60 upstreams import, and of them any may fail
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise UserError(f"frontend s3prl: S3PRL can't be imported ({reason}): pip install s3prl") from error
+        raise UserError(f"frontend s3prl: S3PRL can't be imported ({first_line(error)}): pip install s3prl") from error
     names = S3PRLUpstream.available_names()
     if upstream not in names:
         some = ", ".join(sorted(other for other in names if str(upstream).partition("_")[0] in other)[:8])

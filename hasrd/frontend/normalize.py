@@ -6,17 +6,30 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Sequence
-from zipfile import BadZipFile
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from hasrd.arrays import Array, read_npz
 from hasrd.encoder.layers import length_mask
 from hasrd.errors import UserError
 
 # A bin that never changes (digital silence) is mapped to 0, not to amplified rounding errors.
 STD_FLOOR = 1e-5
+
+
+STATS = {"count": Array("fiu"), "sum": Array("f", ("F",)), "sum_square": Array("f", ("F",))}
+
+
+def read_stats(path: str | Path) -> tuple[int, np.ndarray, np.ndarray]:
+    """Read feature statistics (.npz): frames, sum and sum of squares (F,) in float64.
+
+    Raises:
+        UserError: The file is missing, or is no such file.
+    """
+    found = read_npz(path, STATS, "file of feature statistics", "run the stage that makes it again")
+    return int(found["count"]), found["sum"].astype(np.float64), found["sum_square"].astype(np.float64)
 
 
 class UtteranceNorm(nn.Module):
@@ -55,16 +68,9 @@ class GlobalNorm(nn.Module):
         Raises:
             UserError: The file is missing, is no such file, or counts no frame.
         """
-        try:
-            with np.load(path) as stats:
-                count, total, square = (stats[key] for key in ("count", "sum", "sum_square"))
-        except (OSError, EOFError, KeyError, TypeError, ValueError, BadZipFile) as error:
-            raise UserError(
-                f"{path}: no feature statistics (an .npz with count, sum and sum_square): {error}; "
-                "run the statistics stage again"
-            ) from error
-        if not (count > 0 and np.isfinite(total).all() and np.isfinite(square).all()):
-            raise UserError(f"{path}: the feature statistics are empty or not finite")
+        count, total, square = read_stats(path)
+        if count < 1:
+            raise UserError(f"{path}: the feature statistics are of no frame: run the statistics stage again")
         mean = total / count
         return cls(mean, np.sqrt(np.maximum(square / count - mean**2, 0.0)))
 

@@ -21,6 +21,7 @@ import sys
 from pathlib import Path
 from typing import Any, Callable, Mapping, Sequence
 
+from hasrd.config import parse_count
 from hasrd.errors import UserError
 from hasrd.jobs.atomic import atomic_folder, remove_folder
 from hasrd.jobs.lock import exclusive
@@ -34,9 +35,10 @@ ChunkWork = Callable[[dict[str, str], Path, Path], None]
 def parse_shard(text: str) -> tuple[int, int]:
     """`i/n` with 1 <= i <= n, as the jobs of an array count, to (i - 1, n); UserError for anything else."""
     first, _, second = text.partition("/")
-    if not (first.isdecimal() and second.isdecimal() and 1 <= int(first) <= int(second)):
+    index, count = parse_count(first), parse_count(second)
+    if index is None or count is None or not 1 <= index <= count:
         raise UserError(f"--shard {text}: give i/n with i from 1 to n, for example 1/4")
-    return int(first) - 1, int(second)
+    return index - 1, count
 
 
 def run_in_chunks(

@@ -21,8 +21,11 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Iterable, Mapping
+from typing import Annotated, Any, Iterable, Mapping, TypedDict
 
+import msgspec
+
+from hasrd.config import read_json
 from hasrd.errors import UserError
 from hasrd.jobs.atomic import write_text
 from hasrd.jobs.digest import sha256, values_sha256
@@ -39,6 +42,16 @@ SHOWN_BYTES = 2**30
 
 Facts = list  # size, time of change of the content, of the file (ns), SHA-256
 Record = dict[str, Any]
+
+
+_Facts = Annotated[list, msgspec.Meta(min_length=4, max_length=4)]
+
+
+class _Record(TypedDict):
+    format: int
+    options: dict[str, Any]
+    files: dict[str, _Facts]
+    tables: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -221,8 +234,8 @@ def origin_file(result: str | Path) -> Path:
 def read_record(result: str | Path) -> Record | None:
     """Read the record of a result; None where there is none that can be read."""
     try:
-        return check_record(json.loads(origin_file(result).read_text(encoding="utf-8")))
-    except (OSError, ValueError, RecursionError):
+        return check_record(read_json(origin_file(result)))
+    except UserError:
         return None
 
 

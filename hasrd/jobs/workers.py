@@ -9,26 +9,28 @@ import os
 import signal
 import threading
 import time
+import traceback
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any, Callable, Iterable, Iterator, TypeVar
 
-from hasrd.errors import UserError
+from hasrd.errors import UserError, explain
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 Work = Callable[[Item], Result]
 
-# Set in a worker by its initializer: the function that `make_work` built there.
+# Set in a worker by its initializer, and built there by `make_work` for the first item.
+_make_work: Callable[[], Callable[[Any], Any]] | None = None
 _work: Callable[[Any], Any] | None = None
 
 
 def _start_worker(make_work: Callable[[], Work], parent: int) -> None:
-    global _work
+    global _make_work
     # Ctrl-C reaches the whole group: a second for the parent to say so, which a worker's death would hide.
     signal.signal(signal.SIGINT, lambda *_: threading.Timer(1.0, os._exit, (130,)).start())
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
-    _work = make_work()
+    _make_work = make_work
 
 
 def _end_with(parent: int) -> None:
@@ -39,8 +41,19 @@ def _end_with(parent: int) -> None:
 
 
 def _run(item: Any) -> Any:
-    assert _work is not None
-    return _work(item)
+    global _work
+    try:
+        if _work is None:
+            # Not in the initializer: what that raises is lost but for "a worker died".
+            assert _make_work is not None
+            _work = _make_work()
+        return _work(item)
+    except Exception as error:
+        # What led to an error does not come along to the parent, and some types don't at all.
+        line = explain(error)
+        if line is not None:
+            raise UserError(line) from None
+        raise RuntimeError(f"in a worker: {''.join(traceback.format_exception(error))}") from None
 
 
 def run_workers(make_work: Callable[[], Work], items: Iterable[Item], nj: int) -> Iterator[tuple[Item, Result]]:
@@ -53,7 +66,8 @@ def run_workers(make_work: Callable[[], Work], items: Iterable[Item], nj: int) -
         nj: Number of processes; 1 works in this process.
 
     Raises:
-        UserError: A worker died (killed, out of memory), or what the work itself raised. Work not yet begun is dropped.
+        UserError: A worker died (killed, out of memory), or what the work itself raised, where that can be explained.
+            Work not yet begun is dropped.
     """
     items = list(items)
     if nj < 1:

@@ -15,7 +15,7 @@ import numpy as np
 
 from hasrd.data.audio import audio_info, read_audio
 from hasrd.data.resample import resample
-from hasrd.errors import UserError
+from hasrd.errors import UserError, first_line
 from hasrd.jobs.digest import sha256, values_sha256
 from hasrd.metrics.versions import versions
 
@@ -103,7 +103,7 @@ class Recogniser:
                 str(folder), device=device, compute_type=COMPUTE_TYPES[device], cpu_threads=1, local_files_only=True
             )
         except (RuntimeError, ValueError) as error:
-            raise UserError(f"{folder}: can't be loaded on {device} ({str(error).splitlines()[0]})") from None
+            raise UserError(f"{folder}: can't be loaded on {device} ({first_line(error)})") from None
         if language not in self.model.supported_languages:
             raise UserError(f"{folder}: the model does not know the language '{language}': choose another --model")
         self.language = language

@@ -9,13 +9,13 @@ utterances.
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Mapping, Sequence
 
-from hasrd.errors import UserError
+from hasrd.config import read_json
+from hasrd.errors import UserError, first_line
 from hasrd.jobs.atomic import write_json, write_text
 from hasrd.jobs.origin import Record, check_record, difference
 
@@ -121,19 +121,8 @@ def read_score(path: str | Path) -> Score:
     Raises:
         UserError: It is missing or not a score file; names it.
     """
-    try:
-        content = json.loads(Path(path).read_text(encoding="utf-8"))
-        score = Score(**{**content, "ci95": tuple(map(float, content["ci95"]))})
-        whole = (
-            len(score.ci95) == 2
-            and all(map(math.isfinite, (score.mean, *score.ci95)))
-            and score.count > 0
-        )
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such score file") from None
-    except (ValueError, TypeError, KeyError) as error:
-        raise UserError(f"{path}: not a score file ({error}): remove it and score again") from None
-    if not whole:
+    score = read_json(path, Score, "not a score file: remove it and score again")
+    if not (all(map(math.isfinite, (score.mean, *score.ci95))) and score.count > 0):
         raise UserError(
             f"{path}: a score without a finite mean, interval and count: remove it and score again"
         )
@@ -143,11 +132,20 @@ def read_score(path: str | Path) -> Score:
 def read_rows(path: str | Path) -> dict[str, dict[str, str]]:
     """Read the table of utterances beside the score file `path`: utterance to column to text; {} if
     there is none.
+
+    Raises:
+        UserError: It is not UTF-8, or empty.
     """
     table = Path(path).with_suffix(".tsv")
     if not table.exists():
         return {}
-    header, *lines = [line.split("\t") for line in table.read_text(encoding="utf-8").splitlines()]
+    try:
+        text = table.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{table}: can't be read ({first_line(error)}): remove it and score again") from None
+    header, *lines = [line.split("\t") for line in text.removesuffix("\n").split("\n")]
+    if header[0] != "utt":
+        raise UserError(f"{table}: not the table of a score: remove it and score again")
     return {line[0]: dict(zip(header[1:], line[1:])) for line in lines}
 
 

@@ -11,13 +11,13 @@ from __future__ import annotations
 import inspect
 import re
 from pathlib import Path
-from typing import Any, Mapping
+from typing import Any, Literal, Mapping, TypedDict
 
 import torch
 from torch import Tensor
 
 from hasrd.codec.build import Front, build_front
-from hasrd.config import read_json, read_yaml
+from hasrd.config import check, read_json, read_yaml
 from hasrd.encoder.hubert import CONV_LAYERS, HuBERT
 from hasrd.errors import UserError
 from hasrd.models.weights import load_strict, read_weights
@@ -60,6 +60,26 @@ DEFAULTS = {
     name: [list(layer) for layer in CONV_LAYERS] if name == "conv_layers" else parameter.default
     for name, parameter in inspect.signature(HuBERT).parameters.items()
 }
+
+
+class _HuggingFace(TypedDict, total=False):
+    conv_dim: list[int]
+    conv_kernel: list[int]
+    conv_stride: list[int]
+    conv_bias: bool
+    feat_extract_norm: Literal["group", "layer"]
+    hidden_size: int
+    num_attention_heads: int
+    intermediate_size: int
+    num_hidden_layers: int
+    num_conv_pos_embeddings: int
+    num_conv_pos_embedding_groups: int
+    do_stable_layer_norm: bool
+
+
+class _Preprocessor(TypedDict, total=False):
+    do_normalize: bool
+    sampling_rate: int
 
 
 def load_hubert(source: str, model_file: str) -> Imported:
@@ -132,6 +152,7 @@ def from_hugging_face(folder: Path) -> Imported:
     Returns and raises as `from_file`.
     """
     config = read_json(folder / "config.json")
+    check(config, _HuggingFace, folder / "config.json")
     for key, wanted in HF_FIXED.items():
         if config.get(key, wanted) != wanted:
             raise UserError(f"{folder / 'config.json'}: {key} is {config[key]!r}: only {wanted!r} can be imported")
@@ -155,7 +176,7 @@ def from_hugging_face(folder: Path) -> Imported:
     }
     normalize, sample_rate = False, 16000
     if (folder / "preprocessor_config.json").is_file():
-        preprocessor = read_json(folder / "preprocessor_config.json")
+        preprocessor = read_json(folder / "preprocessor_config.json", _Preprocessor)
         normalize, sample_rate = preprocessor.get("do_normalize", True), preprocessor.get("sampling_rate", 16000)
     return from_tensors(read_weights(folder / name), known, str(folder / name), normalize, sample_rate)
 

@@ -14,9 +14,8 @@ from typing import Sequence
 import torch
 from torch import Tensor, nn
 
-from hasrd.errors import UserError
+from hasrd.errors import UserError, first_line
 from hasrd.models.weights import load_strict, read_torch
-from hasrd.peers.files import reason
 from hasrd.peers.peer import Peer, package
 
 
@@ -52,7 +51,7 @@ def load(path: Path) -> DAC:
         model = cls(**{key: kwargs[key] for key in inspect.signature(cls).parameters if key in kwargs})
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise UserError(
-            f"{path}: no DAC can be built from it ({reason(error)}): a published file has state_dict and metadata"
+            f"{path}: no DAC can be built from it ({first_line(error)}): a published file has state_dict and metadata"
         ) from error
     load_strict(model, tensors, path)
     return DAC(model)

@@ -12,20 +12,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, Callable, Mapping
+from typing import Any, Callable, Mapping, TypedDict
 
 import torch
 import yaml
 
-from hasrd.config import check, read_yaml
-from hasrd.errors import UserError
+from hasrd.config import check, read_json, read_yaml
+from hasrd.errors import UserError, first_line
 from hasrd.jobs.atomic import write_json, write_text
 from hasrd.jobs.digest import sha256, values_sha256
 from hasrd.jobs.origin import Origin, why_stale, write_record
 from hasrd.models.checkpoint import PEER_FILE, near
 from hasrd.peers import dac, hugging_face, snac, speechtokenizer
 from hasrd.peers.codec import PeerCodec
-from hasrd.peers.files import read_json, reason
 from hasrd.peers.peer import Peer
 
 
@@ -141,6 +140,18 @@ def import_peer(
     return facts, False
 
 
+class _Peer(TypedDict):
+    kind: str
+    model: str
+    sha256: dict[str, str]
+    num_codebooks: int
+    sample_rate: int
+
+
+class _Config(TypedDict):
+    peer: dict[str, Any]
+
+
 def load_peer(exp_dir: str | Path, config: Mapping[str, Any]) -> PeerCodec:
     """Load the codec of such a folder, for use.
 
@@ -153,7 +164,7 @@ def load_peer(exp_dir: str | Path, config: Mapping[str, Any]) -> PeerCodec:
     """
     where = Path(exp_dir) / "config.yaml"
     peer = check(config["peer"], dict[str, Any], where)
-    check(peer, _Stated, where)
+    check(peer, _Peer, where, "import it again (hasrd import-peer)")
     again = f"import it again into another folder (hasrd import-peer --kind {peer.get('kind')} ...)"
     if read_json(Path(exp_dir) / PEER_FILE).get("config") != _shape(peer):
         raise UserError(f"{where}: changed since it was imported: {again}")
@@ -184,9 +195,8 @@ def _files(kind: str, model: Path) -> list[Path]:
 def _same(out: Path, model: Path) -> dict[str, Any]:
     """Take what is there already, if nobody has changed it; the model may lie elsewhere now."""
     try:
-        facts = read_json(out / PEER_FILE)
-        config = read_yaml(out / "config.yaml", dict[str, dict[str, Any]])["peer"]
-    except (UserError, KeyError):
+        facts, config = read_json(out / PEER_FILE), read_yaml(out / "config.yaml", _Config)["peer"]
+    except UserError:
         facts, config = {}, {}
     if facts.get("config") != _shape(config):
         raise UserError(f"{out}: holds another experiment, or was changed: choose another --out, or remove it")
@@ -211,7 +221,7 @@ def _try(codec: PeerCodec, model: Path) -> None:
         tokens = codec.encode(wave)
         decoded = codec.decode(tokens)
     except (RuntimeError, ValueError, TypeError, IndexError, AttributeError) as error:
-        raise UserError(f"{model}: one second of noise does not go through it ({reason(error)})") from error
+        raise UserError(f"{model}: one second of noise does not go through it ({first_line(error)})") from error
     if abs(tokens.codes.shape[1] - codec.frame_rate) > 3:
         raise UserError(
             f"{model}: gives {tokens.codes.shape[1]} frames for a second, but says that there are {codec.frame_rate:g}"

@@ -17,8 +17,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from hasrd.errors import UserError
-from hasrd.peers.files import read_json, reason
+from hasrd.config import read_json
+from hasrd.errors import UserError, first_line
 from hasrd.peers.peer import Peer, package
 
 # Codebooks that are kept where nothing is said: 6 kbps of EnCodec's 1.5 to 24, the published model's default; 8 of 32
@@ -224,7 +224,7 @@ def load(folder: Path, model_type: str | None = None) -> HuggingFace:
         if not missing and "input_features" in inspect.signature(model.encode).parameters:
             extractor = transformers.AutoFeatureExtractor.from_pretrained(folder, **safe)
     except Exception as error:  # of many types, for damage, for what is missing and for what does not fit
-        raise UserError(f"{folder}: {cls.__name__} cannot be loaded from it ({reason(error)})") from error
+        raise UserError(f"{folder}: {cls.__name__} cannot be loaded from it ({first_line(error)})") from error
     finally:
         if shown:
             log.enable_progress_bar()

@@ -12,9 +12,9 @@ from typing import Sequence
 
 from torch import Tensor, nn
 
-from hasrd.errors import UserError
+from hasrd.config import read_json
+from hasrd.errors import UserError, first_line
 from hasrd.models.weights import load_strict, read_weights
-from hasrd.peers.files import read_json, reason
 from hasrd.peers.peer import Peer, package
 
 WEIGHTS = "pytorch_model.bin"
@@ -58,6 +58,6 @@ def load(folder: Path) -> SNAC:
     try:
         model = cls(**config)
     except (TypeError, ValueError, RuntimeError) as error:
-        raise UserError(f"{folder / 'config.json'}: no SNAC can be built from it ({reason(error)})") from error
+        raise UserError(f"{folder / 'config.json'}: no SNAC can be built from it ({first_line(error)})") from error
     load_strict(model, read_weights(folder / WEIGHTS), folder / WEIGHTS)
     return SNAC(model)

@@ -14,9 +14,9 @@ from typing import Sequence
 import torch
 from torch import Tensor, nn
 
-from hasrd.errors import UserError
+from hasrd.config import read_json
+from hasrd.errors import UserError, first_line
 from hasrd.models.weights import load_strict, read_weights
-from hasrd.peers.files import read_json, reason
 from hasrd.peers.peer import Peer, package
 
 SUFFIXES = (".pt", ".pth", ".bin", ".safetensors")
@@ -68,7 +68,7 @@ def load(folder: Path) -> SpeechTokenizer:
         model = cls(config)
     except (TypeError, ValueError, KeyError, AttributeError, RuntimeError) as error:
         raise UserError(
-            f"{folder / 'config.json'}: no SpeechTokenizer can be built from it ({reason(error)})"
+            f"{folder / 'config.json'}: no SpeechTokenizer can be built from it ({first_line(error)})"
         ) from error
     path = weights_file(folder)
     load_strict(model, read_weights(path), path)

@@ -4,11 +4,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any, Mapping
 
 from hasrd.codec.describe import Description, describe
+from hasrd.config import read_json
 from hasrd.metrics.bitrate import LOUDNESS_BITS, bitrate
 from hasrd.metrics.scores import MEASURES
 from hasrd.report.collect import Found, Results, collect
@@ -110,7 +110,7 @@ def _scores(exp_dir: Path, weights_sha256: str) -> list[str]:
     for test_set in sets:
         lines += ["", f"### {test_set}", ""]
         facts = exp_dir / "tokens" / test_set / "codes.json"
-        scored = json.loads(facts.read_text(encoding="utf-8")).get("model") if facts.is_file() else None
+        scored = read_json(facts).get("model") if facts.is_file() else None
         if scored not in (None, weights_sha256):
             lines.append("Scored with other weights of this experiment than these: left out.")
             continue

@@ -4,13 +4,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Iterator, Sequence
+from typing import Any, Iterator, Sequence, TypedDict
 
+from hasrd.config import read_json
 from hasrd.errors import UserError
 from hasrd.metrics.scores import Score, read_score
 
@@ -98,6 +98,8 @@ class Results:
     def experiments(self, measures: Sequence[str]) -> list[str]:
         """Return the experiments that have a score of any of `measures`, sorted."""
         return sorted({found.experiment for found in self.scores if found.score.measure in measures})
+
+_AGAIN = "remove it and run the stage again"
 
 
 def collect(folders: Sequence[Path]) -> Results:
@@ -187,32 +189,25 @@ def _found(path: Path, home: Path, experiment: str) -> Found:
 
 def _is_peer(config: Path) -> bool:
     # Reading the whole configuration as YAML would take longer than the rest of the report.
-    return config.is_file() and re.search(r"^peer:", config.read_text(encoding="utf-8"), re.MULTILINE) is not None
+    if not config.is_file():
+        return False
+    return re.search(r"^peer:", config.read_text(encoding="utf-8", errors="replace"), re.MULTILINE) is not None
 
 
 def _info(path: Path) -> dict[str, Any]:
-    info = _load(path)
-    if not isinstance(info, dict) or not isinstance(info.get("parameters"), (dict, int)):
+    info = read_json(path, advice=_AGAIN)
+    if not isinstance(info.get("parameters"), (dict, int)):
         raise UserError(f"{path}: not what 'hasrd info --json' prints: remove it")
     return info
 
 
-def _history(path: Path) -> dict[str, Any]:
-    history = _load(path)
-    if not isinstance(history, dict) or not isinstance(history.get("epochs"), list):
-        raise UserError(f"{path}: no training history in it: remove it")
-    return history
+class _History(TypedDict):
+    epochs: list[dict[str, Any]]
+
+
+def _history(path: Path) -> _History:
+    return read_json(path, _History, _AGAIN)
 
 
 def _weights(path: Path) -> dict[str, list[float]]:
-    weights = _load(path)
-    if not isinstance(weights, dict) or not all(isinstance(value, list) for value in weights.values()):
-        raise UserError(f"{path}: no layer weights in it: remove it")
-    return weights
-
-
-def _load(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise UserError(f"{path}: not JSON ({error}): remove it and run the stage again") from None
+    return read_json(path, dict[str, list[float]], _AGAIN)

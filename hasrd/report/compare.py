@@ -204,10 +204,7 @@ def _fact(score: Score, name: str) -> object:
 
 
 def _rows(path: Path) -> dict[str, dict[str, str]]:
-    try:
-        rows = read_rows(path)
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path.with_suffix('.tsv')}: can't be read ({error}): remove it and score again") from None
+    rows = read_rows(path)
     if not rows:
         raise UserError(f"{path.with_suffix('.tsv')}: missing or empty: remove {path} and score again")
     return rows

@@ -4,21 +4,20 @@
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Sequence
 
-import yaml
-
+from hasrd.config import parse_yaml
 from hasrd.data.kaldi import read_table
+from hasrd.errors import UserError
 from hasrd.report.collect import Found, Results
 from hasrd.report.paper import paper_tables, row_key
 from hasrd.report.paper_tables import of_paper
 from hasrd.report.streams import LEVELS, streams_of
 from hasrd.report.tables import MISSING, Cell, Table, detail_cell, header
-from hasrd.teacher.targets import FACTS
+from hasrd.teacher.targets import read_facts
 
 NO_ANSWER = Cell("n/a", missing=False)
 # What a measure needs.
@@ -150,10 +149,10 @@ def measure_label(measure: str) -> str:
 
 def _languages_of_teacher(config: Path, level: str) -> list[str]:
     """Return the languages that the teacher of a codec's level knows; [] where nothing says that it knows but some."""
-    block = _DISTILLATION.search(config.read_text(encoding="utf-8")) if config.is_file() else None
     try:
-        targets = yaml.safe_load(block[0])["distillation"][level]["targets"]
-        return json.loads(Path(targets[0], FACTS).read_text(encoding="utf-8"))["languages"]
-    except (OSError, ValueError, KeyError, TypeError, IndexError, yaml.YAMLError):
+        block = _DISTILLATION.search(config.read_text(encoding="utf-8", errors="replace"))
+        targets = parse_yaml(block[0], config)["distillation"][level]["targets"]
+        return read_facts(Path(targets[0])).get("languages") or []
+    except (OSError, UserError, KeyError, TypeError, IndexError):
         # A level without a teacher, one that is no longer there, or that knows all.
         return []

@@ -8,9 +8,9 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Mapping
+from typing import Mapping
 
-import yaml
+from hasrd.config import read_yaml
 
 # What the recipe's own conf/train_codec.yaml and conf/train_ssl.yaml are.
 _UNNAMED = {"codec": "hasrd", "ssl": "bestrq_plus"}
@@ -51,7 +51,7 @@ class PaperTable:
 @lru_cache(maxsize=None)
 def paper_tables() -> dict[str, PaperTable]:
     """Return table1 to table4 (HASRD, Tables 1-4), and levels (HAC, its abstract)."""
-    content: dict[str, Any] = yaml.safe_load(Path(__file__).with_name("paper.yaml").read_text(encoding="utf-8"))
+    content = read_yaml(Path(__file__).with_name("paper.yaml"))
     return {
         name: PaperTable(table["title"], table["note"], tuple(PaperRow(**{"keys": {}, **row}) for row in table["rows"]))
         for name, table in content.items()

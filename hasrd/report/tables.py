@@ -285,4 +285,4 @@ def _rows(
 
 def natural(name: str) -> list[Any]:
     """Key to sort names by, with numbers in them as numbers."""
-    return [(part.isdigit(), int(part) if part.isdigit() else part) for part in re.split(r"(\d+)", name)]
+    return [(part.isdecimal(), int(part) if part.isdecimal() else part) for part in re.split(r"(\d+)", name)]

@@ -5,11 +5,11 @@
 from __future__ import annotations
 
 import html
-import json
 from collections import Counter
 from pathlib import Path
 from typing import Any, Sequence
 
+from hasrd.config import read_json
 from hasrd.errors import UserError
 from hasrd.report.collect import Results
 from hasrd.report.figures import Figure
@@ -29,6 +29,8 @@ COLOURS = ("#2f7fc1", "#d8722c", "#1f9e77", "#c0569a", "#c9a21a", "currentColor"
 _CLASS_OF = {phone: name for name, phones in CLASSES.items() for phone in phones.split()}
 # Of the drawing, in its own units.
 _SIZE, _DOT = 300, 4.2
+
+_AGAIN = "remove it and make it again"
 
 
 def phone_class(phone: str) -> str:
@@ -52,7 +54,7 @@ def token_map_figures(results: Results) -> list[Figure]:
 
 def _figure(path: Path, experiment: str, test_set: str) -> Figure:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = read_json(path, advice=_AGAIN)
         if content["test_set"] != test_set:
             raise UserError(f"{path}: a map of '{content['test_set']}', which is not its name: make it again")
         by = {"phone": [phone_class(phone) for phone in content["phones"]], "speaker": content["speakers"]}
@@ -64,8 +66,8 @@ def _figure(path: Path, experiment: str, test_set: str) -> Figure:
             if found[what] is not None
         ]
         count = len(content["phones"])
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UserError(f"{path}: not a token map ({error!r}): remove it and make it again") from None
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+        raise UserError(f"{path}: not a token map ({error!r}): {_AGAIN}") from None
     return Figure(
         "".join(panels),
         f"Token map of {experiment} on {test_set}: {count} phone segments, the same in each panel, laid out by t-SNE "

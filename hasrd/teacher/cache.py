@@ -15,6 +15,7 @@ from typing import Any, Iterator, Mapping, Sequence
 
 import numpy as np
 
+from hasrd.arrays import Array, read_npy
 from hasrd.data.alignments.labels import SILENCE
 from hasrd.data.alignments.tracks import Track, load_ctm
 from hasrd.data.archive import write_archive
@@ -291,7 +292,8 @@ def _dump_text(
         desc=f"teacher {teacher} on texts of {source.path}",
     )
     assert folders is not None
-    parts = [np.load(folder / EMBEDDINGS, mmap_mode="r") for folder in folders]
+    form, advice = Array("f", ("R", "D")), "remove its folder and run the teacher again"
+    parts = [read_npy(folder / EMBEDDINGS, form, "file of embeddings", advice, mapped=True) for folder in folders]
     size = parts[0].shape[1] if parts else build_teacher(teacher, conf, allow_import=False, from_file=False).size
     with atomic_path(out / EMBEDDINGS) as temporary:
         # Piece by piece: it may be larger than the memory.

@@ -4,11 +4,11 @@
 
 from __future__ import annotations
 
-import json
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
-from typing import Any, Mapping
+from typing import Any, Mapping, TypedDict
 
+from hasrd.config import read_json
 from hasrd.errors import UserError
 from hasrd.jobs.digest import sha256, values_sha256
 from hasrd.teacher import CHOICES
@@ -87,6 +87,11 @@ def teacher_name(teacher: str, conf: Mapping[str, Any]) -> str:
     return f"{short}_{identity(teacher, conf)[:8]}"
 
 
+class _Module(TypedDict):
+    type: str
+    path: str
+
+
 def read_modules(folder: Path) -> list[tuple[str, str]]:
     """Class and folder (inside of `folder`) of each part of a sentence-transformers model.
 
@@ -94,12 +99,8 @@ def read_modules(folder: Path) -> list[tuple[str, str]]:
         UserError: No modules.json there, or a damaged one.
     """
     path = folder / MODULES
-    try:
-        modules = [(str(part["type"]), str(part["path"])) for part in json.loads(path.read_text(encoding="utf-8"))]
-    except OSError:
-        raise UserError(f"{path}: no such file: give the folder of a sentence-transformers model") from None
-    except (ValueError, TypeError, KeyError) as error:
-        raise UserError(f"{path}: not the list of a sentence-transformers model's parts ({error})") from None
+    parts = read_json(path, list[_Module], "give the folder of a sentence-transformers model")
+    modules = [(part["type"], part["path"]) for part in parts]
     for _, part in modules:
         if Path(part).is_absolute() or ".." in Path(part).parts:
             raise UserError(f"{path}: '{part}' lies outside of the model's folder: get the model again")

@@ -15,14 +15,16 @@ The folder of a data set (`hasrd.bin.dump_teacher` writes it, teacher.json last)
 
 from __future__ import annotations
 
-import json
 import math
 from pathlib import Path
-from typing import Any, Sequence
+from typing import Annotated, Any, Literal, Sequence, TypedDict
 
+import msgspec
 import numpy as np
 
-from hasrd.data.kaldi import read_table
+from hasrd.arrays import Array, read_npy, read_npz
+from hasrd.config import check, parse_count, read_json
+from hasrd.data.kaldi import line_of, read_table
 from hasrd.errors import UserError
 
 FACTS = "teacher.json"
@@ -36,6 +38,27 @@ UNIT = np.dtype([("row", np.int32), ("start", np.float32), ("end", np.float32), 
 TOLERANCE = 1e-5
 # A dimension that never changes is not amplified.
 STD_FLOOR = 1e-5
+
+
+_FILE = "file of a teacher's targets"
+AGAIN = "run the teacher over the data set (hasrd dump-teacher)"
+
+
+class _TextFacts(TypedDict):
+    kind: Literal["text"]
+    identity: str
+    size: Annotated[int, msgspec.Meta(ge=1, le=2**20)]
+
+
+class _SpeechFacts(TypedDict):
+    kind: Literal["speech"]
+    identity: str
+    size: Annotated[int, msgspec.Meta(ge=1, le=2**20)]
+    frame_shift: Annotated[float, msgspec.Meta(gt=0)]
+    first_centre: float
+    cached: bool
+    teacher: str
+    conf: dict[str, Any]
 
 
 class _Targets:
@@ -121,13 +144,33 @@ class TextTargets(_Targets):
         self._places: dict[str, tuple[int, int, int]] = {}
         for number, folder in enumerate(self.folders):
             for uid, value in read_table(folder / UTT2UNITS).items():
-                first, count = map(int, value.split())
-                self._places[uid] = number, first, first + count
+                counts = [parse_count(word) for word in value.split()]
+                if len(counts) != 2 or None in counts:
+                    raise UserError(f"{line_of(folder / UTT2UNITS, uid)}: '{value[:80]}' are not two numbers: {AGAIN}")
+                self._places[uid] = number, counts[0], sum(counts)
         self._open()
+        self._check()
 
     def _open(self) -> None:
         # Embeddings and units of each folder, in memory that processes share.
-        self._arrays = [(_map_array(folder / EMBEDDINGS), _map_array(folder / UNITS)) for folder in self.folders]
+        self._arrays = [
+            (
+                read_npy(folder / EMBEDDINGS, Array("f", ("R", self.size)), _FILE, AGAIN, mapped=True),
+                read_npy(folder / UNITS, Array(UNIT, ("N",)), _FILE, AGAIN, mapped=True),
+            )
+            for folder in self.folders
+        ]
+
+    def _check(self) -> None:
+        """Raise UserError where an utterance names units, or a unit a row, that are not there."""
+        for folder, (embeddings, units) in zip(self.folders, self._arrays):
+            known = units[units["kind"] != IGNORED]
+            if len(known) and not (0 <= known["row"].min() and known["row"].max() < len(embeddings)):
+                raise UserError(f"{folder / UNITS}: names rows that {EMBEDDINGS} does not have: {AGAIN}")
+        for uid, (number, first, behind) in self._places.items():
+            if not first < behind <= len(self._arrays[number][1]):
+                folder = self.folders[number]
+                raise UserError(f"{line_of(folder / UTT2UNITS, uid)}: units that {UNITS} does not have: {AGAIN}")
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in self.__dict__.items() if name != "_arrays"}
@@ -202,36 +245,12 @@ def read_facts(folder: Path) -> dict[str, Any]:
         UserError: It is not there, or damaged.
     """
     path = folder / FACTS
-    try:
-        facts = json.loads(path.read_text(encoding="utf-8"))
-        needed = {"kind", "identity", "size"}
-        if facts["kind"] == "speech":
-            needed |= {"frame_shift", "first_centre", "cached", "teacher", "conf"}
-        if facts["kind"] in ("speech", "text") and needed <= facts.keys():
-            return facts
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file: run the teacher over the data set first (hasrd dump-teacher)") from None
-    except (OSError, ValueError, TypeError, KeyError):
-        pass
-    raise UserError(f"{path}: damaged: remove it and run the teacher again (hasrd dump-teacher)")
+    facts = read_json(path, advice=AGAIN)
+    check(facts, _SpeechFacts if facts.get("kind") == "speech" else _TextFacts, path, AGAIN)
+    return facts
 
 
 def _read_stats(path: Path, size: int) -> tuple[np.ndarray, np.ndarray]:
-    try:
-        with np.load(path) as stats:
-            mean, std = (stats[name].astype(np.float32) for name in ("mean", "std"))
-        if mean.shape == std.shape == (size,):
-            return mean, np.maximum(std, STD_FLOOR)
-        reason = f"not of {size} dimensions"
-    except Exception as error:  # numpy raises many types for damage
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-    raise UserError(f"{path}: no statistics of a teacher ({reason}): run it again (hasrd dump-teacher)")
-
-
-def _map_array(path: Path) -> np.ndarray:
-    try:
-        # An array without a single row cannot be mapped.
-        return np.load(path, mmap_mode="r") if path.stat().st_size > 4096 else np.load(path)
-    except (OSError, ValueError, EOFError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise UserError(f"{path}: missing or damaged ({reason}): run the teacher again (hasrd dump-teacher)") from None
+    form = Array("f", (size,))
+    stats = read_npz(path, {"mean": form, "std": form}, "file of a teacher's statistics", AGAIN)
+    return stats["mean"].astype(np.float32), np.maximum(stats["std"].astype(np.float32), STD_FLOOR)

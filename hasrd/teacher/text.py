@@ -11,7 +11,7 @@ from typing import Any, Iterator, Sequence
 
 import numpy as np
 
-from hasrd.errors import UserError
+from hasrd.errors import UserError, first_line
 from hasrd.teacher.source import content_hash, find_source, read_modules
 
 # What a model may consist of: LaBSE and MiniLM need no more, and nothing else is imported.
@@ -59,8 +59,7 @@ class SentenceTeacher:
             missing = _missing(self.model, safe) if safe else None
             self.size: int = self.embed(["a"]).shape[1]
         except Exception as error:  # the libraries raise many types for damage
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise UserError(f"{folder}: can't be loaded ({reason}): get the model's folder again") from error
+            raise UserError(f"{folder}: can't be loaded ({first_line(error)}): get the model's folder again") from error
         if missing:
             raise UserError(f"{folder}: no tensor {missing} in {safe[0].name}: get the model's folder again")
         self._source = source

@@ -9,13 +9,14 @@ import contextlib
 import importlib
 import importlib.util
 import io
-import json
 import os
 import sys
 import warnings
 from pathlib import Path
-from typing import Any, Iterator, Mapping
+from typing import Any, Iterator, Mapping, TypedDict
 
+from hasrd.config import FLOAT, read_json
+from hasrd.errors import UserError
 from hasrd.jobs.lock import exclusive
 from hasrd.jobs.origin import Origin, difference, read_record, refuse_stale, write_record
 from hasrd.train.origin import last_of, origin_of, read_options
@@ -29,11 +30,15 @@ WAYS_OUT = (
 )
 
 
+class _Finished(TypedDict):
+    max_epoch: int
+
+
 def finished_epochs(output_dir: str | Path) -> int:
     """Epochs for which the training in `output_dir` was asked when it last came to its end; 0 if it never did."""
     try:
-        return int(json.loads((Path(output_dir) / "finished.json").read_text())["max_epoch"])
-    except (OSError, ValueError, KeyError, TypeError):
+        return read_json(Path(output_dir) / "finished.json", _Finished)["max_epoch"]
+    except UserError:
         return 0
 
 
@@ -97,7 +102,7 @@ def trained(task: str, argv: list[str]) -> Iterator[None]:
     options = read_options(argv)
     output_dir = last_of(options.get("output_dir"))
     if not output_dir:
-        load_task(task).main(cmd=argv)
+        _run(task, argv)
         yield
         return
     output_dir = Path(str(output_dir))
@@ -106,7 +111,7 @@ def trained(task: str, argv: list[str]) -> Iterator[None]:
         output_dir.mkdir(parents=True, exist_ok=True)
     with exclusive(output_dir) if first else contextlib.nullcontext():
         if not _is_done(output_dir, options, first):
-            load_task(task).main(cmd=argv)
+            _run(task, argv)
         yield
 
 
@@ -163,3 +168,21 @@ def note_origin(output_dir: Path, origin: Origin, begun: bool, accept_changes: b
     output_dir.mkdir(parents=True, exist_ok=True)
     if record != before:
         write_record(output_dir, record)
+
+
+def _run(task: str, argv: list[str]) -> None:
+    loaded = load_task(task)
+    args = loaded.get_parser().parse_args(argv)
+    for name, value in vars(args).items():
+        if isinstance(value, dict):
+            setattr(args, name, numbers(value))
+    loaded.main(args=args)
+
+
+def numbers(conf: Any) -> Any:
+    """Return an option's value with the numbers that ESPnet's reader, of YAML 1.1, takes for text, such as 2e-3."""
+    if isinstance(conf, dict):
+        return {key: numbers(value) for key, value in conf.items()}
+    if isinstance(conf, (list, tuple)):
+        return type(conf)(map(numbers, conf))
+    return float(conf) if isinstance(conf, str) and FLOAT.match(conf) else conf

@@ -9,7 +9,8 @@ import shlex
 from pathlib import Path
 from typing import Any, Iterator, Mapping, Sequence
 
-from hasrd.bin.exp_name import effective_config, load_config, without
+from hasrd.bin.exp_name import effective_config, without
+from hasrd.config import read_yaml
 from hasrd.jobs.origin import Origin
 from hasrd.teacher.targets import FACTS, target_files
 
@@ -30,7 +31,7 @@ def read_options(argv: Sequence[str]) -> dict[str, Any]:
         return {}
     text = shlex.join(argv)
     config = last_of(effective_config({}, text).get("config"))
-    return effective_config(load_config(config) if isinstance(config, str) else {}, text)
+    return effective_config(read_yaml(config) if isinstance(config, str) else {}, text)
 
 
 def last_of(value: Any) -> Any:

@@ -4,9 +4,12 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
+import os
 import shutil
 import sys
+import time
 from pathlib import Path
 
 import kaldiio
@@ -18,7 +21,7 @@ import torch
 import hasrd
 from hasrd.bin import decode, encode, files, pack, tokenize
 from hasrd.data.kaldi import read_table
-from hasrd.errors import UserError
+from hasrd.errors import UserError, explain
 from hasrd.frontend.loudness import loudness
 
 LENGTHS = {"a": 4000, "b": 16000, "sub/c": 160, "sub/d e": 20011}
@@ -49,6 +52,8 @@ def audio(tmp_path) -> Path:
         wave = np.random.default_rng(index).uniform(-0.5, 0.5, length)
         soundfile.write(path, wave, 16000, subtype="PCM_16", format=path.suffix[1:].upper())
     (folder / "notes.txt").write_text("not audio")
+    # Of older files the times are trusted, and the hash is not taken again.
+    time.sleep(0.2)
     (folder / ".hidden.wav").write_text("not audio either")
     return folder
 
@@ -162,6 +167,49 @@ def test_linked_folders_and_a_link_to_nothing(run, packed, audio, tmp_path, caps
     assert f"failed: {audio}/gone.wav: no such audio file" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("nj", [1, 2])
+def test_names_that_cannot_be_and_files_that_cannot_be_read(run, packed, audio, tmp_path, capsys, monkeypatch, nj):
+    """The others of the batch are done, in this process and in workers."""
+    wave = (audio / "a.WAV").read_bytes()
+    (audio / os.fsdecode(b"latin-\xe9.wav")).write_bytes(wave)
+    (audio / "locked.wav").write_bytes(wave)
+    (audio / f"{'x' * 251}.aif").write_bytes(wave)
+    (audio / "link.wav").symlink_to("link.wav")
+    table = tmp_path / "wav.scp"
+    names = {"a": "a.WAV", "gone": "gone.wav", "b": "b.flac", "r": "."}
+    table.write_text("".join(f"{name} {audio / path}\n" for name, path in names.items()))
+    monkeypatch.setattr(files, "GROUP", 2)
+    assert "files failed" in error_of(run, encode, packed, audio, tmp_path / "tokens", "--nj", nj)
+    done = {path.stem for path in (tmp_path / "tokens").rglob("*.npz")}
+    assert {"a", "b", "c", "d e", "locked"} <= done
+    assert "Traceback" not in capsys.readouterr().err
+    assert "2 of 4 files failed" in error_of(run, encode, packed, table, tmp_path / "named", "--nj", nj)
+    assert {path.stem for path in (tmp_path / "named").glob("*.npz")} == {"a", "b"}
+
+
+def test_a_file_that_the_memory_does_not_hold(run, packed, audio, tmp_path, monkeypatch):
+    whole = hasrd.codec.tokenizer.Tokenizer.encode
+
+    def encode_some(self, waves, *rest):
+        if any(len(wave) == 16000 for wave in waves):
+            raise MemoryError("Unable to allocate 1 TiB")
+        return whole(self, waves, *rest)
+
+    monkeypatch.setattr(hasrd.codec.tokenizer.Tokenizer, "encode", encode_some)
+    assert "1 of 4 files failed" in error_of(run, encode, packed, audio, tmp_path / "tokens")
+    assert len(list((tmp_path / "tokens").rglob("*.npz"))) == 3
+
+
+def test_a_full_disk_ends_the_batch(run, packed, audio, tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device", "x.npz")
+
+    monkeypatch.setattr(hasrd.codec.tokenizer.Tokenizer, "save_tokens", full)
+    with pytest.raises(OSError) as error:
+        run(encode, packed, audio, tmp_path / "tokens")
+    assert explain(error.value).startswith("the disk is full: x.npz")
+
+
 def test_resampling(run, packed, tmp_path):
     (tmp_path / "audio").mkdir()
     soundfile.write(tmp_path / "audio/x.wav", 0.1 * np.random.default_rng(0).standard_normal(8000), 8000)
@@ -266,7 +314,7 @@ def test_bad_input(run, packed, audio, tmp_path):
         assert f"wav.scp:1: '{name}' cannot be an" in error_of(run, encode, packed, tmp_path / "wav.scp", out)
     (tmp_path / "wav.scp").write_text(f"x {audio}/b.flac\nx {audio}/b.flac\n")
     assert "wav.scp:2" in error_of(run, encode, packed, tmp_path / "wav.scp", out)
-    assert not out.exists()
+    assert not list(out.rglob("*.*z")) and not list(tmp_path.glob("*.npz"))
     assert "is a file" in error_of(run, encode, packed, audio / "sub", tmp_path / "wav.scp")
     (tmp_path / "wav.scp").write_text(f"x {audio}/b.flac\ny sox in.wav - |\n")
     assert "1 of 2 files failed" in error_of(run, encode, packed, tmp_path / "wav.scp", out)

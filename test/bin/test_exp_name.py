@@ -97,7 +97,7 @@ def test_bad_args_are_told(text, config):
 
 @pytest.mark.parametrize(
     "content, message",
-    [(None, "No such file"), (b"a: [", "YAML"), (b"- a", "list"), (b"\xff\xfe\x00", "UTF-8|YAML")],
+    [(None, "no such file"), (b"a: [", "YAML"), (b"- a", "list"), (b"\xff\xfe\x00", "UTF-8|YAML")],
 )
 def test_bad_config_is_told(tmp_path, content, message):
     path = tmp_path / "x.yaml"

@@ -105,7 +105,7 @@ def test_an_experiment_that_names_its_encoder_file(capsys, tmp_path, encoder_fil
 @pytest.mark.parametrize(
     "name, content, message",
     [
-        ("missing.yaml", None, "missing.yaml: cannot read"),
+        ("missing.yaml", None, "missing.yaml: no such file"),
         ("missing.safetensors", None, "missing.safetensors: no such file"),
         ("bad.safetensors", "x", "bad.safetensors: not an encoder file"),
         ("bad.yaml", "a: [", "bad.yaml:1: not valid YAML"),

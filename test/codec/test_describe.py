@@ -103,7 +103,7 @@ def test_heads_of_a_distillation(tmp_path):
     assert training["weights"] == plain.memory_bytes["training"]["weights"] + 4 * heads
     assert found.streams == {"phonetic": 1, "lexical": 1, "acoustic": 2}
     # Where the configuration leaves it to the teacher, its folder says the size.
-    (tmp_path / "teacher.json").write_text('{"size": 10}')
+    (tmp_path / "teacher.json").write_text('{"kind": "text", "identity": "x", "size": 10}')
     lexical = {"loss": "text", "weight": 1.0, "targets": [str(tmp_path)]}
     assert describe({**HAC, "distillation": {**TAUGHT, "lexical": lexical}}).parameters == found.parameters
     unknown = describe({**HAC, "distillation": {**TAUGHT, "lexical": {**lexical, "targets": ["nowhere"]}}})

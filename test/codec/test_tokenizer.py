@@ -194,7 +194,7 @@ def test_token_files(model, noise, tmp_path):
 
     assert "tokens of another model" in message(model.load_tokens, changed(model="0" * 64))
     assert "entries: this model has" in message(model.load_tokens, changed(codebook_sizes=[8, 16, 17]))
-    assert "2 stream names" in message(model.load_tokens, changed(stream_names=["semantic", "acoustic"]))
+    assert "stream_names is of shape (2,)" in message(model.load_tokens, changed(stream_names=["semantic", "acoustic"]))
     assert "don't belong together" in message(model.load_tokens, changed(num_samples=10**15))
     assert "codebook 0 has 8 entries" in message(model.load_tokens, changed(codes=content["codes"] + 8))
     assert "50 tokens a second" in message(model.load_tokens, changed(frame_rate=50.0))

@@ -49,3 +49,23 @@ def make_failing():
         raise UserError(f"item {item} is bad")
 
     return work
+
+
+def make_refused():
+    raise PermissionError(13, "Permission denied", "model.safetensors")
+
+
+def make_odd():
+    class Odd(Exception):
+        def __init__(self, one, two):
+            super().__init__(f"{one} and {two}")
+
+    def work(item):
+        try:
+            raise OSError(28, "No space left on device", "a.npz")
+        except OSError as error:
+            if item == 2:
+                raise Odd("what led to it", "is lost on the way") from error
+            raise Odd("no library", "knows why") from None
+
+    return work

@@ -14,9 +14,17 @@ import time
 from pathlib import Path
 
 import pytest
-from chunk_works import copy_work, make_copy_work, make_counting_work, make_dying_work, make_failing
+from chunk_works import (
+    copy_work,
+    make_copy_work,
+    make_counting_work,
+    make_dying_work,
+    make_failing,
+    make_odd,
+    make_refused,
+)
 
-from hasrd.errors import UserError
+from hasrd.errors import UserError, explain
 from hasrd.jobs.chunks import parse_shard, run_in_chunks
 from hasrd.jobs.workers import run_workers
 
@@ -255,3 +263,18 @@ def test_zero_processes_are_refused():
 def test_the_documented_layout(tmp_path: Path, inputs):
     (folder, *_) = run(inputs, tmp_path / "out", tmp_path / "log")
     assert sorted(path.name for path in folder.iterdir()) == [".origin.json", "out"]
+
+
+@pytest.mark.parametrize("nj", [1, 2])
+def test_what_a_worker_meets_while_it_starts_is_one_line(nj, capfd):
+    with pytest.raises((UserError, PermissionError)) as error:
+        list(run_workers(make_refused, range(4), nj))
+    assert explain(error.value).startswith("no permission") and "Traceback" not in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(("items", "line"), [([2, 2], "the disk is full: a.npz"), ([3, 3], "no library and knows why")])
+def test_errors_that_no_process_can_pass_on(items, line):
+    """What led to an error, and types that only their own process can build."""
+    with pytest.raises(Exception) as error:
+        list(run_workers(make_odd, items, 2))
+    assert line in (explain(error.value) or str(error.value))

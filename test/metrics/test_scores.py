@@ -55,5 +55,5 @@ def test_no_nan_is_written_or_read(tmp_path):
     (tmp_path / "mel.json").write_text(bad)
     with pytest.raises(UserError, match="mel.json"):
         read_score(tmp_path / "mel.json")
-    with pytest.raises(UserError, match="no such score"):
+    with pytest.raises(UserError, match="no such file"):
         read_score(tmp_path / "wer.json")

@@ -53,7 +53,7 @@ def test_missing_folder(tmp_path):
 def test_a_score_needs_its_interval(exp):
     path = exp / "exp/codec_small/probe_latent_train_probe_0123abcd/scores/test/wer.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "ci95": [1.0]}))
-    with pytest.raises(UserError, match="interval"):
+    with pytest.raises(UserError, match=r"wer\.json: .*`\$\.ci95`"):
         collect([exp / "exp"])
 
 

@@ -132,7 +132,7 @@ def edit_json(path, **changes):
 @pytest.mark.parametrize(
     "damage, message",
     [
-        (lambda path: path.write_text("{"), "mel.json: not a score file"),
+        (lambda path: path.write_text("{"), "mel.json: not JSON .* not a score file"),
         (lambda path: path.with_suffix(".tsv").unlink(), "mel.tsv: missing or empty: remove .* and score again"),
         (lambda path: path.with_suffix(".tsv").write_text("utt\tvalue\n"), "mel.tsv: missing or empty"),
         (lambda path: path.with_suffix(".tsv").write_bytes(b"utt\tvalue\n\xff\t1\n"), "mel.tsv: can't be read"),

@@ -86,7 +86,8 @@ def test_languages(root):
     write_table(root / f"data/{SET}/utt2lang", {"a": "en", "b": "it", "c": "ru"})
     teacher = root / "dump/teacher/text_1/train"
     teacher.mkdir(parents=True)
-    (teacher / "teacher.json").write_text(json.dumps({"size": 8, "languages": ["en", "it"]}))
+    facts = {"kind": "text", "identity": "x", "size": 8, "languages": ["en", "it"]}
+    (teacher / "teacher.json").write_text(json.dumps(facts))
     book = {"codebook": 0, "size": 1024, "ci95": [0.1, 0.2], "shuffled": 0.01, "words": 9, "good_words": 1}
     per = {"codebooks": [{**book, "stream": stream, "value": 0.15} for stream in HAC], "utterances": 1}
     more = {

@@ -162,7 +162,7 @@ def test_wrong_folders_are_one_line(speech, text, tmp_path):
     one_line("other/teacher.json: of another teacher", open_targets, [speech, other])
     for content in ("", "[]", "{}", '{"kind": "speech", "identity": "a", "size": 3}', '{"kind": "smell"}'):
         (other / "teacher.json").write_text(content)
-        one_line("teacher.json: damaged", open_targets, [other])
+        one_line("teacher.json: .* run the teacher", open_targets, [other])
 
 
 def test_missing_utterances_and_damage_are_one_line(speech, text, tmp_path):
@@ -170,11 +170,27 @@ def test_missing_utterances_and_damage_are_one_line(speech, text, tmp_path):
         one_line("nothing of utterance 'nobody'", open_targets([folder]), "nobody", 0, 1)
     broken = write_speech(tmp_path / "speech", {"v": np.ones((4, 3), np.float32)})
     (broken / "stats.npz").write_bytes(b"x")
-    one_line("stats.npz: no statistics", open_targets, [broken], True)
+    one_line("stats.npz: not a file of a teacher's statistics", open_targets, [broken], True)
     np.savez(broken / "stats.npz", mean=np.ones(2), std=np.ones(2))
-    one_line("not of 3 dimensions", open_targets, [broken], True)
+    one_line(r"of shape \(2,\), not \(3\)", open_targets, [broken], True)
     (broken / "feats.ark").write_bytes(b"")
     one_line("feats.ark", open_targets([broken]), "v", 0, 1)
     broken = write_text(tmp_path / "text", np.ones((1, 2), np.float32), {"v": [(0, 0, 0, UTTERANCE)]})
     (broken / "embeddings.npy").write_bytes(b"x")
-    one_line("embeddings.npy: missing or damaged", open_targets, [broken])
+    one_line("embeddings.npy: not a file of a teacher's targets", open_targets, [broken])
+
+
+@pytest.mark.parametrize(
+    ("row", "units", "match"),
+    [
+        (5, "0 1", "units.npy: names rows that"),
+        (0, "0 2", "utt2units:1: units that"),
+        (0, "0 0", "utt2units:1: units that"),
+        (0, "-1 1", "utt2units:1: .* are not two numbers"),
+        (0, "0", "are not two numbers"),
+    ],
+)
+def test_what_points_to_nothing_is_one_line(tmp_path, row, units, match):
+    broken = write_text(tmp_path / "text", np.ones((1, 2), np.float32), {"v": [(row, 0, 0, UTTERANCE)]})
+    (broken / "utt2units").write_text(f"v {units}\n")
+    one_line(match, open_targets, [broken])

@@ -190,7 +190,7 @@ def test_damage_is_one_line(copy, tmp_path):
     one_line("can't be loaded", copy)
     for content in ("", "[]", "{}", "[1]", '[{"path": ""}]'):
         (copy / "modules.json").write_text(content)
-        one_line("modules.json: (not the list|no parts)", copy)
+        one_line("modules.json: (not what is needed|not JSON|no parts)", copy)
 
 
 def test_packages_without_a_model_are_one_line():

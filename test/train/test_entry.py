@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import subprocess
@@ -21,7 +22,12 @@ from hasrd.train import entry
 def trained(monkeypatch) -> list[list[str]]:
     """The command lines that reached the task."""
     calls: list[list[str]] = []
-    task = type("Task", (), {"main": staticmethod(lambda cmd: calls.append(cmd))})
+
+    class Parser:
+        def parse_args(self, argv):
+            return argparse.Namespace(argv=argv)
+
+    task = type("Task", (), {"main": staticmethod(lambda args: calls.append(args.argv)), "get_parser": Parser})
     monkeypatch.setattr(entry, "load_task", lambda name: task)
     return calls
 
@@ -46,7 +52,7 @@ def test_epochs_of_the_configuration(trained, tmp_path):
     assert not trained, "ended early, as asked"
     entry.train("x:Y", [*argv, "--max_epoch", "6"])
     assert len(trained) == 1
-    with pytest.raises(UserError, match="b.yaml: cannot read the configuration"):
+    with pytest.raises(UserError, match="b.yaml: no such file"):
         entry.train("x:Y", ["--output_dir", str(tmp_path), "--config", str(tmp_path / "b.yaml")])
 
 
@@ -118,3 +124,20 @@ def test_a_probe_decodes_under_the_lock_of_its_training(trained, tmp_path, monke
     monkeypatch.setattr(sys, "argv", ["probe", "--beam_size", "1", "--", "--output_dir", str(tmp_path)])
     probe.main()
     assert locked == [["--beam_size", "1"]] and trained == [["--output_dir", str(tmp_path)]]
+@pytest.mark.parametrize("text", ["a: [1\n", "- 1\n", "a: &a [*a]\n", "\x00", "a: " + "[" * 500])
+def test_a_configuration_that_is_none_is_one_line(trained, tmp_path, text):
+    (tmp_path / "a.yaml").write_text(text)
+    with pytest.raises(UserError, match="a.yaml"):
+        entry.train("x:Y", ["--output_dir", str(tmp_path), "--config", str(tmp_path / "a.yaml")])
+    assert not trained
+
+
+def test_numbers_that_espnets_reader_takes_for_text(tmp_path, monkeypatch):
+    """In the configuration and on the command line, with ESPnet's own parser."""
+    task, found = entry.load_task("hasrd.tasks.ssl:SSLTask"), []
+    monkeypatch.setattr(task, "main", lambda args: found.append(args))
+    (tmp_path / "a.yaml").write_text("optim: adamw\noptim_conf:\n  lr: 2e-3\n  betas: [9e-1, 0.98]\nmax_epoch: 3\n")
+    argv = ["--output_dir", str(tmp_path), "--config", str(tmp_path / "a.yaml")]
+    entry.train("hasrd.tasks.ssl:SSLTask", [*argv, "--optim_conf", "weight_decay=1e-2", "--encoder_conf", "{a: 1E2}"])
+    assert found[0].optim_conf == {"lr": 2e-3, "betas": [0.9, 0.98], "weight_decay": 0.01}
+    assert found[0].encoder_conf == {"a": 100.0} and entry.numbers({"a": "e3", "b": "2e"}) == {"a": "e3", "b": "2e"}

@@ -21,6 +21,7 @@ from typing import Mapping
 
 import numpy as np
 
+from hasrd.data.audio import write_audio
 from hasrd.data.corpora.common import Clip, Corpus
 from hasrd.data.deb import read_deb
 from hasrd.data.prompt_text import DIGITS, Unclear, parse_prompts, transcript
@@ -205,8 +206,6 @@ def licence_of(copyright_file: str, language: str) -> str:
 
 
 def _add_language(corpus: Corpus, package: Package, audio_dir: Path, min_samples: int) -> None:
-    import soundfile
-
     by_lower = {name.lower(): name for name in package.prompts}
     names = sorted(package.audio)
     for name in progress(names, len(names), f"decoding {package.voice}", "clip"):
@@ -228,7 +227,7 @@ def _add_language(corpus: Corpus, package: Package, audio_dir: Path, min_samples
         path = inside(inside(audio_dir, package.voice), name, ".flac", folders=True)
         if not _holds(path, wave):
             with atomic_path(path) as temporary:
-                soundfile.write(str(temporary), wave, SAMPLE_RATE, subtype="PCM_16", format="FLAC")
+                write_audio(temporary, wave, SAMPLE_RATE)
         utterance = f"{package.language}-{name.replace('/', '_')}"
         clip = Clip(str(path), text, package.voice, len(wave), package.language)
         corpus.add(set_of(text), utterance, clip)

@@ -19,6 +19,7 @@ from typing import Any, Callable, Mapping, Sequence
 
 import numpy as np
 
+from hasrd.config import read_json
 from hasrd.data.audio import audio_info, read_audio
 from hasrd.data.kaldi import read_table
 from hasrd.data.resample import resample
@@ -222,7 +223,7 @@ def score_audio(
     )
     results: dict[str, dict] = {}
     for folder in folders:
-        results.update(json.loads((folder / "values.json").read_text(encoding="utf-8")))
+        results.update(read_json(folder / "values.json", advice="remove its folder and score again"))
     empty = [
         job for job in todo if not _write(job, results, records[job], model.get(job.measure, {}))
     ]

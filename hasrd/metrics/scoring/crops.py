@@ -4,12 +4,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Any, Sequence
+from typing import Any, Sequence, TypedDict
 
 import numpy as np
 
+from hasrd.config import read_json
 from hasrd.data.archive import read_archives, read_integers
 from hasrd.errors import UserError
 from hasrd.metrics import crop_agreement
@@ -96,9 +96,10 @@ def _share(name: str, hits: list[int], tokens: list[int]) -> dict[str, Any]:
     return {f"{name}value": 100 * sum(hits) / sum(tokens), f"{name}ci95": [100 * low, 100 * high]}
 
 
-def _facts(path: Path) -> dict[str, Any]:
-    try:
-        facts = json.loads(path.read_text(encoding="utf-8"))
-        return {"samples": facts["samples"], "margin": facts["margin"]}
-    except (OSError, ValueError, KeyError) as error:
-        raise UserError(f"{path}: can't be read ({error}): run stage 6 again, with --crop_seconds") from None
+class _Crops(TypedDict):
+    samples: int
+    margin: int | None
+
+
+def _facts(path: Path) -> _Crops:
+    return read_json(path, _Crops, "run stage 6 again, with --crop_seconds")

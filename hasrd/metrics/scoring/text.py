@@ -4,10 +4,10 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Any, Mapping, Sequence
+from typing import Any, Mapping, Sequence, TypedDict
 
+from hasrd.config import check, read_json
 from hasrd.data.kaldi import read_table
 from hasrd.errors import UserError
 from hasrd.metrics import ctc_loss, error_rate
@@ -55,15 +55,18 @@ def _read_pair(reference: Path, hypothesis: Path) -> tuple[dict[str, str], dict[
     return references, hypotheses
 
 
+class _Recogniser(TypedDict):
+    model: str
+    sha256: str
+    language: str
+
+
 def _read_recogniser(path: Path) -> dict[str, Any]:
-    try:
-        facts = json.loads(path.read_text(encoding="utf-8"))
-        if isinstance(facts, dict) and {"model", "sha256", "language"} <= set(facts):
-            return facts
-        reason = "not what hasrd recognise writes"
-    except (OSError, ValueError) as error:
-        reason = str(error)
-    raise UserError(f"{path}: can't be used ({reason}): make the text with hasrd recognise")
+    advice = "make the text with hasrd recognise"
+    facts = read_json(path, advice=advice)
+    # The rest of it goes into the score as it is.
+    check(facts, _Recogniser, path, advice)
+    return facts
 
 
 def _score_errors(

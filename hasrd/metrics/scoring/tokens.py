@@ -9,6 +9,7 @@ from typing import Iterator, Mapping, Sequence
 
 import numpy as np
 
+from hasrd.config import parse_count
 from hasrd.data.archive import read_archives, read_integers
 from hasrd.data.kaldi import read_table
 from hasrd.errors import UserError
@@ -224,9 +225,9 @@ def _text_codes(
     path: Path, table: Mapping[str, str]
 ) -> Iterator[tuple[str, np.ndarray]]:
     for number, (utterance, line) in enumerate(table.items(), start=1):
-        codes = line.split()
-        wrong = next((code for code in codes if not code.isdecimal()), None)
-        if wrong is not None:
+        codes = [parse_count(code) for code in line.split()]
+        if None in codes:
+            wrong = line.split()[codes.index(None)][:40]
             raise UserError(f"{path}:{number}: '{wrong}' is no token: write 'utt 12 7 ...' lines")
         yield utterance, np.array(codes, dtype=np.int64)[:, None]
 

@@ -1,0 +1,778 @@
+# Copyright 2026 The hasrd authors
+# Apache-2.0
+"""The table of the package's readers for ci/fuzz.py: what makes valid files, which are damaged, what reads them.
+
+`test/test_fuzz.py` sees to it that every module of the package that opens files is named by a row here, or in `OTHERS`.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import os
+import shutil
+import tarfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Callable, Mapping
+
+import numpy as np
+
+# Modules that open files, but read none that others write.
+OTHERS = {
+    "hasrd/errors.py": "/dev/null",
+    "hasrd/train/checkpoint.py": "writes",
+    "hasrd/teacher/speech.py": "says whether a file is as row encoder or as row tensors reads it",
+    "hasrd/bin/report.py": "text of a person's own, shown as it is; its errors are one line (test/bin)",
+    "hasrd/data/download.py": "from the network: test/data/test_download.py has a server that misbehaves",
+    "hasrd/jobs/atomic.py": "flushes what was written",
+    "hasrd/jobs/digest.py": "hashes content, whatever it is",
+    "hasrd/metrics/ecapa_similarity.py": "hashes, and another package's loader, whose errors are caught whole",
+    "hasrd/metrics/scoring/job.py": "hashes content, whatever it is",
+    "hasrd/report/audio.py": "audio that this package wrote, checked by data/audio before",
+    "hasrd/report/machine.py": "/proc",
+    "hasrd/bench/memory.py": "/proc",
+    "hasrd/teacher/text.py": "another package's loader, whose errors are caught whole (test/teacher/test_text.py)",
+    "hasrd/espnet/upstream.py": "torch.load as hasrd.models reads it, of the file that ESPnet then opens",
+    "hasrd/bin/asr_decode.py": "weights of an own training, through ESPnet",
+    "hasrd/bin/export_encoder.py": "weights of an own training",
+    "hasrd/bin/masked_prediction.py": "weights of an own training",
+    "hasrd/bin/choose_layer.py": "weights of an own training",
+    "hasrd/bin/kmeans.py": "frames of its own chunks, through hasrd.arrays",
+    "hasrd/teacher/cache.py": "embeddings of its own chunks, through hasrd.arrays",
+    "hasrd/metrics/scoring/audio.py": "values of its own chunks, through hasrd.config",
+    "hasrd/bin/extract.py": "contents.json of its own, through hasrd.config; damage counts as none",
+    "hasrd/bin/codec_work.py": "codes.json, as row token_facts",
+    "hasrd/bin/token_map.py": "codes.json, as row token_facts",
+    "hasrd/bin/score.py": "codes.json, as row token_facts",
+    "hasrd/report/card.py": "codes.json of its own, through hasrd.config",
+    "hasrd/report/paper.py": "a file of the package",
+    "hasrd/tasks/asr.py": "a configuration through hasrd.config",
+    "hasrd/bin/tokenize.py": "a configuration through hasrd.config",
+    "hasrd/espnet/ssl_encoder.py": "a configuration through hasrd.config, weights as row tensors",
+    "hasrd/peers/snac.py": "config.json through hasrd.config, weights as row tensors",
+    "hasrd/peers/speechtokenizer.py": "config.json through hasrd.config, weights as row tensors",
+    "hasrd/peers/hugging_face.py": "config.json through hasrd.config, then another package's loader, caught whole",
+}
+
+
+@dataclass(frozen=True)
+class Reader:
+    """One row.
+
+    Attributes:
+        make: Writes valid files into a new folder.
+        files: Which of them are damaged (a glob).
+        read: Reads what lies at a path of these.
+        modules: The files of the package that read here.
+    """
+
+    make: Callable[[Path], None]
+    files: str
+    read: Callable[[Path], Any]
+    modules: tuple[str, ...]
+
+    def targets(self, folder: Path) -> list[Path]:
+        """The files to damage."""
+        return sorted(folder.glob(self.files))
+
+
+def texts(**files: str) -> Callable[[Path], None]:
+    """Make files of text; `_dot_` in a name stands for a dot."""
+
+    def make(folder: Path) -> None:
+        folder.mkdir(parents=True)
+        for name, text in files.items():
+            (folder / name.replace("_dot_", ".")).write_text(text, encoding="utf-8")
+
+    return make
+
+
+CONFIG = """encoder: cnn_conformer  # a comment
+encoder_conf: {num_blocks: 2, dropout: 1e-1, names: [a, 'b', "c"]}
+optim_conf: &conf
+  lr: 2.0e-3
+  betas: [0.9, 0.98]
+optim2_conf: *conf
+text: |
+  two
+  lines
+max_epoch: 3
+none: null
+yes: true
+date: 2026-11-26
+"""
+SCORE = {
+    "measure": "mel", "system": "combined", "test_set": "test", "mean": 1.5, "ci95": [1.0, 2.0], "count": 2,
+    "unit": "dB", "higher_is_better": False, "details": {"fingerprint": "0a", "run": ""}, "versions": {"numpy": "2"},
+}  # fmt: skip
+GRID = """File type = "ooTextFile"
+Object class = "TextGrid"
+
+xmin = 0
+xmax = 1.0
+tiers? <exists>
+size = 1
+item []:
+    item [1]:
+        class = "IntervalTier"
+        name = "words"
+        xmin = 0
+        xmax = 1.0
+        intervals: size = 2
+        intervals [1]:
+            xmin = 0
+            xmax = 0.5
+            text = "a"
+        intervals [2]:
+            xmin = 0.5
+            xmax = 1.0
+            text = "b"
+"""
+SHORT_GRID = 'File type = "ooTextFile"\nObject class = "TextGrid"\n\n0\n1.0\n<exists>\n1\n"IntervalTier"\n"words"\n' + (
+    '0\n1.0\n2\n0\n0.5\n"a"\n0.5\n1.0\n"b"\n'
+)
+CHAPTER = 'u-1 ",A,,B," "0.1,0.4,0.5,0.9,1.0"\nu-2 "A" "0.5"\n'
+CTM = "u-1 1 0.00 0.40 a\nu-1 1 0.40 0.50 b 0.9\nu-2 1 0.10 0.20 c\n"
+PROMPTS = "; a comment\n\ufeffagent-alreadyon: Agent is already on.\nhello: [music] Hello world.\nhello: Hallo\n"
+COPYRIGHT = "Format: x\n\nFiles: *\nLicense: CC-BY-SA-3.0\n\nFiles: en-*\nLicense: GPL-2+\n"
+
+
+def _audio(folder: Path) -> None:
+    import soundfile
+
+    folder.mkdir(parents=True)
+    wave = np.random.default_rng(0).uniform(-0.5, 0.5, 700)
+    kinds = {"wav": "PCM_16", "flac": "PCM_16", "ogg": "VORBIS", "aiff": "PCM_24", "au": "FLOAT", "w64": "PCM_16"}
+    for kind, subtype in {**kinds, "mp3": "MPEG_LAYER_III", "caf": "ALAC_16"}.items():
+        soundfile.write(folder / f"a.{kind}", wave, 16000, format=kind.upper(), subtype=subtype)
+
+
+def _read_audio(path: Path) -> None:
+    from hasrd.data.audio import audio_info, read_audio
+
+    audio_info(path)
+    read_audio(path, 16000)
+
+
+def _data_dir(folder: Path) -> None:
+    texts(
+        wav_dot_scp="u-1 a.wav\nu-2 b c.wav\n", text="u-1 hello world\nu-2\n", utt2spk="u-1 s\nu-2 s\n",
+        utt2num_samples="u-1 16000\nu-2 32000\n", list="u-1\nu-2 more\n",
+    )(folder)  # fmt: skip
+
+
+def _read_data_dir(path: Path) -> None:
+    from hasrd.data.kaldi import DataDir
+    from hasrd.data.subset import read_list
+
+    data = DataDir.load(path.parent)
+    data.samples()
+    read_list(path.parent / "list", data)
+
+
+def _archives(folder: Path) -> None:
+    from hasrd.data.archive import write_archive
+    from hasrd.data.kaldi import write_table
+
+    folder.mkdir(parents=True)
+    chance = np.random.default_rng(0)
+    for method in (None, 2, 3):
+        path = folder / f"f{method}.ark"
+        feats = {f"u-{size}": chance.standard_normal((size, 3)) for size in (1, 5)}
+        write_table(folder / f"f{method}.scp", write_archive(path, path, feats.items(), method))
+    codes = {f"u-{size}": chance.integers(0, 99, (size, 2)) for size in (1, 5)}
+    write_table(folder / "codes.scp", write_archive(folder / "codes.ark", folder / "codes.ark", codes.items()))
+    vectors = {f"u-{size}": chance.integers(0, 99, size) for size in (1, 5)}
+    write_table(folder / "v.scp", write_archive(folder / "v.ark", folder / "v.ark", vectors.items()))
+
+
+def _read_archive(path: Path) -> None:
+    from hasrd.data.archive import read_archives
+
+    for _ in read_archives(path.with_suffix(".scp")):
+        pass
+
+
+def _text_codes(path: Path) -> None:
+    from hasrd.metrics.scoring.tokens import check_range, read_codes
+
+    for utterance, codes in read_codes(path, 1).items():
+        check_range(path, utterance, codes, [100])
+
+
+def _alignments(folder: Path) -> None:
+    texts(words_dot_ctm=CTM, a_dot_alignment_dot_txt=CHAPTER)(folder)
+    for number, (grid, encoding) in enumerate(((GRID, "utf-8"), (SHORT_GRID, "utf-8"), (GRID, "utf-16"))):
+        (folder / f"u-{number}.TextGrid").write_bytes(grid.encode(encoding))
+
+
+def _read_alignments(path: Path) -> None:
+    from hasrd.data.alignments.importing import read_alignments
+
+    read_alignments(path, {f"u-{number}": 16000 for number in range(3)}, 16000)
+
+
+def _read_ctm(path: Path) -> None:
+    from hasrd.data.alignments.tracks import load_ctm
+
+    load_ctm(path, "words")
+
+
+def _tar(folder: Path, name: str, mode: str) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    with tarfile.open(folder / name, mode) as tar:
+        for member, content in {"./part/a/1.txt": b"text", "./part/b.bin": bytes(300)}.items():
+            entry = tarfile.TarInfo(member)
+            entry.size = len(content)
+            tar.addfile(entry, io.BytesIO(content))
+
+
+def _tars(folder: Path) -> None:
+    for name, mode in {"a.tar": "w", "b.tar.gz": "w:gz", "c.tar.xz": "w:xz"}.items():
+        _tar(folder, name, mode)
+
+
+def _unpack(path: Path) -> None:
+    from hasrd.data.unpack import unpack_tar
+
+    target = path.parent / "target"
+    try:
+        unpack_tar(path, target, "part")
+    finally:
+        shutil.rmtree(target, ignore_errors=True)
+
+
+def _debs(folder: Path) -> None:
+    _tar(folder, "data.tar", "w")
+    content = (folder / "data.tar").read_bytes()
+    for name, data in {"a": content, "b": gzip.compress(content)}.items():
+        parts = {"debian-binary": b"2.0\n", "data.tar" + (".gz" if name == "b" else ""): data}
+        with open(folder / f"{name}.deb", "wb") as file:
+            file.write(b"!<arch>\n")
+            for member, part in parts.items():
+                file.write(f"{member:<16}{0:<12}{0:<6}{0:<6}{'100644':<8}{len(part):<10}`\n".encode())
+                file.write(part + b"\n" * (len(part) % 2))
+
+
+def _deb(path: Path) -> None:
+    from hasrd.data.deb import read_deb
+
+    read_deb(path)
+
+
+def _prompts(folder: Path) -> None:
+    texts(a_dot_txt=PROMPTS, copyright=COPYRIGHT)(folder)
+    (folder / "a.g722").write_bytes(bytes(range(256)) * 4)
+
+
+def _package_of_prompts(path: Path) -> None:
+    from hasrd.data.corpora.asterisk import make_package
+
+    root = "usr/share/asterisk/sounds/en"
+    files = {
+        f"{root}/agent-alreadyon.g722": (path.parent / "a.g722").read_bytes(),
+        "usr/share/doc/asterisk-core-sounds-en/core-sounds-en.txt": (path.parent / "a.txt").read_bytes(),
+        "usr/share/doc/asterisk-core-sounds-en/core-sounds-en.txt.gz": gzip.compress(
+            (path.parent / "a.txt").read_bytes()
+        ),
+        "usr/share/doc/asterisk-core-sounds-en-g722/copyright": (path.parent / "copyright").read_bytes(),
+    }
+    make_package("en", files, str(path))
+
+
+def _kmeans(folder: Path) -> None:
+    from hasrd.models.kmeans import save_kmeans
+
+    folder.mkdir(parents=True)
+    centroids = np.random.default_rng(0).standard_normal((8, 16))
+    save_kmeans(folder / "kmeans.npz", centroids, {"layer": 1, "encoder_sha256": "0" * 64, "frames": 3})
+
+
+def _load_kmeans(path: Path) -> None:
+    from hasrd.models.kmeans import load_kmeans
+
+    load_kmeans(path, "0" * 64)
+
+
+def _statistics(folder: Path) -> None:
+    folder.mkdir(parents=True)
+    np.savez(folder / "feats_stats.npz", count=5, sum=np.ones(4), sum_square=np.full(4, 2.0))
+    np.savez_compressed(folder / "packed.npz", count=5, sum=np.ones(4, np.float32), sum_square=np.full(4, 2.0))
+
+
+def _global_norm(path: Path) -> None:
+    from hasrd.frontend.normalize import GlobalNorm
+
+    GlobalNorm.from_stats(path)
+
+
+def _tokens(folder: Path) -> None:
+    import torch
+
+    from hasrd.codec.token_file import write_token_file
+    from hasrd.codec.tokens import Tokens
+
+    folder.mkdir(parents=True)
+    codes = torch.arange(10).reshape(1, 5, 2) % 8
+    tokens = Tokens(codes, torch.tensor([5]), torch.tensor([2560]), 31.25, ("semantic", "acoustic"), (8, 16))
+    write_token_file(folder / "a.npz", tokens, 16000, "0" * 64)
+    np.savez(folder / "b.npz", codes=np.arange(10).reshape(5, 2) % 8)
+
+
+def _tokenizer() -> Any:
+    global _TOKENIZER
+    if _TOKENIZER is None:
+        import torch
+        from small_models import CODEC
+
+        from hasrd.codec.build import build_modules
+        from hasrd.codec.codec import Codec
+        from hasrd.codec.tokenizer import Tokenizer
+
+        conf = {**CODEC["quantizer_conf"], "semantic_layer": 1, "num_clusters": 8}
+        codec = Codec(**build_modules({**CODEC, "quantizer_conf": conf})).eval()
+        codec.quantizer.set_centroids(torch.ones(8, 16))
+        _TOKENIZER = Tokenizer(codec, "0" * 64)
+    return _TOKENIZER
+
+
+_TOKENIZER: Any = None
+
+
+def _load_tokens(path: Path) -> None:
+    _tokenizer().decode(_tokenizer().load_tokens(path))
+
+
+def _codes(folder: Path) -> None:
+    facts = {"stream_names": ["semantic", "acoustic"], "codebook_sizes": [8, 16], "frame_rate": 31.25, "model": "0"}
+    texts(codes_dot_json=json.dumps(facts), utt2num_samples="u-1 16000\nu-2 320\n")(folder)
+
+
+def _archive_facts(path: Path) -> None:
+    from hasrd.bin.decode import archive_facts
+
+    archive_facts(path.with_name("codes.scp"), "0")
+
+
+def _teacher(folder: Path) -> None:
+    from hasrd.data.archive import write_archive
+    from hasrd.data.kaldi import write_table
+    from hasrd.teacher.targets import IGNORED, UNIT, UTTERANCE, WORD
+
+    speech, text = folder / "speech", folder / "text"
+    for kind in (speech, text):
+        kind.mkdir(parents=True)
+        np.savez(kind / "stats.npz", mean=np.ones(3), std=np.ones(3))
+    feats = {"u-1": np.ones((9, 3)), "u-2": np.zeros((2, 3))}
+    write_table(speech / "feats.scp", write_archive(speech / "feats.ark", speech / "feats.ark", feats.items()))
+    facts = {"kind": "speech", "identity": "a", "size": 3, "frame_shift": 0.02, "first_centre": 0.01, "cached": True}
+    (speech / "teacher.json").write_text(json.dumps({**facts, "teacher": "speech", "conf": {"source": "x"}}))
+    np.save(text / "embeddings.npy", np.ones((2, 3), np.float32))
+    units = [(0, 0, 0, UTTERANCE), (1, 0, 0.5, WORD), (-1, 0, 0, IGNORED)]
+    np.save(text / "units.npy", np.array(units, UNIT))
+    (text / "utt2units").write_text("u-1 0 2\nu-2 2 1\n")
+    facts = {"kind": "text", "identity": "b", "size": 3, "languages": ["en"]}
+    (text / "teacher.json").write_text(json.dumps(facts))
+
+
+def _open_targets(path: Path) -> None:
+    from hasrd.teacher.targets import open_targets
+
+    targets = open_targets([path.parent], standardize=True)
+    for utterance in ("u-1", "u-2"):
+        targets(utterance, 0.0, 0.2)
+
+
+def _read_score(path: Path) -> None:
+    from hasrd.jobs.origin import Origin
+    from hasrd.metrics.scores import read_rows, read_score, why_stale
+
+    read_score(path.with_suffix(".json"))
+    read_rows(path.with_suffix(".json"))
+    why_stale(path.with_suffix(".json"), Origin({"k": 1}).record())
+
+
+def _experiments(folder: Path) -> None:
+    """As the report finds them."""
+    scores = folder / "exp/codec/scores/test/combined"
+    scores.mkdir(parents=True)
+    (scores / "mel.json").write_text(json.dumps(SCORE))
+    (scores / "mel.tsv").write_text("utt\tvalue\nu-1\t1\nu-2\t2\n")
+    home = folder / "exp/codec"
+    (home / "config.yaml").write_text("quantizer: hasrd\n")
+    (home / "history.json").write_text(json.dumps({"epochs": [{"epoch": 1, "train": {"loss": 1.0}}]}))
+    (home / "layer_weights.json").write_text(json.dumps({"asr": [0.5, 0.5]}))
+    found = {"points": [[0.0, 1.0], [1.0, 0.5]]}
+    for what in ("phone", "speaker"):
+        found[what] = {"accuracy": 0.5, "chance": 0.2, "ci95": [0.4, 0.6]}
+    token_map = {"test_set": "test", "phones": ["AH0", "S"], "speakers": ["a", "b"], "streams": {"semantic": found}}
+    (home / "token_map").mkdir()
+    (home / "token_map/test.json").write_text(json.dumps(token_map))
+
+
+def _report(path: Path) -> None:
+    from hasrd.report.collect import collect
+    from hasrd.report.levels import _languages_of_teacher
+    from hasrd.report.token_map import token_map_figures
+
+    folder = path
+    while folder.name != "exp":
+        folder = folder.parent
+    token_map_figures(collect([folder]))
+    _languages_of_teacher(folder / "codec/config.yaml", "lexical")
+
+
+def _compare(path: Path) -> None:
+    from hasrd.report.compare import compare
+
+    folder = path
+    while folder.name != "codec":
+        folder = folder.parent
+    compare((folder, folder))
+
+
+def _recogniser(path: Path) -> None:
+    from hasrd.metrics.scoring.text import _read_recogniser
+
+    _read_recogniser(path)
+
+
+def _crops(path: Path) -> None:
+    from hasrd.metrics.scoring.crops import _facts
+
+    _facts(path)
+
+
+def _encoder(folder: Path) -> None:
+    from small_models import ENCODER
+
+    from hasrd.codec.build import build_front
+    from hasrd.models.checkpoint import save_encoder
+
+    folder.mkdir(parents=True)
+    save_encoder(folder / "encoder.safetensors", ENCODER, build_front(ENCODER))
+
+
+def _load_encoder(path: Path) -> None:
+    from hasrd.bin.info import read
+    from hasrd.models.checkpoint import load_encoder
+
+    load_encoder(path)
+    read(path)
+
+
+def _experiment(folder: Path) -> None:
+    import torch
+    import yaml
+    from small_models import HAC
+
+    from hasrd.codec.codec import Codec
+
+    folder.mkdir(parents=True)
+    states = {f"codec.{name}": value for name, value in Codec.from_config(HAC).state_dict().items()}
+    (folder / "config.yaml").write_text(yaml.safe_dump(HAC))
+    torch.save(states, folder / "latest.pth")
+
+
+def _load_experiment(path: Path) -> None:
+    from hasrd.models.load import load_codec
+
+    load_codec(path.parent)
+
+
+def _packed(folder: Path) -> None:
+    from hasrd.models.package import pack
+
+    _experiment(folder.with_name(f"{folder.name}-exp"))
+    pack(folder.with_name(f"{folder.name}-exp"), folder)
+
+
+def _load_packed(path: Path) -> None:
+    import hasrd
+
+    hasrd.load(path.parent)
+
+
+def _load_weights(path: Path) -> None:
+    """With the hash made right, so that the weights themselves are read."""
+    from hasrd.config import read_yaml
+    from hasrd.jobs.digest import sha256
+
+    config = path.with_name("config.yaml")
+    text = config.read_text(encoding="utf-8")
+    hashed = text.replace(read_yaml(config)["model_sha256"], sha256(path))
+    config.write_text(hashed, encoding="utf-8")
+    _load_packed(path)
+
+
+def _tensors(folder: Path) -> None:
+    import torch
+    from safetensors.torch import save_file
+
+    folder.mkdir(parents=True)
+    tensors = {"a.weight": torch.ones(3, 4), "b": torch.arange(5), "c": torch.zeros(2, dtype=torch.bfloat16)}
+    torch.save(tensors, folder / "a.pth")
+    torch.save(tensors, folder / "old.pth", _use_new_zipfile_serialization=False)
+    save_file(tensors, folder / "a.safetensors")
+
+
+def _read_tensors(path: Path) -> None:
+    from hasrd.models.weights import read_weights
+
+    read_weights(path)
+
+
+def _hubert_configs(folder: Path) -> None:
+    texts(
+        config_dot_json=json.dumps({
+            "model_type": "hubert", "conv_dim": [8, 8], "conv_kernel": [10, 3], "conv_stride": [5, 2],
+            "conv_bias": False, "feat_extract_norm": "group", "hidden_size": 16, "num_attention_heads": 2,
+            "intermediate_size": 32, "num_hidden_layers": 2, "num_conv_pos_embeddings": 16,
+            "num_conv_pos_embedding_groups": 2, "do_stable_layer_norm": False, "layer_norm_eps": 1e-5,
+        }),
+        preprocessor_config_dot_json=json.dumps({"do_normalize": False, "sampling_rate": 16000}),
+    )(folder)  # fmt: skip
+    import torch
+
+    torch.save({"x": torch.zeros(1)}, folder / "pytorch_model.bin")
+
+
+def _from_hugging_face(path: Path) -> None:
+    from hasrd.errors import UserError
+    from hasrd.models.import_hubert import from_hugging_face
+
+    try:
+        from_hugging_face(path.parent)
+    except UserError:
+        # Its tensors are none of HuBERT's.
+        pass
+
+
+def _peer(folder: Path) -> None:
+    config = {"kind": "snac", "model": "model", "sha256": {"config.json": "0"}, "num_codebooks": 3}
+    config["sample_rate"] = 24000
+    texts(
+        config_dot_yaml="peer:\n" + "".join(f"  {key}: {json.dumps(value)}\n" for key, value in config.items()),
+        peer_dot_json=json.dumps({"config": "0", "asked": {"kind": "snac"}}),
+    )(folder)
+
+
+def _load_peer(path: Path) -> None:
+    from hasrd.errors import UserError
+    from hasrd.models.load import load_codec
+    from hasrd.peers.experiment import _same
+
+    for call in (lambda: load_codec(path.parent), lambda: _same(path.parent, Path("model"))):
+        try:
+            call()
+        except UserError:
+            # That model is not there.
+            pass
+
+
+def _dac(folder: Path) -> None:
+    import torch
+
+    folder.mkdir(parents=True)
+    saved = {"state_dict": {"a": torch.zeros(2)}, "metadata": {"kwargs": {"encoder_dim": 8}}}
+    torch.save(saved, folder / "weights.pth")
+
+
+def _load_dac(path: Path) -> None:
+    from hasrd.errors import UserError
+    from hasrd.peers.dac import load
+
+    try:
+        load(path)
+    except UserError:
+        # Its tensors are none of DAC's, or the package is missing.
+        pass
+
+
+def _read_modules(path: Path) -> None:
+    from hasrd.teacher.source import read_modules
+
+    read_modules(path.parent)
+
+
+def _records(folder: Path) -> None:
+    from hasrd.jobs.origin import Origin, write_record
+
+    texts(a="content", wav_dot_scp=f"u-1 {folder / 'a'}\n", result="x")(folder)
+    origin = Origin({"option": [1, {"a": None}]}, {"a": folder / "a"}, {"wav.scp": folder / "wav.scp"})
+    write_record(folder / "result", origin.record())
+
+
+def _why_stale(path: Path) -> None:
+    from hasrd.jobs.origin import Origin, why_stale
+
+    folder = path.parent
+    origin = Origin({"option": [1, {"a": None}]}, {"a": folder / "a"}, {"wav.scp": folder / "wav.scp"})
+    why_stale(folder / "result", origin)
+
+
+def _batch(folder: Path) -> None:
+    texts(
+        settings_dot_json=json.dumps({"made_by": "x", "model": "0"}),
+        _dot_sources_dot_jsonl='["a", [1, 2, 3, "0", ""]]\n["b", [1, 2, 3, "0", ":5"]]\n', a="x", b="y",
+    )(folder)  # fmt: skip
+
+
+def _run_batch(path: Path) -> None:
+    from hasrd.bin.files import Job, run_jobs
+
+    folder = path.parent
+    jobs = [Job(name, str(folder / name), folder / name) for name in ("a", "b")]
+    run_jobs(jobs, folder, {"made_by": "x", "model": "0"}, lambda: lambda group: [], 1, "")
+
+
+def _finished(path: Path) -> None:
+    from hasrd.train.entry import finished_epochs
+
+    finished_epochs(path.parent)
+
+
+def _lock(path: Path) -> None:
+    from hasrd.errors import UserError
+    from hasrd.jobs.lock import _read
+
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        if not isinstance(_read(descriptor), str):
+            raise UserError(f"{path}: says nothing")
+    finally:
+        os.close(descriptor)
+
+
+def _read_yaml(path: Path) -> None:
+    from hasrd.bench.ours import read_config
+    from hasrd.bin.exp_name import exp_name
+    from hasrd.bin.info import read
+
+    read_config(path)
+    read(path)
+    exp_name(path)
+
+
+def _read_json(path: Path) -> None:
+    from hasrd.config import read_json
+
+    read_json(path)
+
+
+def _options(path: Path) -> None:
+    from hasrd.bin.exp_name import exp_name, parse_args_string
+    from hasrd.bin.options import key_value
+    from hasrd.jobs.chunks import parse_shard
+
+    text = path.read_text(encoding="utf-8", errors="surrogateescape")
+    parse_args_string(text)
+    for call in (parse_shard, key_value):
+        for word in text.split():
+            try:
+                call(word)
+            except (ValueError, TypeError, argparse_error()):
+                # What argparse reports.
+                pass
+            except Exception as error:
+                from hasrd.errors import explain
+
+                if explain(error) is None:
+                    raise
+    (path.parent / "c.yaml").write_text("a: 1\n")
+    exp_name(path.parent / "c.yaml", text)
+
+
+def argparse_error() -> type[Exception]:
+    """What argparse's types raise."""
+    import argparse
+
+    return argparse.ArgumentTypeError
+
+
+def _describe(folder: Path) -> None:
+    import yaml
+    from small_models import CODEC, HAC
+
+    folder.mkdir(parents=True)
+    for name, config in {"hac": HAC, "hasrd": CODEC}.items():
+        (folder / f"{name}.yaml").write_text(yaml.safe_dump(config))
+
+
+def _info(path: Path) -> None:
+    from hasrd.bin.info import complete, read
+    from hasrd.codec.describe import describe
+    from hasrd.registry import resolve  # noqa: F401  (what a configuration's names go through)
+
+    config = read(path)
+    # A class from elsewhere is imported there on purpose: it is the user's own configuration.
+    if "hasrd_fuzz_canary" not in json.dumps(config, default=str) and os.path.getsize(path) < 5000:
+        describe(complete(config, None, ""))
+
+
+READERS: Mapping[str, Reader] = {
+    "yaml": Reader(texts(c_dot_yaml=CONFIG), "*.yaml", _read_yaml, ("hasrd/config.py", "hasrd/bench/ours.py")),
+    "json": Reader(texts(a_dot_json=json.dumps(SCORE)), "*.json", _read_json, ("hasrd/config.py",)),
+    "options": Reader(
+        texts(args="--max_epoch 3 --encoder_conf a=1 --encoder_conf b.c=[1,2] --optim_conf '{lr: 1e-3}' --x 1/4\n"),
+        "args", _options, ("hasrd/bin/exp_name.py", "hasrd/bin/options.py", "hasrd/jobs/chunks.py"),
+    ),
+    "configurations": Reader(_describe, "*.yaml", _info, ("hasrd/bin/info.py", "hasrd/codec/describe.py")),
+    "audio": Reader(_audio, "a.*", _read_audio, ("hasrd/data/audio.py",)),
+    "data_directory": Reader(
+        _data_dir, "*", _read_data_dir, ("hasrd/data/kaldi.py", "hasrd/data/lines.py", "hasrd/data/subset.py")
+    ),
+    "archives": Reader(_archives, "*.ark", _read_archive, ("hasrd/data/archive.py",)),
+    "archive_tables": Reader(_archives, "*.scp", _read_archive, ("hasrd/data/archive.py",)),
+    "text_codes": Reader(
+        texts(tokens="u-1 1 5 7\nu-2 3\n"), "tokens", _text_codes, ("hasrd/metrics/scoring/tokens.py",)
+    ),
+    "alignments": Reader(
+        _alignments, "*", _read_alignments,
+        tuple(f"hasrd/data/alignments/{name}.py" for name in ("importing", "tracks", "textgrid", "librispeech")),
+    ),
+    "ctm": Reader(texts(words_dot_ctm=CTM), "*.ctm", _read_ctm, ("hasrd/data/alignments/tracks.py",)),
+    "tar": Reader(_tars, "*.tar*", _unpack, ("hasrd/data/unpack.py",)),
+    "deb": Reader(_debs, "*.deb", _deb, ("hasrd/data/deb.py",)),
+    "prompts": Reader(
+        _prompts, "*", _package_of_prompts, ("hasrd/data/prompt_text.py", "hasrd/data/corpora/asterisk.py")
+    ),
+    "kmeans": Reader(_kmeans, "*.npz", _load_kmeans, ("hasrd/models/kmeans.py", "hasrd/arrays.py")),
+    "statistics": Reader(
+        _statistics, "*.npz", _global_norm, ("hasrd/frontend/normalize.py", "hasrd/data/features.py")
+    ),
+    "tokens": Reader(_tokens, "*.npz", _load_tokens, ("hasrd/codec/token_file.py", "hasrd/codec/tokenizer.py")),
+    "token_facts": Reader(_codes, "*", _archive_facts, ("hasrd/bin/decode.py",)),
+    "teacher": Reader(_teacher, "*/*", _open_targets, ("hasrd/teacher/targets.py",)),
+    "scores": Reader(_experiments, "exp/codec/scores/test/combined/*", _read_score, ("hasrd/metrics/scores.py",)),
+    "report": Reader(
+        _experiments, "exp/codec/**/*.*", _report,
+        ("hasrd/report/collect.py", "hasrd/report/token_map.py", "hasrd/report/levels.py"),
+    ),
+    "compare": Reader(_experiments, "exp/codec/scores/test/combined/*", _compare, ("hasrd/report/compare.py",)),
+    "recogniser": Reader(
+        texts(recogniser_dot_json='{"model": "m", "sha256": "0", "language": "en"}'), "*", _recogniser,
+        ("hasrd/metrics/scoring/text.py",),
+    ),
+    "crops": Reader(
+        texts(crops_dot_json='{"samples": 16000, "margin": 3}'), "*", _crops, ("hasrd/metrics/scoring/crops.py",)
+    ),
+    "encoder": Reader(_encoder, "*.safetensors", _load_encoder, ("hasrd/models/checkpoint.py",)),
+    "experiment": Reader(_experiment, "*", _load_experiment, ("hasrd/models/checkpoint.py",)),
+    "package": Reader(_packed, "config.yaml", _load_packed, ("hasrd/models/package.py",)),
+    "package_weights": Reader(_packed, "model.safetensors", _load_weights, ("hasrd/models/package.py",)),
+    "tensors": Reader(_tensors, "*", _read_tensors, ("hasrd/models/import_hubert.py",)),
+    "hubert": Reader(_hubert_configs, "*.json", _from_hugging_face, ("hasrd/models/import_hubert.py",)),
+    "peer": Reader(_peer, "*", _load_peer, ("hasrd/peers/experiment.py",)),
+    "dac": Reader(_dac, "*.pth", _load_dac, ("hasrd/peers/dac.py",)),
+    "modules": Reader(
+        texts(modules_dot_json='[{"idx": 0, "type": "sentence_transformers.models.Transformer", "path": ""}]'), "*",
+        _read_modules, ("hasrd/teacher/source.py",),
+    ),
+    "records": Reader(_records, ".*", _why_stale, ("hasrd/jobs/origin.py",)),
+    "batch": Reader(_batch, "*s*", _run_batch, ("hasrd/bin/files.py",)),
+    "finished": Reader(texts(finished_dot_json='{"max_epoch": 3}'), "*", _finished, ("hasrd/train/entry.py",)),
+    "lock": Reader(texts(_dot_a_dot_lock='{"pid": 1, "host": "h"}', a="x"), ".a.lock", _lock, ("hasrd/jobs/lock.py",)),
+}  # fmt: skip
