@@ -80,12 +80,15 @@ def level_of(wave: np.ndarray) -> float:
 
 
 @given(
-    samples=st.integers(1, 20000), gain=st.floats(0.01, 5.0), shift=st.booleans(), random=st.booleans(),
+    samples=st.integers(1, 20000), gain=st.floats(0.3, 5.0), shift=st.booleans(), random=st.booleans(),
     seed=st.integers(0, 99),
 )  # fmt: skip
 @settings(max_examples=30)
 def test_segments_at_one_level(samples, gain, shift, random, seed):
-    """Of what is in the segment, peaks at most 1, targets still of the same place."""
+    """Of what is in the segment, peaks at most 1, targets still of the same place.
+
+    Not near the absolute gate of -70 LUFS, above which other blocks count once they are amplified.
+    """
     np.random.seed(seed)
     targets = {"semantic": lambda uid, start, stop: {"place": np.array([start, stop])}}
     cut = Segment(8000, "audio", random, 16000, targets)
