@@ -33,7 +33,7 @@ class TrainingTask:
         options.batch_size *= processes
         options.batch_bins *= processes
         if mode == "train" and (not options.distributed or torch.distributed.get_rank() == 0):
-            print(f"training: {global_batch(args, options.batch_type, processes)}", file=sys.stderr, flush=True)
+            print(f"note: {global_batch(args, options.batch_type, processes)}", file=sys.stderr, flush=True)
         return options
 
 

@@ -9,6 +9,8 @@ from typing import Any, Iterator
 
 import torch
 
+from hasrd.errors import UserError
+
 
 class WeightAverage:
     """Exponential moving average of what an optimiser trains; it follows every update by itself.
@@ -19,9 +21,14 @@ class WeightAverage:
     Args:
         optimizer: After each of its steps the average moves.
         decay: What an update leaves of the average, at least 0 and below 1.
+
+    Raises:
+        UserError: Another decay.
     """
 
     def __init__(self, optimizer: torch.optim.Optimizer, decay: float):
+        if not 0 <= decay < 1:
+            raise UserError(f"--weight_average {decay:g}: a decay an update, at least 0 and below 1, for example 0.999")
         self.decay = decay
         self.updates = 0
         self.parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]

@@ -10,6 +10,7 @@ one has.
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from espnet2.schedulers.abs_scheduler import AbsBatchStepScheduler
@@ -36,6 +37,16 @@ class UpdateSchedule(LRScheduler, AbsBatchStepScheduler):
     def get_lr(self) -> list[float]:
         """Return the rate of each parameter group for the next update."""
         return [rate * self.factor(self.last_epoch) for rate in self.base_lrs]
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from the state of a checkpoint.
+
+        Raises:
+            ValueError: It is of another schedule, which may have counted epochs.
+        """
+        if state.keys() != self.state_dict().keys() | {"total"}:
+            raise ValueError("the learning rate had another schedule")
+        super().load_state_dict(state)
 
     def plan(self, total: int) -> int | None:
         """State how many updates the whole training has; the rate of the next one follows from that.

@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch.optim.swa_utils import AveragedModel, get_ema_avg_fn
 
+from hasrd.errors import UserError
 from hasrd.train.average import WeightAverage
 
 
@@ -53,6 +54,12 @@ def test_the_decay_is_torchs_once_the_start_is_over():
     with average.in_place():
         for name, value in model.state_dict().items():
             torch.testing.assert_close(value, theirs.module.state_dict()[name])
+
+
+@pytest.mark.parametrize("decay", [-0.1, 1.0, 999.0, float("nan")])
+def test_what_is_no_decay(decay):
+    with pytest.raises(UserError, match="--weight_average"):
+        trained(decay, 0)
 
 
 def test_state():

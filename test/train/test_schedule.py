@@ -66,6 +66,17 @@ def test_going_on_gives_the_same_rates(make, stop):
     assert rates_of(again, 20 - stop) == expected[stop:], "bit by bit"
 
 
+@pytest.mark.parametrize(
+    "make", [lambda o: torch.optim.lr_scheduler.ExponentialLR(o, 0.9), lambda o: ExponentialUpdateLR(o, 0.9)]
+)
+def test_the_state_of_another_schedule_is_refused(make):
+    other = make(optimizer(0.1))
+    if isinstance(other, ExponentialUpdateLR):
+        other.plan(10)
+    with pytest.raises(ValueError, match="another schedule"):
+        WarmupCosineLR(optimizer(0.1)).load_state_dict(other.state_dict())
+
+
 def test_a_longer_training_has_the_rates_of_its_length():
     short, long = WarmupCosineLR(optimizer(0.1)), WarmupCosineLR(optimizer(0.1))
     short.plan(10)
