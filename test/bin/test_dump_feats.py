@@ -82,7 +82,7 @@ def test_a_full_disk_is_one_line(tmp_path: Path, make_data_dir):
         lines = [line for line in error.splitlines() if "error" in line.lower() or "Traceback" in line]
         assert len(lines) == 1 and re.match("error: the disk is full.*run the same command again", lines[0]), error
         done = list((disk / "dump" / "data").glob("0*"))
-        assert len(done) == 1 and not list((disk / "dump" / "data").glob(".*.tmp"))
+        assert len(done) == 1 and not list((disk / "dump" / "data").glob(".tmp-*"))
         subprocess.run(["mount", "-o", "remount,size=30m", str(disk)], check=True)
         run("--data", data, "--dump", disk / "dump", "--chunk_size", 2)
         assert len(list((disk / "dump" / "data").glob("0*"))) == 3

@@ -4,12 +4,15 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 from children import error_of, finish, same, start, weights, write_corpus
+
+from hasrd.train import checkpoint
 
 
 @pytest.fixture(scope="module")
@@ -23,8 +26,8 @@ def damaged(tmp_path_factory) -> Path:
     return root
 
 
-def fails(task: type, argv: list[str], log: Path) -> str:
-    process = start(task, argv, log)
+def fails(task: type, argv: list[str], log: Path, before=None) -> str:
+    process = start(task, argv, log, before)
     process.join(240)
     assert process.exitcode == 1, log.read_text()[-3000:]
     return error_of(log)
@@ -44,6 +47,22 @@ def test_gradients_that_are_all_nan_end_the_training(kind, tasks, corpus, damage
     assert same(weights(exp), weights(tmp_path / "whole"))
 
 
+def full_disk(name: str):
+    """Make the child find the disk full when it writes the file of that name."""
+
+    def patch() -> None:
+        atomic_path = checkpoint.atomic_path
+
+        @contextmanager
+        def full(path):
+            with atomic_path(path) as temporary:
+                yield Path("/dev/full") if Path(path).stem == name else temporary
+
+        checkpoint.atomic_path = full
+
+    return patch
+
+
 @pytest.mark.parametrize("half_done", ["2epoch", "checkpoint"])
 def test_full_disk_while_saving(half_done, tasks, corpus, tmp_path):
     task, options = tasks["ssl"]
@@ -52,8 +71,7 @@ def test_full_disk_while_saving(half_done, tasks, corpus, tmp_path):
     before = (exp / "checkpoint.pth").read_bytes()
     if not Path("/dev/full").exists():
         pytest.skip("this system has no /dev/full, on which every write finds the disk full")
-    (exp / f".{half_done}.tmp.pth").symlink_to("/dev/full")
-    error = fails(task, options(corpus, exp, 2), log)
+    error = fails(task, options(corpus, exp, 2), log, before=full_disk(half_done))
     assert error.startswith("error: the disk is full") and f"{half_done}.pth" in error
     assert (exp / "checkpoint.pth").read_bytes() == before
     finish(start(task, options(corpus, exp, 2), log), log)
