@@ -193,7 +193,8 @@ def difference(before: Record | None, now: Record) -> str:
     changed = _changed_option(before["options"], now["options"])
     if changed:
         return changed
-    for part, what in (("files", ""), ("tables", "the data of ")):
+    # The data first: other files are often made of them.
+    for part, what in (("tables", "the data of "), ("files", "")):
         old, new = before[part], now[part]
         for name in sorted({*old, *new}):
             if name not in old or name not in new:

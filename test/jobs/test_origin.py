@@ -86,6 +86,7 @@ def test_what_differs_is_said(made):
     assert why_stale(result, origin(new=True)) == "new was null and is true"
     (folder / "wav.scp").write_text(f"u1 {folder}/wave1\n")
     assert why_stale(result, origin()) == "the data of train has changed (2 utterances before, 1 now)"
+    (folder / "wav.scp").write_text(f"u1 {folder}/wave1\nu2 {folder}/wave2\n")
     (folder / "b").unlink()
     assert why_stale(result, origin()) == "the text is gone"
     assert why_stale(folder / "none", origin()) == "it is not there"

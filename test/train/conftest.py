@@ -2,6 +2,7 @@
 # Apache-2.0
 from __future__ import annotations
 
+import argparse
 from pathlib import Path
 
 import pytest
@@ -28,3 +29,17 @@ def tasks() -> dict:
         "ssl": (load_task("hasrd.tasks.ssl:SSLTask"), ssl_options),
         "codec": (load_task("hasrd.tasks.codec:CodecTask"), codec_options),
     }
+
+
+@pytest.fixture
+def trained(monkeypatch) -> list[list[str]]:
+    """The command lines that reached the task."""
+    calls: list[list[str]] = []
+
+    class Parser:
+        def parse_args(self, argv):
+            return argparse.Namespace(argv=argv)
+
+    task = type("Task", (), {"main": staticmethod(lambda args: calls.append(args.argv)), "get_parser": Parser})
+    monkeypatch.setattr("hasrd.train.entry.load_task", lambda name: task)
+    return calls

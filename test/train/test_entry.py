@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import subprocess
@@ -16,20 +15,6 @@ from hasrd.bin import probe
 from hasrd.errors import UserError
 from hasrd.jobs.lock import exclusive
 from hasrd.train import entry
-
-
-@pytest.fixture
-def trained(monkeypatch) -> list[list[str]]:
-    """The command lines that reached the task."""
-    calls: list[list[str]] = []
-
-    class Parser:
-        def parse_args(self, argv):
-            return argparse.Namespace(argv=argv)
-
-    task = type("Task", (), {"main": staticmethod(lambda args: calls.append(args.argv)), "get_parser": Parser})
-    monkeypatch.setattr(entry, "load_task", lambda name: task)
-    return calls
 
 
 def test_a_finished_training_is_skipped(trained, tmp_path, capsys):
