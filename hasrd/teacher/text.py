@@ -11,6 +11,7 @@ from typing import Any, Iterator, Sequence
 
 import numpy as np
 
+from hasrd.config import read_json
 from hasrd.errors import UserError, first_line
 from hasrd.teacher.source import content_hash, find_source, read_modules
 
@@ -35,9 +36,11 @@ class SentenceTeacher:
     def __init__(self, source: str) -> None:
         folder = Path(find_source(source))
         modules = read_modules(folder)
-        for name, _ in modules:
+        for name, part in modules:
             if not (name.startswith("sentence_transformers.") and name.rpartition(".")[2] in PARTS):
                 raise UserError(f"{folder}: its part {name} is not supported: only {', '.join(PARTS)} are")
+            if name.rpartition(".")[2] == "Dense":
+                _check_activation(folder / part / "config.json")
         try:
             from sentence_transformers import SentenceTransformer
         except ImportError as error:
@@ -83,6 +86,13 @@ class SentenceTeacher:
         """Move it to a device for good; returns it."""
         self.model.to(device)
         return self
+
+
+def _check_activation(config: Path) -> None:
+    """Refuse a dense part whose activation is no class of torch's: the library may import whatever it is."""
+    activation = read_json(config, advice="get the model's folder again").get("activation_function", "torch.nn.Tanh")
+    if not (isinstance(activation, str) and activation.startswith("torch.nn.")):
+        raise UserError(f"{config}: activation_function {activation!r} is not supported: only those of torch.nn are")
 
 
 def _missing(model: Any, files: Sequence[Path]) -> str | None:

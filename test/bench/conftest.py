@@ -74,6 +74,7 @@ def arguments(monkeypatch):
         given = {
             "models": None, "modes": ["float32"], "size": "small", "device": "cpu", "audio": [], "seconds": 0.5,
             "batch_size": 1, "repeats": 2, "threads": 1, "discriminator": True, "peak_tflops": None,
+            "allow_import": False,
         }  # fmt: skip
         return argparse.Namespace(**{**given, **changes})
 

@@ -306,7 +306,7 @@ def test_bad_input(run, packed, audio, tmp_path):
     assert "no files with .wav" in error_of(run, encode, packed, tmp_path / "empty", out)
     assert "this model has semantic, acoustic" in error_of(run, encode, packed, audio, out, "--streams", "speaker")
     assert "give one as input" in error_of(run, encode, packed, audio, out, "--kaldi")
-    assert "neither a packed model" in error_of(run, encode, audio, audio, out)
+    assert "give a packed model" in error_of(run, encode, audio, audio, out)
     shutil.copy(audio / "b.flac", audio / "b.wav")
     assert "the same output" in error_of(run, encode, packed, audio, out)
     for name in ("../x", "sub/x", ".x"):

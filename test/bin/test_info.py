@@ -107,9 +107,9 @@ def test_an_experiment_that_names_its_encoder_file(capsys, tmp_path, encoder_fil
     [
         ("missing.yaml", None, "missing.yaml: no such file"),
         ("missing.safetensors", None, "missing.safetensors: no such file"),
-        ("bad.safetensors", "x", "bad.safetensors: not an encoder file"),
+        ("bad.safetensors", "x", "bad.safetensors: not a complete file of weights"),
         ("bad.yaml", "a: [", "bad.yaml:1: not valid YAML"),
-        ("list.yaml", "- 1", "list.yaml: expected"),
+        ("list.yaml", "- 1", "list.yaml: not what is needed here"),
         ("empty.yaml", "", "empty.yaml: encoder not given"),
         ("folder", None, "folder/config.yaml: no such file"),
     ],

@@ -4,8 +4,11 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from recipe import Recipe
+from safetensors.torch import load_file, save_file
 
 
 @pytest.fixture
@@ -44,3 +47,25 @@ def test_a_codec_with_an_encoder_of_its_own(recipe, encoder_file):
     assert "Stage" not in output
     output = recipe.run("--encoder_file", str(encoder_file), fails=True)
     assert "conf_small/codec.yaml trains an encoder of its own" in output
+
+
+def test_a_class_of_the_users_own(recipe, encoder_file, tmp_path):
+    """The configurations are the user's, so their classes are imported; not so what a file from elsewhere names."""
+    (recipe.folder / "own_model.py").write_text(
+        "from pathlib import Path\nPath(__file__).with_name('imported').touch()\n"
+        "from hasrd.encoder.cnn_conformer import CNNConformer\n\n\nclass Own(CNNConformer):\n    pass\n"
+    )
+    for config in ("ssl", "codec"):
+        path = recipe.folder / "conf_small" / f"{config}.yaml"
+        path.write_text(path.read_text().replace("encoder: cnn_conformer", "encoder: own_model:Own"))
+    refused = "'own_model:Own' is no class of hasrd"
+    assert refused in recipe.run("--stage", "3", "--allow_import", "false", fails=True)
+    foreign = tmp_path / "foreign.safetensors"
+    config = {"frontend": "log_mel", "normalize": "utterance", "encoder": "own_model:Own"}
+    save_file(load_file(encoder_file), foreign, metadata={"config": json.dumps(config)})
+    assert refused in recipe.run("--stage", "3", "--encoder_file", str(foreign), fails=True)
+    assert "choose true, false or auto" in recipe.run("--allow_import", "maybe", fails=True)
+    assert not (recipe.folder / "imported").exists()
+    # Looked at before the pre-training, which finds no data here.
+    output = recipe.run("--stage", "3", fails=True)
+    assert (recipe.folder / "imported").exists() and "run stage 2 first" in output

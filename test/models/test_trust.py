@@ -114,6 +114,25 @@ def bad_encoder(encoder_file, tmp_path, marker) -> Path:
     return path
 
 
+def test_there_is_one_place_for_each():
+    """What runs code when it is given the wrong file is called in one place, where the file is looked at."""
+    package = Path(hasrd.__file__).parent
+    places = {
+        "torch.load(": {"models/weights.py"},
+        "safe_open(": {"models/weights.py", "teacher/text.py"},
+        "safetensors.torch import load": set(),
+        "weights_only=False": set(),
+        "allow_pickle=True": set(),
+        "import pickle": set(),
+        "yaml.load(": set(),
+        "unsafe_load": set(),
+        "allow_import: bool = True": set(),
+    }
+    for text, wanted in places.items():
+        found = {str(path.relative_to(package)) for path in package.rglob("*.py") if text in path.read_text("utf-8")}
+        assert found == wanted, text
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_one_function_decides(name, marker):
     assert "allow_import" in refused(resolve, {"dac": "hasrd.decoder.dac:DACDecoder"}, name, False)

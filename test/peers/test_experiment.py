@@ -259,3 +259,18 @@ def test_from_python(published, tmp_path):
 
 def test_the_kinds_of_the_command_are_those_that_there_are():
     assert import_peer.KINDS == tuple(experiment.KINDS)
+
+
+@pytest.mark.parametrize("name", ["PreTrainedTokenizerFast", "AutoTokenizer", "logging", "os.system", ["a"], None])
+def test_what_a_hugging_face_folder_names_is_a_model_of_transformers(tmp_path, name):
+    """Other classes of the package read other files, and some of these could hold anything."""
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (folder / "model.safetensors").write_bytes(b"")
+    auto = {"AutoFeatureExtractor": "evil.Extractor", "AutoModel": "evil.Model", "AutoConfig": "evil.Config"}
+    (folder / "config.json").write_text(json.dumps({"architectures": [name], "auto_map": auto}))
+    (folder / "preprocessor_config.json").write_text(json.dumps({"auto_map": auto}))
+    (folder / "evil.py").write_text("from pathlib import Path\nPath(__file__).with_name('marker').touch()\n")
+    with pytest.raises(UserError, match="which is no codec of transformers") as error:
+        experiment.import_peer("huggingface", folder, tmp_path / "exp")
+    assert "\n" not in str(error.value) and not (folder / "marker").exists()

@@ -97,7 +97,7 @@ def test_wrong_sources_and_layers_are_one_line(tmp_path, encoder_file):
         (str(encoder_file), "best", "no layer best"),
         (str(encoder_file), True, "no layer True"),
         ("nowhere", "mean", "nowhere: no HuBERT"),
-        (str(broken), "mean", "not a complete encoder file"),
+        (str(broken), "mean", "not a complete file of weights"),
         (str(tmp_path), "mean", "no HuBERT"),
     ):
         with pytest.raises(UserError, match=said) as error:

@@ -178,6 +178,13 @@ def test_only_known_parts_are_imported(copy):
         one_line(f"its part {name} is not supported", copy)
     set_part(copy, 3, type="sentence_transformers.models.Normalize", path="../elsewhere")
     one_line("outside of the model's folder", copy)
+    set_part(copy, 3, path="3_Normalize")
+    config = copy / "2_Dense/config.json"
+    dense = json.loads(config.read_text())
+    for name in ("os.getcwd", "builtins.print", "evil.Tanh", "torchx.nn.Tanh", ["torch.nn.Tanh"], 1):
+        config.write_text(json.dumps({**dense, "activation_function": name}))
+        one_line("2_Dense/config.json: activation_function", copy)
+    config.write_text(json.dumps(dense))
 
 
 def test_damage_is_one_line(copy, tmp_path):
