@@ -122,6 +122,13 @@ def test_whole_numbers(recipe, value, fits):
         assert f"'--stage' takes a whole number, not '{value}'" in output.stderr and output.stderr.count("\n") == 1
 
 
+def test_the_last_of_two_counts_and_each_fits_the_default(tmp_path):
+    text = f". {TEMPLATE}/utils/parse_options.sh\necho ${{tag}}-${{stage}}"
+    recipe = script(tmp_path, "a.sh", f"tag=\nstage=1\n{text}")
+    assert bash(recipe, "--tag", "3", "--tag", "true", "--tag", "x", "--stage", "2", cwd=tmp_path).stdout == "x-2\n"
+    assert bash(recipe, "--stage", "2", "--stage", "x", cwd=tmp_path).returncode == 2
+
+
 @pytest.mark.parametrize("value, fits", [("3", True), ("0.25", True), ("four", False), ("-1", False), ("1.", False)])
 def test_numbers(tmp_path, value, fits):
     text = f". {TEMPLATE}/utils/parse_options.sh\necho ${{memory}}"

@@ -42,6 +42,8 @@ _po_closest() {
         $1 <= best + 1 && shown < 3 { printf "%s%s", (shown++ ? ", " : ""), $2 }'
 }
 
+# The defaults of those that were given: an option may come twice.
+declare -A _po_defaults=()
 while [ $# -gt 0 ]; do
     case "$1" in
         --help | -h)
@@ -71,16 +73,18 @@ while [ $# -gt 0 ]; do
         _po_fail "option '${_po_name}' needs a value"
     fi
     shift
+    _po_default=${_po_defaults[${_po_key}]-${!_po_key}}
+    _po_defaults[${_po_key}]=${_po_default}
     _po_pattern= _po_takes=
-    if [[ ${!_po_key} =~ ^(true|false)$ ]]; then
+    if [[ ${_po_default} =~ ^(true|false)$ ]]; then
         _po_pattern='^(true|false)$' _po_takes="true or false"
-    elif [[ ${!_po_key} =~ ^[0-9]+$ ]]; then
+    elif [[ ${_po_default} =~ ^[0-9]+$ ]]; then
         _po_pattern='^(0|[1-9][0-9]{0,8})$' _po_takes="a whole number"
-    elif [[ ${!_po_key} =~ ^[0-9]+\.[0-9]+$ ]]; then
+    elif [[ ${_po_default} =~ ^[0-9]+\.[0-9]+$ ]]; then
         _po_pattern='^[0-9]+(\.[0-9]+)?$' _po_takes="a number"
     fi
     [[ ${_po_value} =~ ${_po_pattern} ]] || _po_fail "option '${_po_name}' takes ${_po_takes}, not '${_po_value}'"
     printf -v "${_po_key}" '%s' "${_po_value}"
 done
-unset _po_name _po_key _po_value _po_near _po_pattern _po_takes
+unset _po_name _po_key _po_value _po_near _po_default _po_defaults _po_pattern _po_takes
 unset -f _po_names _po_fail _po_closest
