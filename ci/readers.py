@@ -189,9 +189,10 @@ def _archives(folder: Path) -> None:
 
 
 def _read_archive(path: Path) -> None:
-    from hasrd.data.archive import read_archives
+    from hasrd.data.archive import read_archives, read_array, read_integers
 
-    for _ in read_archives(path.with_suffix(".scp")):
+    integers = path.stem in ("codes", "v")
+    for _ in read_archives(path.with_suffix(".scp"), read_integers if integers else read_array):
         pass
 
 
