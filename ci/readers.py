@@ -40,7 +40,7 @@ OTHERS = {
     "hasrd/bin/masked_prediction.py": "weights of an own training",
     "hasrd/bin/choose_layer.py": "weights of an own training",
     "hasrd/bin/kmeans.py": "frames of its own chunks, through hasrd.arrays",
-    "hasrd/teacher/cache.py": "embeddings of its own chunks, through hasrd.arrays",
+    "hasrd/teacher/cache.py": "embeddings of its own chunks, through hasrd.arrays; writes",
     "hasrd/metrics/scoring/audio.py": "values of its own chunks, through hasrd.config",
     "hasrd/bin/extract.py": "contents.json of its own, through hasrd.config; damage counts as none",
     "hasrd/bin/codec_work.py": "codes.json, as row token_facts",
