@@ -115,7 +115,7 @@ def commands() -> list[Unit]:
             _folder, (*front, "--kmeans_file", "kmeans.npz", "--data", "data", "--out", "out/semantic")
         ),
         "tokenize": (_folder, (*codec, "--out", "out/tokens", "--versions", "combined")),
-        "extract": (_folder, (*codec, "--out", "out/inputs", "latent")),
+        "extract": (_folder, (*codec, "--out", "out/inputs")),
     }  # fmt: skip
     return [Unit(f"hasrd {name.replace('_', '-')}", make, tuple(_command(name, *words)))
             for name, (make, words) in lines.items()]  # fmt: skip
