@@ -5,7 +5,7 @@ of them run at once.
 
 After each fault the same command is run again, undisturbed: it has to end well, with the files that an undisturbed run
 gives. What was tried, and what happened, is written to docs/faults.md. Trials that are done are kept in --out and not
-done again, so that the suite can be run in parts:
+done again, so that the suite can be run in parts (after a change of the code, remove that folder):
 
     ci/faults.sh --minutes 20            as many as 20 minutes take, those that were never tried first
     ci/faults.sh --only encode           those of one command
@@ -76,12 +76,14 @@ def _folder(folder: Path) -> None:
     facts = {"layer": 1, "encoder_sha256": sha256(folder / "encoder/encoder.safetensors")}
     save_kmeans(folder / "kmeans.npz", chance.standard_normal((4, 16)), facts)
     (folder / "audio").mkdir()
-    wavs, texts = {}, {}
+    wavs, texts, samples = {}, {}, {}
     for number in range(24):
         name = f"u-{number:02d}"
         wavs[name], texts[name] = f"audio/{name}.wav", "A TEXT"
+        samples[name] = str(16000 + 500 * number)
         soundfile.write(folder / wavs[name], chance.uniform(-0.5, 0.5, 16000 + 500 * number), 16000)
-    for table, content in {"wav.scp": wavs, "text": texts, "utt2spk": dict.fromkeys(wavs, "s")}.items():
+    tables = {"wav.scp": wavs, "text": texts, "utt2spk": dict.fromkeys(wavs, "s"), "utt2num_samples": samples}
+    for table, content in tables.items():
         write_table(folder / "data" / table, content)
     (folder / "out").mkdir()
 
@@ -113,7 +115,7 @@ def commands() -> list[Unit]:
             _folder, (*front, "--kmeans_file", "kmeans.npz", "--data", "data", "--out", "out/semantic")
         ),
         "tokenize": (_folder, (*codec, "--out", "out/tokens", "--versions", "combined")),
-        "extract": (_folder, (*codec, "--out", "out/inputs", "latent")),
+        "extract": (_folder, (*codec, "--out", "out/inputs")),
     }  # fmt: skip
     return [Unit(f"hasrd {name.replace('_', '-')}", make, tuple(_command(name, *words)))
             for name, (make, words) in lines.items()]  # fmt: skip
@@ -130,7 +132,10 @@ class Suite:
         self.state: dict[str, dict[str, Any]] = {}
         if self.state_file.is_file():
             self.state = json.loads(self.state_file.read_text(encoding="utf-8"))
+        self.whole_file = self.out / "undisturbed.json"
         self.whole: dict[str, tuple[dict[str, str], float, int]] = {}
+        if self.whole_file.is_file():
+            self.whole = json.loads(self.whole_file.read_text(encoding="utf-8"))
 
     def units(self) -> list[Unit]:
         """All of them, the quick ones first."""
@@ -140,8 +145,10 @@ class Suite:
         """Yield kind, unit and, for two at once, the other one."""
         units = self.units()
         for part in (units[: len(commands())], units[len(commands()) :]):
-            for kind in ("full disk", "two at once", "read-only", "kill"):
-                for unit in part:
+            # In turn, so that a part of them has some of each kind.
+            for turn in range(len(KINDS)):
+                for place, unit in enumerate(part):
+                    kind = list(KINDS)[(turn + place) % len(KINDS)]
                     yield kind, unit, unit if kind == "two at once" else None
         for one, two in itertools.combinations(commands(), 2):
             yield "two at once", one, two
@@ -212,6 +219,7 @@ class Suite:
             if done.returncode:
                 raise RuntimeError(f"{unit.name} fails undisturbed:\n{done.stdout[-2000:]}")
             self.whole[unit.name] = _files(folder), time.monotonic() - start, _size(folder) - before
+            self.whole_file.write_text(json.dumps(self.whole), encoding="utf-8")
             shutil.rmtree(folder)
         return self.whole[unit.name]
 
@@ -467,7 +475,11 @@ def main() -> None:
             continue
         if time.monotonic() > end:
             break
-        what, wrong = suite.try_one(kind, unit, other)
+        try:
+            what, wrong = suite.try_one(kind, unit, other)
+        except RuntimeError as error:
+            # It fails without any fault.
+            what, wrong = "not tried", [str(error).strip().splitlines()[-1]]
         suite.note(kind, unit, other, what, wrong)
         found += bool(wrong)
         print(f"{key}: {what}" + "".join(f"\n    FINDING {line}" for line in wrong), flush=True)

@@ -21,26 +21,26 @@ import numpy as np
 
 # Modules that open files, but read none that others write.
 OTHERS = {
+    "hasrd/bench/scale.py": "files of the repository",
+    "hasrd/bin/recipe_options.py": "configurations through hasrd.config, as row yaml",
+    "hasrd/train/origin.py": "configurations through hasrd.config, as row yaml",
     "hasrd/errors.py": "/dev/null",
     "hasrd/train/checkpoint.py": "writes",
-    "hasrd/teacher/speech.py": "says whether a file is as row encoder or as row tensors reads it",
     "hasrd/bin/report.py": "text of a person's own, shown as it is; its errors are one line (test/bin)",
     "hasrd/data/download.py": "from the network: test/data/test_download.py has a server that misbehaves",
     "hasrd/jobs/atomic.py": "flushes what was written",
     "hasrd/jobs/digest.py": "hashes content, whatever it is",
     "hasrd/metrics/ecapa_similarity.py": "hashes, and another package's loader, whose errors are caught whole",
-    "hasrd/metrics/scoring/job.py": "hashes content, whatever it is",
     "hasrd/report/audio.py": "audio that this package wrote, checked by data/audio before",
     "hasrd/report/machine.py": "/proc",
     "hasrd/bench/memory.py": "/proc",
     "hasrd/teacher/text.py": "another package's loader, whose errors are caught whole (test/teacher/test_text.py)",
-    "hasrd/espnet/upstream.py": "torch.load as hasrd.models reads it, of the file that ESPnet then opens",
     "hasrd/bin/asr_decode.py": "weights of an own training, through ESPnet",
     "hasrd/bin/export_encoder.py": "weights of an own training",
     "hasrd/bin/masked_prediction.py": "weights of an own training",
     "hasrd/bin/choose_layer.py": "weights of an own training",
     "hasrd/bin/kmeans.py": "frames of its own chunks, through hasrd.arrays",
-    "hasrd/teacher/cache.py": "embeddings of its own chunks, through hasrd.arrays",
+    "hasrd/teacher/cache.py": "embeddings of its own chunks, through hasrd.arrays; writes",
     "hasrd/metrics/scoring/audio.py": "values of its own chunks, through hasrd.config",
     "hasrd/bin/extract.py": "contents.json of its own, through hasrd.config; damage counts as none",
     "hasrd/bin/codec_work.py": "codes.json, as row token_facts",
@@ -189,9 +189,10 @@ def _archives(folder: Path) -> None:
 
 
 def _read_archive(path: Path) -> None:
-    from hasrd.data.archive import read_archives
+    from hasrd.data.archive import read_archives, read_array, read_integers
 
-    for _ in read_archives(path.with_suffix(".scp")):
+    integers = path.stem in ("codes", "v")
+    for _ in read_archives(path.with_suffix(".scp"), read_integers if integers else read_array):
         pass
 
 
@@ -761,9 +762,9 @@ READERS: Mapping[str, Reader] = {
     ),
     "encoder": Reader(_encoder, "*.safetensors", _load_encoder, ("hasrd/models/checkpoint.py",)),
     "experiment": Reader(_experiment, "*", _load_experiment, ("hasrd/models/checkpoint.py",)),
-    "package": Reader(_packed, "config.yaml", _load_packed, ("hasrd/models/package.py",)),
+    "package": Reader(_packed, "config.yaml", _load_packed, ("hasrd/models/package.py", "hasrd/models/load.py")),
     "package_weights": Reader(_packed, "model.safetensors", _load_weights, ("hasrd/models/package.py",)),
-    "tensors": Reader(_tensors, "*", _read_tensors, ("hasrd/models/import_hubert.py",)),
+    "tensors": Reader(_tensors, "*", _read_tensors, ("hasrd/models/weights.py",)),
     "hubert": Reader(_hubert_configs, "*.json", _from_hugging_face, ("hasrd/models/import_hubert.py",)),
     "peer": Reader(_peer, "*", _load_peer, ("hasrd/peers/experiment.py",)),
     "dac": Reader(_dac, "*.pth", _load_dac, ("hasrd/peers/dac.py",)),

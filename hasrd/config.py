@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 import msgspec
 import yaml
+from yaml.composer import ComposerError
 
 from hasrd.errors import UserError, first_line
 
@@ -31,6 +32,17 @@ MAX_BYTES = 256 * 2**20
 
 class _Loader(yaml.SafeLoader):
     """Safe, without dates, and with the floats of YAML 1.2. Not the parser in C, which deep nesting crashes."""
+
+    depth = 0
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        """Compose a node; deep nesting is refused at once, as the time that it takes grows with its square."""
+        self.depth += 1
+        if self.depth > MAX_DEPTH:
+            raise ComposerError(None, None, f"nested more than {MAX_DEPTH} deep", self.peek_event().start_mark)
+        node = super().compose_node(parent, index)
+        self.depth -= 1
+        return node
 
 
 _Loader.yaml_implicit_resolvers = {
@@ -73,30 +85,28 @@ def parse_yaml(text: str, where: str | Path) -> Any:
 
 
 def _measure(root: yaml.Node, where: str | Path) -> None:
-    """Refuse a document whose values would be too many, or too deep, with all aliases written out."""
+    """Refuse a document whose values would be too many with all aliases written out."""
     sizes: dict[int, int] = {}
     open_nodes: set[int] = set()
 
-    def size(node: yaml.Node, depth: int) -> int:
+    def size(node: yaml.Node) -> int:
         if id(node) in sizes:
             return sizes[id(node)]
         if id(node) in open_nodes:
             raise UserError(f"{where}:{node.start_mark.line + 1}: not valid YAML: an alias that contains itself")
-        if depth > MAX_DEPTH:
-            raise UserError(f"{where}:{node.start_mark.line + 1}: not valid YAML: nested more than {MAX_DEPTH} deep")
         open_nodes.add(id(node))
         total = 1
         if isinstance(node, yaml.SequenceNode):
-            total += sum(size(item, depth + 1) for item in node.value)
+            total += sum(size(item) for item in node.value)
         elif isinstance(node, yaml.MappingNode):
-            total += sum(size(key, depth + 1) + size(value, depth + 1) for key, value in node.value)
+            total += sum(size(key) + size(value) for key, value in node.value)
         open_nodes.remove(id(node))
         if total > MAX_NODES:
             raise UserError(f"{where}: not valid YAML: more than {MAX_NODES} values")
         sizes[id(node)] = total
         return total
 
-    size(root, 0)
+    size(root)
 
 
 def read_yaml(path: str | Path, kind: type[Kind] = dict, advice: str = "") -> Kind:

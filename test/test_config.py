@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import dataclass
 
 import pytest
@@ -29,7 +30,8 @@ PLAIN = st.recursive(
 @given(PLAIN)
 @settings(deadline=None)
 def test_what_yaml_writes_is_read_as_it_was(value):
-    assert parse_yaml(yaml.safe_dump(value, allow_unicode=True), "x") == value
+    # Escaped: as it is, PyYAML writes NEL (U+0085) where it cannot read it.
+    assert parse_yaml(yaml.safe_dump(value), "x") == value
 
 
 @given(st.text() | st.text("[]{}&*!:-|>\n \"'%@`a1.e"))
@@ -71,8 +73,14 @@ def test_aliases_are_counted_as_often_as_they_are_used():
 
 @pytest.mark.parametrize("text", ["[" * 100000, "a: " + "{b: " * 500 + "1" + "}" * 500, "- " * 3000 + "1"])
 def test_deep_nesting_is_one_line(text):
-    with pytest.raises(UserError):
-        parse_yaml(text, "x")
+    limit = sys.getrecursionlimit()
+    try:
+        # As some libraries do.
+        sys.setrecursionlimit(10**6)
+        with pytest.raises(UserError, match="nested more than 100 deep"):
+            parse_yaml(text, "x")
+    finally:
+        sys.setrecursionlimit(limit)
 
 
 @pytest.mark.parametrize("text", ["[" * 100000, '{"a": NaN}', "Infinity", '{"a":', "1" * 5000])

@@ -90,7 +90,9 @@ def collect(folders: list[Path], dim: int) -> np.ndarray:
     parts = [read_npy(folder / "frames.npy", form, "file of frames", advice, mapped=True) for folder in folders]
     frames = np.empty((sum(map(len, parts)), dim), np.float32)
     start = 0
-    for part in parts:
+    while parts:
+        # One at a time: what was read of a map stays in memory as long as the map is there.
+        part = parts.pop(0)
         frames[start : start + len(part)] = part
         start += len(part)
     return frames

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from typing import Any, Mapping
 
 from torch import Tensor, nn
@@ -39,6 +40,12 @@ def part_class(config: Mapping[str, Any], part: str, choices: Mapping[str, str],
         raise type(error)(f"{part} {error}" if isinstance(error, ForeignClass) else f"{part}: {error}") from error
 
 
+# Arguments that say of how many parts of one kind a module is made, and how many are let pass: a damaged file could ask
+# for so many that nobody would see the end of it.
+_COUNTS = re.compile(r"^num_(blocks|codebooks)$|layers$")
+MOST_PARTS = 1000
+
+
 def construct(
     config: Mapping[str, Any],
     part: str,
@@ -68,6 +75,9 @@ def construct(
         inspect.signature(cls).bind(*args, **conf)
     except TypeError as error:
         raise UserError(f"{part}_conf: {error} (class {cls.__name__})") from error
+    for name, value in conf.items():
+        if _COUNTS.search(name) and isinstance(value, int) and value > MOST_PARTS:
+            raise UserError(f"config: {part}_conf: {name} is {value}: more than {MOST_PARTS} would never be built")
     try:
         return cls(*args, **conf)
     except UserError:

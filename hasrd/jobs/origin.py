@@ -25,7 +25,7 @@ from typing import Annotated, Any, Iterable, Mapping, TypedDict
 
 import msgspec
 
-from hasrd.config import read_json
+from hasrd.config import check, read_json
 from hasrd.errors import UserError
 from hasrd.jobs.atomic import write_text
 from hasrd.jobs.digest import sha256, values_sha256
@@ -51,7 +51,7 @@ class _Record(TypedDict):
     format: int
     options: dict[str, Any]
     files: dict[str, _Facts]
-    tables: dict[str, str]
+    tables: dict[str, Annotated[list, msgspec.Meta(min_length=2, max_length=2)]]
 
 
 @dataclass(frozen=True)
@@ -158,10 +158,9 @@ def _facts_of_all(files: Iterable[str], known: Mapping[str, Facts], table: Path)
 def read_facts(table: str | Path) -> dict[str, Facts]:
     """Return what is kept of the files of an scp table: file to its facts; {} where nothing is."""
     try:
-        found = json.loads(_facts_file(table).read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
+        return read_json(_facts_file(table), dict[str, _Facts])
+    except UserError:
         return {}
-    return found if isinstance(found, dict) and all(map(_are_facts, found.values())) else {}
 
 
 def keep_facts(table: str | Path, facts: Mapping[str, Facts]) -> None:
@@ -180,10 +179,6 @@ def keep_facts(table: str | Path, facts: Mapping[str, Facts]) -> None:
 def _facts_file(table: str | Path) -> Path:
     table = Path(table)
     return table.with_name(f".{table.name}.facts")
-
-
-def _are_facts(value: Any) -> bool:
-    return isinstance(value, list) and len(value) == 4
 
 
 def difference(before: Record | None, now: Record) -> str:
@@ -242,12 +237,11 @@ def read_record(result: str | Path) -> Record | None:
 
 def check_record(record: Any) -> Record | None:
     """Return a record that was read somewhere; None where it is none."""
-    if not isinstance(record, dict) or record.get("format") != FORMAT:
+    try:
+        check(record, _Record, "record")
+    except UserError:
         return None
-    options, files, tables = (record.get(part) for part in ("options", "files", "tables"))
-    whole = isinstance(options, dict) and isinstance(files, dict) and all(map(_are_facts, files.values()))
-    whole = whole and isinstance(tables, dict) and all(isinstance(t, list) and len(t) == 2 for t in tables.values())
-    return record if whole else None
+    return record if record["format"] == FORMAT else None
 
 
 def write_record(result: str | Path, record: Record) -> None:

@@ -11,8 +11,9 @@ from __future__ import annotations
 import inspect
 import re
 from pathlib import Path
-from typing import Any, Literal, Mapping, TypedDict
+from typing import Annotated, Any, Literal, Mapping, TypedDict
 
+import msgspec
 import torch
 from torch import Tensor
 
@@ -62,18 +63,21 @@ DEFAULTS = {
 }
 
 
+_Size = Annotated[int, msgspec.Meta(ge=1, le=2**16)]
+
+
 class _HuggingFace(TypedDict, total=False):
-    conv_dim: list[int]
-    conv_kernel: list[int]
-    conv_stride: list[int]
+    conv_dim: list[_Size]
+    conv_kernel: list[_Size]
+    conv_stride: list[_Size]
     conv_bias: bool
     feat_extract_norm: Literal["group", "layer"]
-    hidden_size: int
-    num_attention_heads: int
-    intermediate_size: int
-    num_hidden_layers: int
-    num_conv_pos_embeddings: int
-    num_conv_pos_embedding_groups: int
+    hidden_size: _Size
+    num_attention_heads: _Size
+    intermediate_size: _Size
+    num_hidden_layers: _Size
+    num_conv_pos_embeddings: _Size
+    num_conv_pos_embedding_groups: _Size
     do_stable_layer_norm: bool
 
 

@@ -295,16 +295,12 @@ def _dump_text(
     form, advice = Array("f", ("R", "D")), "remove its folder and run the teacher again"
     parts = [read_npy(folder / EMBEDDINGS, form, "file of embeddings", advice, mapped=True) for folder in folders]
     size = parts[0].shape[1] if parts else build_teacher(teacher, conf, allow_import=False, from_file=False).size
-    with atomic_path(out / EMBEDDINGS) as temporary:
-        # Piece by piece: it may be larger than the memory.
-        whole = np.lib.format.open_memmap(temporary, "w+", np.float32, (len(texts), size)) if texts else None
-        if whole is None:
-            np.save(temporary, np.zeros((0, size), np.float32))
-        start = 0
+    with atomic_path(out / EMBEDDINGS) as temporary, open(temporary, "wb") as file:
+        # Piece by piece: it may be larger than the memory. Not through a map, where a full disk kills the process.
+        header = {"descr": "<f4", "fortran_order": False, "shape": (len(texts), size)}
+        np.lib.format.write_array_header_1_0(file, header)
         for part in parts:
-            whole[start : start + len(part)] = part
-            start += len(part)
-        del whole
+            file.write(np.ascontiguousarray(part, "<f4").data)
     _write_stats(out, *(sum_stats(iter(parts)) if parts else (0, np.zeros(size), np.zeros(size))))
     _write_units(out, said, texts)
     facts = _write_facts(
