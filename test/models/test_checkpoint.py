@@ -157,7 +157,7 @@ def test_the_encoder_is_found_from_anywhere(codec_dir: Path, encoder_file: Path,
 
 
 def test_configurations_that_are_no_codecs(tmp_path: Path):
-    for text, words in (("a: [", "not valid YAML"), ("encoder: dac", "neither a packed model"), ("x", "not what is")):
+    for text, words in (("a: [", "not valid YAML"), ("encoder: dac", "neither a packed model"), ("x", "expected names")):
         (tmp_path / "config.yaml").write_text(text)
         with pytest.raises(UserError) as error:
             load_codec(tmp_path)
