@@ -157,7 +157,8 @@ def test_the_encoder_is_found_from_anywhere(codec_dir: Path, encoder_file: Path,
 
 
 def test_configurations_that_are_no_codecs(tmp_path: Path):
-    for text, words in (("a: [", "not valid YAML"), ("encoder: dac", "neither a packed model"), ("x", "expected names")):
+    damaged = {"a: [": "not valid YAML", "encoder: dac": "neither a packed model", "x": "expected names"}
+    for text, words in damaged.items():
         (tmp_path / "config.yaml").write_text(text)
         with pytest.raises(UserError) as error:
             load_codec(tmp_path)
