@@ -170,14 +170,14 @@ class CodecTask(TrainingTask, espnet.GANCodecTask):
                 "semantic_layer": facts["layer"],
                 "num_clusters": len(centroids),
             }
-        codec = Codec(**build_modules(vars(args), front, allow_import=True))
-        if centroids is not None:
-            codec.quantizer.set_centroids(centroids)
-        elif hasattr(codec.quantizer, "set_centroids"):
+        elif hasattr(resolve(quantizer.CHOICES, args.quantizer, allow_import=True), "set_centroids"):
             raise UserError(
                 f"--kmeans_file not given: the quantizer {args.quantizer} takes its first tokens from k-means on a "
                 "frozen encoder: set frozen_encoder: true and run stages 3 and 4, or choose another quantizer"
             )
+        codec = Codec(**build_modules(vars(args), front, allow_import=True))
+        if centroids is not None:
+            codec.quantizer.set_centroids(centroids)
         if (args.loudness is not None or args.shift_phase) and args.iterator_type == "chunk":
             raise UserError("loudness, shift_phase: not with iterator_type: chunk, which cuts segments after them")
         judge = None
