@@ -19,9 +19,9 @@ from hasrd.registry import resolve
 
 
 def test_choices_resolve():
-    assert resolve(CHOICES, "log_mel") is LogMel and resolve(CHOICES, "raw") is RawWave
-    assert resolve(NORMALIZE_CHOICES, "utterance") is UtteranceNorm
-    assert resolve(NORMALIZE_CHOICES, "global") is GlobalNorm
+    assert resolve(CHOICES, "log_mel", False) is LogMel and resolve(CHOICES, "raw", False) is RawWave
+    assert resolve(NORMALIZE_CHOICES, "utterance", False) is UtteranceNorm
+    assert resolve(NORMALIZE_CHOICES, "global", False) is GlobalNorm
 
 
 def random_batch(lengths, seed, extra=0):
