@@ -29,6 +29,9 @@ CONV_LAYERS = ((512, 10, 5), *((512, 3, 2),) * 4, *((512, 2, 2),) * 2)
 CPU_BLOCK = 128
 DEVICE_BLOCK = 4096
 ATTENTION_BLOCK = 1 << 26
+# Channels of a group from which on oneDNN computes long convolutions rightly in bfloat16: on CPUs with AMX, torch 2.11
+# gives noise with fewer (kernels of 16 and of 128 measured; kernels up to 7 and depthwise ones are right).
+ONEDNN_CHANNELS = 16
 
 
 class HuBERT(nn.Module):
@@ -116,7 +119,7 @@ class HuBERT(nn.Module):
         x = self.project(self.project_norm(self._convolve(wave, lengths)))
         mask = length_mask(tokens, x.shape[1])[..., None]
         x = x.masked_fill(~mask, 0.0)
-        positions = self.position(x.mT)[..., : x.shape[1]]  # an even kernel makes one too many
+        positions = self._positions(x.mT)[..., : x.shape[1]]  # an even kernel makes one too many
         x = x + functional.gelu(positions).mT
         # Something has to be attended to, also in an utterance without tokens.
         keys = length_mask(tokens.clamp(min=1), x.shape[1])[:, None, None]
@@ -127,6 +130,16 @@ class HuBERT(nn.Module):
         if self.norm_first:
             outputs[-1] = self.norm(x) * mask
         return EncoderOutput(tuple(layer[:, :num_tokens] for layer in outputs), tokens)
+
+    def _positions(self, x: Tensor) -> Tensor:
+        """Return the positions' convolution of x (B, D, U)."""
+        if x.device.type != "cpu" or self.position.weight.shape[1] >= ONEDNN_CHANNELS:
+            return self.position(x)
+        conv = self.position
+        with torch.autocast("cpu", enabled=False):
+            weight, bias = conv.weight.float(), conv.bias.float()
+            y = functional.conv1d(x.float(), weight, bias, padding=conv.padding, groups=conv.groups)
+        return y.to(x.dtype)
 
     def _convolve(self, wave: Tensor, lengths: Tensor) -> Tensor:
         """Return the convolutions' output (B, U, C) of wave (B, N), block after block of tokens."""
