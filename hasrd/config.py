@@ -9,6 +9,7 @@ takes for text, is the number that it looks like.
 from __future__ import annotations
 
 import json
+import math
 import re
 from pathlib import Path
 from typing import Any, TypeVar
@@ -133,9 +134,9 @@ def read_json(path: str | Path, kind: type[Kind] = dict, advice: str = "") -> Ki
 
 
 def parse_json(text: str | bytes, where: str | Path, advice: str = "") -> Any:
-    """Return what JSON text says; UserError for what is no JSON, NaN and infinity among it."""
+    """Return what JSON text says; UserError for what is no JSON, NaN and numbers beyond 64 bits among it."""
     try:
-        return json.loads(text, parse_constant=_refuse_constant)
+        return json.loads(text, parse_constant=_refuse_constant, parse_float=_finite, parse_int=_whole)
     except (ValueError, RecursionError) as error:
         raise UserError(_line(where, f"not JSON ({first_line(error)})", advice)) from None
 
@@ -161,6 +162,20 @@ def parse_count(text: str) -> int | None:
 
 def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is no number of JSON")
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if math.isinf(value):
+        raise ValueError(f"{text[:40]} is too large a number")
+    return value
+
+
+def _whole(text: str) -> int:
+    # More than any program but Python's reads.
+    if len(text) > 20:
+        raise ValueError(f"a number of {len(text)} digits is too large")
+    return int(text)
 
 
 def _text(path: str | Path, advice: str) -> str:

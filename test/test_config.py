@@ -83,7 +83,7 @@ def test_deep_nesting_is_one_line(text):
         sys.setrecursionlimit(limit)
 
 
-@pytest.mark.parametrize("text", ["[" * 100000, '{"a": NaN}', "Infinity", '{"a":', "1" * 5000])
+@pytest.mark.parametrize("text", ["[" * 100000, '{"a": NaN}', "Infinity", '{"a":', "1" * 5000, "[1e400]", "1" * 21])
 def test_json_that_is_none(text, tmp_path):
     (tmp_path / "a.json").write_text(text)
     with pytest.raises(UserError, match="a.json"):

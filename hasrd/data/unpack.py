@@ -9,6 +9,7 @@ import sys
 import tarfile
 import tempfile
 import zlib
+from gzip import BadGzipFile
 from pathlib import Path
 
 from hasrd.errors import UserError
@@ -35,6 +36,6 @@ def unpack_tar(archive: str | Path, target: str | Path, member: str) -> None:
             if not Path(temporary, member).is_dir():
                 raise UserError(f"{archive}: no folder {member} in it: is this the right archive?")
             Path(temporary, member).rename(target)
-    except (tarfile.TarError, EOFError, ValueError, KeyError, zlib.error, lzma.LZMAError) as error:
+    except (tarfile.TarError, EOFError, ValueError, KeyError, BadGzipFile, zlib.error, lzma.LZMAError) as error:
         raise UserError(f"{archive}: damaged archive ({error}): remove it and run the same command again") from None
     print(f"{target}: unpacked", file=sys.stderr)

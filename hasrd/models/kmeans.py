@@ -36,10 +36,11 @@ def load_kmeans(path: str | Path, encoder_sha256: str | None = None) -> tuple[to
     Raises:
         UserError: No such file, not complete, or trained on another encoder than `encoder_sha256`.
     """
-    found = read_npz(path, {"centroids": Array("f", ("K", "D")), "facts": Array("U")}, "k-means file", AGAIN)
+    arrays = {"centroids": Array(np.dtype(np.float32), ("K", "D")), "facts": Array("U")}
+    found = read_npz(path, arrays, "k-means file", AGAIN)
     facts = check(parse_json(str(found["facts"]), path, AGAIN), dict, path, AGAIN)
     check(facts, _Facts, path, AGAIN)
-    centroids = torch.from_numpy(found["centroids"].astype(np.float32))
+    centroids = torch.from_numpy(found["centroids"])
     if encoder_sha256 is not None and facts["encoder_sha256"] != encoder_sha256:
         raise UserError(f"{path}: trained on another encoder than the one given: run stage 4 again")
     return centroids, facts

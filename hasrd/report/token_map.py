@@ -66,7 +66,7 @@ def _figure(path: Path, experiment: str, test_set: str) -> Figure:
             if found[what] is not None
         ]
         count = len(content["phones"])
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError) as error:
         raise UserError(f"{path}: not a token map ({error!r}): {_AGAIN}") from None
     return Figure(
         "".join(panels),

@@ -54,8 +54,8 @@ class _SpeechFacts(TypedDict):
     kind: Literal["speech"]
     identity: str
     size: Annotated[int, msgspec.Meta(ge=1, le=2**20)]
-    frame_shift: Annotated[float, msgspec.Meta(gt=0)]
-    first_centre: float
+    frame_shift: Annotated[float, msgspec.Meta(ge=1e-5, le=1e3)]
+    first_centre: Annotated[float, msgspec.Meta(ge=-1e3, le=1e3)]
     cached: bool
     teacher: str
     conf: dict[str, Any]
