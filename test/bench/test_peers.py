@@ -30,7 +30,7 @@ PARAMETERS = {
     "snac": 19_842_914,
 }  # fmt: skip
 SMALL = {
-    "official-dac": {"encoder_dim": 4, "decoder_dim": 32},
+    "official-dac": {"encoder_dim": 16, "decoder_dim": 128},
     "encodec": {"num_filters": 2, "hidden_size": 16, "codebook_dim": 16},
     "mimi": {
         "num_filters": 2, "hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "num_key_value_heads": 2,

@@ -8,10 +8,12 @@ import pytest
 
 from hasrd.bin.compare import main
 from hasrd.errors import UserError
+from hasrd.jobs.origin import Origin
 from hasrd.metrics.scoring.job import Job
 from hasrd.report.compare import compare, render
 
 COUNT = 40
+RECORD = Origin().record()
 
 
 def write_wer(folder, errors, system="tokens_all", test_set="test", ref="some words", skip=0, **details):
@@ -21,12 +23,12 @@ def write_wer(folder, errors, system="tokens_all", test_set="test", ref="some wo
     rows = {utt: (errors[utt], 20, ref) for utt in errors}
     rate = 100 * sum(errors.values()) / sum(lengths.values())
     job = Job("wer", system, test_set, folder)
-    job.write_ratio(rate, errors, lengths, ("errors", "length", "ref"), rows, "", scale=100.0, source="x", **details)
+    job.write_ratio(rate, errors, lengths, ("errors", "length", "ref"), rows, RECORD, scale=100.0, source="x", **details)
 
 
 def write_mel(folder, values, system="combined", test_set="test", **details):
     values = {f"utt{i:02d}": float(value) for i, value in enumerate(values)}
-    Job("mel", system, test_set, folder).write_mean(values, "", source="x", **details)
+    Job("mel", system, test_set, folder).write_mean(values, RECORD, source="x", **details)
 
 
 @pytest.fixture
@@ -43,7 +45,7 @@ def two(tmp_path):
         write_mel(folder / "scores/test/combined", mel + generator.normal(0, 0.01, COUNT))
         write_mel(folder / "scores/other/combined", mel, test_set="other")
         Job("bitrate", "combined", "test", folder / "scores/test/combined").write(
-            3.1, (3.1, 3.1), ("tokens",), {"utt00": (9,)}, ""
+            3.1, (3.1, 3.1), ("tokens",), {"utt00": (9,)}, RECORD
         )
     return folders
 
@@ -81,7 +83,7 @@ def test_higher_can_be_better_and_names_can_be_equal(tmp_path):
     folders = tmp_path / "a/codec", tmp_path / "b/codec"
     for index, folder in enumerate(folders):
         values = {f"utt{i}": i / COUNT + 0.1 * index for i in range(COUNT)}
-        Job("stoi", "combined", "test", folder / "scores/test/combined").write_mean(values, "")
+        Job("stoi", "combined", "test", folder / "scores/test/combined").write_mean(values, RECORD)
     found = compare(folders)
     assert found.lines[0].verdict(found.names) == f"{folders[1]} better"
 

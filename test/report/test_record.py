@@ -101,13 +101,14 @@ def test_the_discussion_survives(paper_exp, tmp_path, monkeypatch):
     (tmp_path / "local").mkdir()
     (tmp_path / "local/discussion.md").write_text("Semantic tokens *win*.\n\n### By how much\n\nA lot.\n")
     html = tmp_path / "index.html"
-    first = report(tmp_path, "--out_html", str(html), "--num_examples", "0").read_text()
+    options = ("--out_html", str(html), "--num_examples", "0")
+    first = report(tmp_path, *options).read_text()
     assert heading + "Semantic tokens *win*.\n\n### By how much\n\nA lot.\n\n## Table 1" in first
     # Written into the report itself, as before there was a file: not lost either.
     page = html.read_text()
     assert "<p>Semantic tokens *win*.</p>" in page and "<p>A lot.</p>" in page
     (tmp_path / "local/discussion.md").unlink()
-    assert report(tmp_path).read_text() == first
+    assert report(tmp_path, *options).read_text() == first
     (tmp_path / "other.md").write_text("## What to make of it\n\nNothing.\n")
     assert heading + "Nothing.\n\n## Table 1" in report(tmp_path, "--discussion", "other.md").read_text()
     with pytest.raises(UserError, match="none.md: No such file"):
