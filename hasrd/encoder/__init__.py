@@ -21,5 +21,6 @@ CHOICES = {
     "conv2d_conformer": "hasrd.encoder.cnn_conformer:Conv2dConformer",
     "dac": "hasrd.encoder.dac:DACEncoder",
     "hubert": "hasrd.encoder.hubert:HuBERT",
+    "whisper": "hasrd.encoder.whisper:WhisperEncoder",
     "seanet": "hasrd.encoder.seanet:SEANetEncoder",
 }

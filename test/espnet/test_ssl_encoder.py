@@ -92,7 +92,7 @@ def experiment(tmp_path):
 
 def imported(folder, monkeypatch):
     out = folder / "encoder.safetensors"
-    monkeypatch.setattr(sys, "argv", ["import", "--hubert", str(folder), "--out", str(out)])
+    monkeypatch.setattr(sys, "argv", ["import", str(folder), "--out", str(out)])
     import_encoder.main()
     return load_encoder(out)
 
