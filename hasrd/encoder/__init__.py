@@ -21,6 +21,7 @@ CHOICES = {
     "conv2d_conformer": "hasrd.encoder.cnn_conformer:Conv2dConformer",
     "dac": "hasrd.encoder.dac:DACEncoder",
     "hubert": "hasrd.encoder.hubert:HuBERT",
+    "whisper": "hasrd.encoder.whisper:WhisperEncoder",
     "seanet": "hasrd.encoder.seanet:SEANetEncoder",
     # Of ESPnet's own modules: the one class here that needs more than torch.
     "espnet_ssl": "hasrd.espnet.ssl_encoder:ESPnetSSLEncoder",

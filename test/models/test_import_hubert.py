@@ -18,6 +18,7 @@ from hasrd.codec.codec import Codec
 from hasrd.encoder.hubert import CONV_LAYERS
 from hasrd.errors import UserError
 from hasrd.models.checkpoint import frozen_front, load_encoder
+from hasrd.models.import_hubert import load_hubert
 
 SHAPES = [(16, kernel, stride) for _, kernel, stride in CONV_LAYERS]
 WAVE = 0.1 * torch.randn(2, 9000, generator=torch.Generator().manual_seed(0)) + 0.05
@@ -48,7 +49,7 @@ def torchaudio_model(**changes):
 
 
 def run(source, out, monkeypatch, *options):
-    monkeypatch.setattr(sys, "argv", ["import-encoder", "--hubert", str(source), "--out", str(out), *options])
+    monkeypatch.setattr(sys, "argv", ["import-encoder", str(source), "--out", str(out), *options])
     import_encoder.main()
     return load_encoder(out)
 
@@ -127,7 +128,7 @@ def test_torchaudios_pipeline(tmp_path, monkeypatch, wrapped):
 
     monkeypatch.setattr(pipelines, "HUBERT_BASE", types.SimpleNamespace(get_model=fail))
     with pytest.raises(UserError, match="could not fetch it .no network."):
-        import_encoder.load_hubert("HUBERT_BASE", "")
+        load_hubert("HUBERT_BASE", "")
     with pytest.raises(UserError, match="has no pipeline of this name"):
         import_encoder.load_hubert("HUBERT_TINY", "")
 
