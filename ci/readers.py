@@ -12,6 +12,7 @@ import io
 import json
 import os
 import shutil
+import struct
 import tarfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -525,6 +526,35 @@ def _read_tensors(path: Path) -> None:
     read_weights(path)
 
 
+def _whisper(folder: Path) -> None:
+    """A Whisper of CTranslate2 with one block of four dimensions, and the configuration of transformers."""
+
+    def text(value: str) -> bytes:
+        return struct.pack("<H", len(value) + 1) + value.encode() + b"\0"
+
+    block = {"self_attention/linear_0": (12, 4), "self_attention/linear_1": (4, 4), "ffn/linear_0": (16, 4)}
+    block["ffn/linear_1"] = (4, 16)
+    shapes = {"conv1/weight": (4, 80, 3), "conv1/bias": (4,), "conv2/weight": (4, 4, 3), "conv2/bias": (4,)}
+    for name, shape in block.items():
+        shapes |= {f"layer_0/{name}/weight": shape, f"layer_0/{name}/bias": shape[:1]}
+    for name in ("layer_norm", "layer_0/self_attention/layer_norm", "layer_0/ffn/layer_norm"):
+        shapes |= {f"{name}/gamma": (4,), f"{name}/beta": (4,)}
+    folder.mkdir(parents=True)
+    with open(folder / "model.bin", "wb") as file:
+        file.write(struct.pack("<I", 6) + text("WhisperSpec") + struct.pack("<II", 3, len(shapes) + 1))
+        file.write(text("encoder/num_heads") + struct.pack("<BBIh", 0, 2, 2, 2))
+        for name, shape in shapes.items():
+            data = np.zeros(shape, np.float16)
+            file.write(text(f"encoder/{name}") + struct.pack(f"<B{len(shape)}I", len(shape), *shape))
+            file.write(struct.pack("<BI", 4, data.nbytes) + data.tobytes())
+
+
+def _load_whisper(path: Path) -> None:
+    from hasrd.models.import_whisper import load_whisper
+
+    load_whisper(path.parent)
+
+
 def _hubert_configs(folder: Path) -> None:
     texts(
         config_dot_json=json.dumps({
@@ -713,6 +743,7 @@ def _info(path: Path) -> None:
         describe(complete(config, None, ""))
 
 
+IMPORTERS = ("hasrd/models/import_whisper.py", "hasrd/models/importing.py")
 READERS: Mapping[str, Reader] = {
     "yaml": Reader(texts(c_dot_yaml=CONFIG), "*.yaml", _read_yaml, ("hasrd/config.py", "hasrd/bench/ours.py")),
     "json": Reader(texts(a_dot_json=json.dumps(SCORE)), "*.json", _read_json, ("hasrd/config.py",)),
@@ -765,6 +796,7 @@ READERS: Mapping[str, Reader] = {
     "package": Reader(_packed, "config.yaml", _load_packed, ("hasrd/models/package.py", "hasrd/models/load.py")),
     "package_weights": Reader(_packed, "model.safetensors", _load_weights, ("hasrd/models/package.py",)),
     "tensors": Reader(_tensors, "*", _read_tensors, ("hasrd/models/weights.py",)),
+    "whisper": Reader(_whisper, "*.bin", _load_whisper, IMPORTERS),
     "hubert": Reader(_hubert_configs, "*.json", _from_hugging_face, ("hasrd/models/import_hubert.py",)),
     "peer": Reader(_peer, "*", _load_peer, ("hasrd/peers/experiment.py",)),
     "dac": Reader(_dac, "*.pth", _load_dac, ("hasrd/peers/dac.py",)),

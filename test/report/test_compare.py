@@ -23,7 +23,8 @@ def write_wer(folder, errors, system="tokens_all", test_set="test", ref="some wo
     rows = {utt: (errors[utt], 20, ref) for utt in errors}
     rate = 100 * sum(errors.values()) / sum(lengths.values())
     job = Job("wer", system, test_set, folder)
-    job.write_ratio(rate, errors, lengths, ("errors", "length", "ref"), rows, RECORD, scale=100.0, source="x", **details)
+    columns = ("errors", "length", "ref")
+    job.write_ratio(rate, errors, lengths, columns, rows, RECORD, scale=100.0, source="x", **details)
 
 
 def write_mel(folder, values, system="combined", test_set="test", **details):
