@@ -450,8 +450,8 @@ def page(suite: Suite) -> str:
         "# Faults: what was tried, and what happened",
         "",
         "Made by [ci/faults.sh](../ci/faults.sh); not to be edited. " + " ".join(__doc__.split("\n\n")[0].split()),
-        "After each fault the same command ran again, undisturbed: \"as undisturbed\" says that it then left the files of "
-        "a run without faults (names; content too where it holds no times).",
+        "After each fault the same command ran again, undisturbed: \"as undisturbed\" says that it then left the "
+        "files of a run without faults (names; content too where it holds no times).",
         "",
         *(f"- {kind}: {what}" for kind, what in KINDS.items()),
         "",
