@@ -109,7 +109,7 @@ def test_an_experiment_that_names_its_encoder_file(capsys, tmp_path, encoder_fil
         ("missing.safetensors", None, "missing.safetensors: no such file"),
         ("bad.safetensors", "x", "bad.safetensors: not a complete file of weights"),
         ("bad.yaml", "a: [", "bad.yaml:1: not valid YAML"),
-        ("list.yaml", "- 1", "list.yaml: not what is needed here"),
+        ("list.yaml", "- 1", "list.yaml: expected names with values"),
         ("empty.yaml", "", "empty.yaml: encoder not given"),
         ("folder", None, "folder/config.yaml: no such file"),
     ],
