@@ -46,8 +46,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parser.parse_args(argv)
     from hasrd.peers.experiment import import_peer
 
-    args.out.mkdir(parents=True, exist_ok=True)
-    with exclusive(args.out):
+    # Beside the folder: one that is refused leaves nothing behind.
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    with exclusive(args.out.parent, f".{args.out.name}"):
         facts, there = import_peer(
             args.kind, args.model, args.out, args.num_codebooks, args.bandwidth, args.sample_rate
         )

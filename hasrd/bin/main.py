@@ -45,6 +45,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "decode": ("hasrd.bin.decode", "turn tokens into speech: a file, a folder or a table"),
     "bench": ("hasrd.bin.bench", "time codecs, or their training steps, beside those of others"),
     "info": ("hasrd.bin.info", "show what a configuration builds or a model is: sizes, rates, memory"),
+    "recipe-options": ("hasrd.bin.recipe_options", "words and settings of a recipe's options, for its scripts"),
     "exp-name": ("hasrd.bin.exp_name", "name of an experiment's folder, made of its configuration"),
 }
 

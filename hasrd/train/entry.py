@@ -125,10 +125,15 @@ def is_first_node(argv: list[str]) -> bool:
     """Whether this is the only node of a training with the options `argv`, or the first one."""
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("--dist_rank", type=int)
+    parser.add_argument("--dist_world_size", type=int)
     parser.add_argument("--dist_launcher")
     known, _ = parser.parse_known_args(argv)
     if known.dist_launcher is None:
-        return (known.dist_rank or int(os.environ.get("RANK", "0"))) == 0
+        if known.dist_rank is not None:
+            return known.dist_rank == 0
+        # As ESPnet: without several nodes, RANK is another program's.
+        size = known.dist_world_size or int(os.environ.get("WORLD_SIZE", "1"))
+        return size < 2 or int(os.environ.get("RANK", "0")) == 0
     from espnet2.train.distributed_utils import get_node_rank
 
     return get_node_rank(known.dist_rank, known.dist_launcher) == 0

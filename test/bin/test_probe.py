@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 
 import pytest
@@ -31,7 +32,13 @@ def test_the_first_node_decodes(options, node, decodes, monkeypatch):
     # Another tool's, on a machine that trains alone.
     monkeypatch.setenv("RANK", "3")
     calls = []
-    monkeypatch.setattr(probe, "train", lambda task, argv: calls.append(("train", argv)))
+
+    @contextlib.contextmanager
+    def trained(task, argv):
+        calls.append(("train", argv))
+        yield
+
+    monkeypatch.setattr(probe, "trained", trained)
     monkeypatch.setattr(probe.asr_decode, "main", lambda: calls.append(("decode", sys.argv[1:])))
     monkeypatch.setattr(sys, "argv", ["probe", "--exp_dir", "x", "--", "--config", "y", *options])
     probe.main()

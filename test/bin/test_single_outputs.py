@@ -18,13 +18,12 @@ from hasrd.jobs.lock import exclusive
 COMMANDS = {
     "kmeans": "--encoder_file x --data x --layer 1 --out {}",
     "export_encoder": "--exp_dir x --out {}",
-    "import_encoder": "--hubert x --out {}",
+    "import_encoder": "x --out {}",
     "token_list": "--text x --out {}",
     "token_map": "--exp_dir x --data x --out {}",
     "report": "--expdir x --corpus x --out_md {}",
 }
 FOLDERS = {
-    "import_peer": "--kind mimi --model x --out {}",
     "masked_prediction": "--exp_dir x --data x --out {}",
 }
 
@@ -57,3 +56,4 @@ def test_folders(name, tmp_path, monkeypatch):
 def test_a_folder_that_appears_when_it_is_complete(tmp_path, monkeypatch):
     with exclusive(tmp_path, ".packed"):
         refuses("pack", "x {}", tmp_path / "packed", monkeypatch)
+        refuses("import_peer", "--kind mimi --model x --out {}", tmp_path / "packed", monkeypatch)

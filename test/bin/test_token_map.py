@@ -163,7 +163,8 @@ def test_codes_of_other_weights_and_too_few_phones(options, tokenized, tmp_path)
     codes.write_text((exp / "tokens/test/codes.scp").read_text())
     with pytest.raises(UserError, match="codes.json"):
         token_map.main([*words, "--codes", str(codes)])
-    (tmp_path / "codes.json").write_text(json.dumps({"model": "0" * 64}))
+    facts = {"model": "0" * 64, "stream_names": ["semantic"], "codebook_sizes": [8]}
+    (tmp_path / "codes.json").write_text(json.dumps(facts))
     with pytest.raises(UserError, match="other weights"):
         token_map.main([*words, "--codes", str(codes), "--out", str(tmp_path / "map.json")])
     codes.write_text(codes.read_text().splitlines()[0] + "\n")

