@@ -230,7 +230,7 @@ for option in local_data_opts ssl_args layer_probe_args codec_args teachers prob
 done
 has_codec=true
 if [ "${codec_config}" = none ] && [ -z "${peer}" ]; then has_codec=false; fi
-for config in "${ssl_config}" "${layer_probe_config}" "${codec_config}" "${probe_config}" "${probe_upstreams_words[@]}"; do
+for config in "${ssl_config}" "${codec_config}" "${probe_config}" "${probe_upstreams_words[@]}"; do
     [ -f "${config}" ] || [ "${config}" = none ] || fail "${config}: no such configuration"
 done
 if [ -n "${peer}" ] && [[ "${peer}" != *:* ]]; then fail "--peer ${peer}: give <kind>:<file or folder>, see $0 --help"; fi
@@ -281,6 +281,9 @@ fi
 # Levels with a teacher (HAC, SpeechTokenizer), and whether one of these is stage 3's encoder.
 taught=
 if [ -z "${peer}" ] && "${has_codec}"; then taught=$(setting "${codec_config}" "${codec_args}" distillation); fi
+if "${frozen_encoder}" && [ "${semantic_layer}" = auto ]; then
+    [ -f "${layer_probe_config}" ] || fail "--layer_probe_config ${layer_probe_config}: no such configuration"
+fi
 needs_encoder=${frozen_encoder}
 for level in ${taught}; do
     split_teacher "${level}"
