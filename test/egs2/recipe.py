@@ -105,6 +105,8 @@ class Recipe:
             process.wait(timeout)
         except subprocess.TimeoutExpired:
             self.kill()
+            process.wait(20)
+            raise AssertionError(f"not done after {timeout:.0f} s:\n{log.read_text()[-4000:]}") from None
         output = log.read_text()
         assert (process.returncode > 0) == fails and process.returncode >= 0, output[-4000:]
         return output

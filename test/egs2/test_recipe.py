@@ -216,6 +216,11 @@ def test_a_broken_clip_is_named(whole, before):
     if not clip.is_relative_to(before.folder):
         pytest.skip("the audio lies outside of the copy")
     clip.write_bytes(clip.read_bytes()[:200])
+    # The recipe's own preparation would decode the prompt again.
+    data_sh = before.folder / "local/data.sh"
+    data_sh.unlink()
+    data_sh.write_text("#!/usr/bin/env bash\n")
+    data_sh.chmod(0o755)
     printed = before.run(*DATADIR, "--stage", "1", "--stop_stage", "1", fails=True)
     errors = [line for line in printed.splitlines() if line.startswith("error: ")]
     assert len(errors) == 1 and clip.name in errors[0] and f"{DATA}/valid/wav.scp:4" in errors[0], printed
