@@ -71,6 +71,12 @@ KINDS = {
 }
 
 
+def heed_signals() -> None:
+    """Undo what a shell in the background, and nohup, leave to all that they start: signals that are ignored."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+
+
 def processes(marker: str) -> dict[int, str]:
     """Command lines of the processes that have this in their environment."""
     found = {}
@@ -113,7 +119,7 @@ def running(folder: Path, way: str):
     with open(folder / "output", "w") as output:
         process = subprocess.Popen(
             ["local/paper.sh", way], cwd=folder, env=env, stdout=output, stderr=output, stdin=subprocess.DEVNULL,
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL), start_new_session=True,
+            preexec_fn=heed_signals, start_new_session=True,
         )  # fmt: skip
     try:
         wanted = [kind.removeprefix("last ") for kind in KINDS[way]]
