@@ -29,9 +29,4 @@ echo "LIBRISPEECH=${LIBRISPEECH:-(unset: tests on its speech are skipped)}"
 
 # Two test processes of one thread each; one of them runs the tests of a file, which share what takes long to make.
 export OMP_NUM_THREADS=1 PYTHONPATH="${PWD}${PYTHONPATH:+:${PYTHONPATH}}" PYTHONUTF8=1
-"${python}" -m pytest -n 2 --dist loadfile --no-loadscope-reorder "$@" </dev/null
-
-# All of the tests on one Python, few of them on the oldest and the newest.
-if [ $# -eq 0 ]; then
-    ci/pythons.sh
-fi
+exec "${python}" -m pytest -n 2 --dist loadfile --no-loadscope-reorder "$@" </dev/null
