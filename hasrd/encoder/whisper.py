@@ -68,8 +68,11 @@ class WhisperEncoder(nn.Module):
 
     def forward(self, feats: Tensor, lengths: Tensor) -> EncoderOutput:
         """Encode feats (B, T, F) into num_blocks + 1 layers (B, num_tokens(T), D) of the module's type."""
+        num_tokens = self.num_tokens(feats.shape[1])
+        # A batch without a frame is padded so that the kernels fit, and cut again.
+        feats = functional.pad(feats, (0, 0, 0, max(0, 1 - feats.shape[1])))
         mask = length_mask(lengths, feats.shape[1])[..., None]
-        x = (feats * mask).to(self.conv1.weight.dtype).mT
+        x = feats.masked_fill(~mask, 0.0).to(self.conv1.weight.dtype).mT
         x = functional.gelu(self.conv1(x)) * mask.mT
         x = functional.gelu(self.conv2(x)).mT
         tokens = self.num_tokens(lengths)
@@ -83,7 +86,7 @@ class WhisperEncoder(nn.Module):
         outputs[-1] = self.norm(x) * mask
         if self.statistics is not None:
             outputs = [layer.to(x.dtype) * mask for layer in self.statistics(outputs)]
-        return EncoderOutput(tuple(outputs), tokens)
+        return EncoderOutput(tuple(layer[:, :num_tokens] for layer in outputs), tokens)
 
 
 def sinusoids(length: int, size: int, device: torch.device | None = None) -> Tensor:

@@ -46,6 +46,7 @@ SMALL = {
         "position_kernel": 8,
         "position_groups": 2,
     },
+    "whisper": {"input_size": 10, "attention_dim": 16, "attention_heads": 2, "num_blocks": 2},
     "seanet": {"input_size": 1, "channels": 4, "strides": (2, 5), "output_size": 14},
 }
 

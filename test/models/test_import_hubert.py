@@ -130,7 +130,7 @@ def test_torchaudios_pipeline(tmp_path, monkeypatch, wrapped):
     with pytest.raises(UserError, match="could not fetch it .no network."):
         load_hubert("HUBERT_BASE", "")
     with pytest.raises(UserError, match="has no pipeline of this name"):
-        import_encoder.load_hubert("HUBERT_TINY", "")
+        load_hubert("HUBERT_TINY", "")
 
 
 @pytest.mark.parametrize("large", [False, True], ids=["base", "large"])
@@ -147,7 +147,7 @@ def test_hugging_faces_folder(hugging_face, tmp_path, monkeypatch, large):
     # The same from a pickled file.
     torch.save(model.state_dict(), folder / "pytorch_model.bin")
     (folder / "model.safetensors").unlink()
-    again = import_encoder.load_hubert(str(folder), "")
+    again = load_hubert(str(folder), "")
     assert again[0]["encoder_conf"] == config["encoder_conf"]
     for name, tensor in front.state_dict().items():
         assert torch.equal(tensor, again[1].state_dict()[name])
@@ -155,7 +155,7 @@ def test_hugging_faces_folder(hugging_face, tmp_path, monkeypatch, large):
 
 def test_a_fine_tuned_model(hugging_face):
     model, folder = hugging_face(cls="HubertForCTC", vocab_size=7)
-    _, front = import_encoder.load_hubert(str(folder), "")
+    _, front = load_hubert(str(folder), "")
     with torch.no_grad():
         assert_same(front, [model.hubert(WAVE).last_hidden_state])
 
@@ -169,12 +169,12 @@ def test_hugging_faces_normalisation(hugging_face, large):
 
     extractor = Wav2Vec2FeatureExtractor.from_pretrained(folder)
     values = extractor(list(WAVE.numpy()), sampling_rate=8000, return_tensors="pt")
-    config, front = import_encoder.load_hubert(str(folder), "")
+    config, front = load_hubert(str(folder), "")
     assert config["normalize"] == "utterance" and front["frontend"].sample_rate == 8000
     with torch.no_grad():
         assert_same(front, [model(values.input_values).last_hidden_state])
     (folder / "preprocessor_config.json").write_text('{"do_normalize": false}')
-    assert import_encoder.load_hubert(str(folder), "")[0]["normalize"] is None
+    assert load_hubert(str(folder), "")[0]["normalize"] is None
 
 
 @pytest.mark.parametrize(
@@ -191,7 +191,7 @@ def test_other_models_of_hugging_face_are_refused(tmp_path, changes):
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "hubert", **changes}))
     key, value = next(iter(changes.items()))
     with pytest.raises(UserError, match=f"{key} is {value!r}: only"):
-        import_encoder.load_hubert(str(tmp_path), "")
+        load_hubert(str(tmp_path), "")
 
 
 @pytest.fixture
@@ -239,7 +239,7 @@ def test_espnets_experiment(espnet, monkeypatch, large):
 def test_other_experiments_of_espnet_are_refused(tmp_path, changes, message):
     (tmp_path / "config.yaml").write_text(yaml.safe_dump({"encoder": "torchaudio_hubert", **changes}))
     with pytest.raises(UserError, match=message):
-        import_encoder.load_hubert(str(tmp_path), "valid.loss.best.pth")
+        load_hubert(str(tmp_path), "valid.loss.best.pth")
 
 
 def without(name):
@@ -262,31 +262,31 @@ def test_tensors_must_fit(hugging_face, change, message):
     (folder / "model.safetensors").unlink()
     torch.save(change(model.state_dict()), folder / "pytorch_model.bin")
     with pytest.raises(UserError, match=message) as error:
-        import_encoder.load_hubert(str(folder), "")
+        load_hubert(str(folder), "")
     assert "\n" not in str(error.value) and "pytorch_model.bin" in str(error.value)
 
 
 def test_sources_that_are_none(tmp_path):
     with pytest.raises(UserError, match="no HuBERT: give"):
-        import_encoder.load_hubert(str(tmp_path), "")
+        load_hubert(str(tmp_path), "")
     with pytest.raises(UserError, match="no HuBERT: give"):
-        import_encoder.load_hubert("facebook/none", "")
+        load_hubert("facebook/none", "")
     file = tmp_path / "file.pt"
     for content in (b"", b"text", b"\x00" * 100):
         file.write_bytes(content)
         with pytest.raises(UserError, match="not a complete file of weights") as error:
-            import_encoder.load_hubert(str(file), "")
+            load_hubert(str(file), "")
         assert "\n" not in str(error.value)
     for content, message in (([1], "not a dictionary"), ({"a": torch.zeros(2)}, "none of its tensors")):
         torch.save(content, file)
         with pytest.raises(UserError, match=message):
-            import_encoder.load_hubert(str(file), "")
+            load_hubert(str(file), "")
     (tmp_path / "config.json").write_text('{"model_type": "hubert"}')
     with pytest.raises(UserError, match="neither model.safetensors"):
-        import_encoder.load_hubert(str(tmp_path), "")
+        load_hubert(str(tmp_path), "")
     (tmp_path / "config.json").write_text("{")
     with pytest.raises(UserError, match="config.json: not JSON"):
-        import_encoder.load_hubert(str(tmp_path), "")
+        load_hubert(str(tmp_path), "")
 
 
 def test_a_codec_on_it(tmp_path, monkeypatch):
