@@ -50,17 +50,19 @@ MEMORY = 2 * 2**30
 TURN = 0.5
 # A module of this name is what hostile files name: importing it is running their code.
 CANARY = "hasrd_fuzz_canary"
+# What they would write, outside of the folder of the inputs: no such file may come to be.
+OUTSIDE = os.path.join(tempfile.gettempdir(), "hasrd_fuzz")
 
 ATTACKS = [
-    b"!!python/object/apply:os.system ['touch /tmp/hasrd_fuzz']",
+    f"!!python/object/apply:os.system ['touch {OUTSIDE}']".encode(),
     b"!!python/name:hasrd_fuzz_canary.run",
     b"hasrd_fuzz_canary:run",
     b"&a [*a, *a]",
-    b"cos\nsystem\n(S'touch /tmp/hasrd_fuzz'\ntR.",
+    f"cos\nsystem\n(S'touch {OUTSIDE}'\ntR.".encode(),
     b"\x80\x04\x8c\x11hasrd_fuzz_canary\x8c\x03run\x93)R.",
-    b"../../../tmp/hasrd_fuzz",
-    b"/tmp/hasrd_fuzz",
-    b"touch /tmp/hasrd_fuzz |",
+    f"../../..{OUTSIDE}".encode(),
+    OUTSIDE.encode(),
+    f"touch {OUTSIDE} |".encode(),
     b"__import__('hasrd_fuzz_canary')",
     b"\x00",
     b"\xff\xfe",
@@ -153,7 +155,7 @@ def _in_zip(content: bytes, chance: random.Random, others: list[bytes]) -> bytes
     with zipfile.ZipFile(buffer, "w") as file:
         for member, data in members:
             if member is chosen[0] and chance.random() < 0.1:
-                member.filename = chance.choice(["../evil.npy", "/tmp/hasrd_fuzz.npy", "a" * 300, "centroids.npy"])
+                member.filename = chance.choice(["../evil.npy", f"{OUTSIDE}.npy", "a" * 300, "centroids.npy"])
             member.compress_type = chance.choice((zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED))
             file.writestr(member, data, member.compress_type)
     return buffer.getvalue()
@@ -170,7 +172,7 @@ def _in_tar(content: bytes, chance: random.Random, others: list[bytes]) -> bytes
         for member, data in members:
             if chance.random() < 0.5:
                 member.name = chance.choice(
-                    ["../evil", "/tmp/hasrd_fuzz", f"{member.name}/../../evil", member.name + "x" * 300, "a/b", ".", ""]
+                    ["../evil", OUTSIDE, f"{member.name}/../../evil", member.name + "x" * 300, "a/b", ".", ""]
                 )
             if chance.random() < 0.3:
                 kinds = (tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE, tarfile.CHRTYPE, tarfile.DIRTYPE)

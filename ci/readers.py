@@ -735,7 +735,6 @@ def _describe(folder: Path) -> None:
 def _info(path: Path) -> None:
     from hasrd.bin.info import complete, read
     from hasrd.codec.describe import describe
-    from hasrd.registry import resolve  # noqa: F401  (what a configuration's names go through)
 
     config = read(path)
     # A class from elsewhere is imported there on purpose: it is the user's own configuration.

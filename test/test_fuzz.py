@@ -64,7 +64,7 @@ def test_a_minute_of_damaged_and_hostile_files(tmp_path):
     ("code", "finding"),
     [
         ("raise KeyError('a fault')", "KeyError"),
-        ("open('/dev/shm/../../tmp/hasrd_fuzz_outside', 'w').close()", "hasrd_fuzz_outside"),
+        ("open(f'{home}/../hasrd_fuzz_outside', 'w').close()", "hasrd_fuzz_outside"),
         ("import os; os.system('true')", "os.system"),
         ("import subprocess; subprocess.run(['true'])", "subprocess.Popen"),
         ("import pickle; pickle.loads(b'cos\\nsystem\\n.')", "pickle.find_class"),
@@ -81,7 +81,7 @@ def test_the_suite_sees_what_it_looks_for(tmp_path, code, finding):
         "from hasrd.errors import UserError\nfuzz.TIME_LIMIT = 1.0\nsignal.signal(signal.SIGALRM, fuzz._hang)\n"
         "def read(path):\n    if path.read_bytes() != b'valid':\n"
         f"        {code}\n"
-        "home = Path(tempfile.mkdtemp())\n"
+        f"home = Path(tempfile.mkdtemp(dir={str(tmp_path)!r}))\n"
         "fuzzer = fuzz.Fuzzer('x', Reader(texts(a='valid'), 'a', read, ()), home, fuzz.Guard(home), 0, home / 'out')\n"
         "print(next(filter(None, (fuzzer.run(number) for number in range(5))), ''))\n"
     )
