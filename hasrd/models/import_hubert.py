@@ -14,14 +14,13 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Mapping, TypedDict
 
 import msgspec
-import torch
 from torch import Tensor
 
 from hasrd.codec.build import Front, build_front
 from hasrd.config import check, read_json, read_yaml
 from hasrd.encoder.hubert import CONV_LAYERS, HuBERT
 from hasrd.errors import UserError
-from hasrd.models.weights import load_strict, read_weights
+from hasrd.models.weights import join_attention, load_strict, read_weights, renamed
 
 Tensors = Mapping[str, Tensor]
 Imported = tuple[dict[str, Any], Front]
@@ -263,28 +262,15 @@ def from_tensors(
 
 def rename(tensors: Tensors, where: str) -> dict[str, Tensor]:
     """Return the tensors (float32) under our names, queries, keys and values as one, without those of training."""
-    renamed: dict[str, Tensor] = {}
+    found: dict[str, Tensor] = {}
     for name, tensor in tensors.items():
         prefix = next((prefix for prefix in PREFIXES if name.startswith(prefix)), "")
         name = name[len(prefix) :]
         if TRAINING_ONLY.fullmatch(name):
             continue
-        for pattern, ours in RENAMED:
-            name, count = re.subn(f"^{pattern}", ours, name)
-            if count:
-                break
-        renamed[name] = tensor.float()
-    for name in [name for name in renamed if re.fullmatch(r"blocks\.\d+\.q\.(weight|bias)", name)]:
-        block, _, kind = name.rpartition(".q.")
-        parts = [f"{block}.{part}.{kind}" for part in "qkv"]
-        missing = [part for part in parts if part not in renamed]
-        if missing:
-            raise UserError(f"{where}: no tensor {missing[0]}")
-        try:
-            renamed[f"{block}.qkv.{kind}"] = torch.cat([renamed.pop(part) for part in parts])
-        except RuntimeError as error:
-            raise UserError(f"{where}: queries, keys and values of {block} are not of one size") from error
-    return renamed
+        found[renamed(name, RENAMED)] = tensor.float()
+    join_attention(found, where)
+    return found
 
 
 def configuration(tensors: Tensors, where: str) -> dict[str, Any]:

