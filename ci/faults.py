@@ -282,7 +282,7 @@ class Suite:
             # This file system takes less room for the same files.
             self.whole[unit.name] = whole, seconds, room
             return self._full(unit)
-        return f"with room for {room // 1024} of {size // 1024} KiB: \"{_error_of(done)}\"; then {then}", wrong
+        return f'with room for {room // 1024} of {size // 1024} KiB: "{_error_of(done)}"; then {then}', wrong
 
     def _read_only(self, unit: Unit) -> tuple[str, list[str]]:
         folder, wrong = self._fresh(unit), []
@@ -293,7 +293,7 @@ class Suite:
             wrong += _told(done, fails=True)
             disk.remount("rw")
             then = self._again(unit, folder, wrong)
-        return f"\"{_error_of(done)}\"; then {then}", wrong
+        return f'"{_error_of(done)}"; then {then}', wrong
 
     def _two(self, one: Unit, two: Unit) -> tuple[str, list[str]]:
         folder, wrong = self._fresh(one), []
@@ -311,7 +311,7 @@ class Suite:
         ended = []
         for done in both:
             wrong += _told(done, fails=None)
-            ended.append("well" if done.returncode == 0 else f"with \"{_error_of(done)}\"")
+            ended.append("well" if done.returncode == 0 else f'with "{_error_of(done)}"')
         if all(done.returncode for done in both):
             wrong.append("neither came to its end")
         if two is not one:
@@ -450,7 +450,7 @@ def page(suite: Suite) -> str:
         "# Faults: what was tried, and what happened",
         "",
         "Made by [ci/faults.sh](../ci/faults.sh); not to be edited. " + " ".join(__doc__.split("\n\n")[0].split()),
-        "After each fault the same command ran again, undisturbed: \"as undisturbed\" says that it then left the "
+        'After each fault the same command ran again, undisturbed: "as undisturbed" says that it then left the '
         "files of a run without faults (names; content too where it holds no times).",
         "",
         *(f"- {kind}: {what}" for kind, what in KINDS.items()),

@@ -26,6 +26,7 @@ fi
 echo "LIBRISPEECH=${LIBRISPEECH:-(unset: tests on its speech are skipped)}"
 
 "${python}" -m ruff check
+"${python}" -m ruff format --check
 
 # Two test processes of one thread each; one of them runs the tests of a file, which share what takes long to make.
 export OMP_NUM_THREADS=1 PYTHONPATH="${PWD}${PYTHONPATH:+:${PYTHONPATH}}" PYTHONUTF8=1

@@ -2,6 +2,7 @@
 # Apache-2.0
 """hasrd: speech tokenizers whose first stream says what was spoken and whose other streams say how.
 
+Example:
     model = hasrd.load("exp/codec_x")           # or a packed model
     tokens = model.encode(wave, sample_rate)    # hasrd.Tokens: codes (B, T, M)
     speech = model.decode(tokens)               # (B, N)

@@ -124,9 +124,7 @@ def _header(file: BinaryIO) -> tuple[tuple[int, ...], bool, np.dtype, int]:
     return shape, fortran, dtype, 8 + width + length
 
 
-def _check(
-    shape: tuple[int, ...], dtype: np.dtype, room: int, wanted: Array, sizes: dict[str, int], name: str
-) -> None:
+def _check(shape: tuple[int, ...], dtype: np.dtype, room: int, wanted: Array, sizes: dict[str, int], name: str) -> None:
     text = isinstance(wanted.kinds, str)
     if (dtype.kind not in wanted.kinds if text else dtype != wanted.kinds) or dtype.hasobject:
         raise ValueError(f"{name} is of type {first_line(ValueError(dtype), 60)}")

@@ -22,9 +22,7 @@ class _Lines:
         sys.stderr.flush()
 
 
-def progress(
-    items: Iterable[Item], total: int | None = None, desc: str = "", unit: str = "utt"
-) -> Iterator[Item]:
+def progress(items: Iterable[Item], total: int | None = None, desc: str = "", unit: str = "utt") -> Iterator[Item]:
     """Yield `items`, showing how far it is and the time left: a bar on a terminal, else a line every 10 s."""
     from tqdm import tqdm
 

@@ -20,9 +20,7 @@ def run_unread(body, stdout=True, stderr=False):
     out, err = (write_end if stdout else subprocess.PIPE), (write_end if stderr else subprocess.PIPE)
     # What is printed waits for the end, as it does wherever the output is no terminal.
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
-    done = subprocess.run(
-        [sys.executable, "-c", code], stdout=out, stderr=err, text=True, timeout=60, env=environment
-    )
+    done = subprocess.run([sys.executable, "-c", code], stdout=out, stderr=err, text=True, timeout=60, env=environment)
     os.close(write_end)
     return done.returncode, done.stderr
 

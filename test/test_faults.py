@@ -22,9 +22,7 @@ import faults  # noqa: E402
 def test_each_kind_on_one_command(tmp_path):
     environment = {**os.environ, "HASRD_PYTHON": sys.executable}
     words = ["--only", r"\|hasrd subset-data$", "--out", tmp_path / "out", "--page", tmp_path / "p.md"]
-    done = subprocess.run(
-        [ROOT / "ci/faults.sh", *words], capture_output=True, text=True, timeout=580, env=environment
-    )
+    done = subprocess.run([ROOT / "ci/faults.sh", *words], capture_output=True, text=True, timeout=580, env=environment)
     assert done.returncode == 0, done.stdout + done.stderr
     page = (tmp_path / "p.md").read_text()
     for kind in faults.KINDS:

@@ -105,9 +105,7 @@ def trained_codec(folder: Path, allow_import: bool = False) -> tuple[dict[str, A
     return model.config, embed_encoder(model.codec)
 
 
-def subjects(
-    name: str, size: str, modes: Sequence[str], device: str, allow_import: bool = False
-) -> list[Subject]:
+def subjects(name: str, size: str, modes: Sequence[str], device: str, allow_import: bool = False) -> list[Subject]:
     """One codec in several modes; all have the same weights.
 
     Args:

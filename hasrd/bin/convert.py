@@ -182,9 +182,7 @@ def main() -> None:
     pairs = pair_up(speakers, args.num_pairs, args.seed)
     folders = run(
         args,
-        functools.partial(
-            ConvertWork, pairs=pairs, codes=codes, loudness=loudness, wavs=data.wavs, method=args.method
-        ),
+        functools.partial(ConvertWork, pairs=pairs, codes=codes, loudness=loudness, wavs=data.wavs, method=args.method),
         "conversion",
         [args.out / name for name in TABLES],
         chunk_size=20,

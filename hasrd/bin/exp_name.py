@@ -158,9 +158,7 @@ def _text(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def exp_name(
-    config: str | Path, args: str = "", ignore: Sequence[str] = (), salt: Sequence[str] = ()
-) -> str:
+def exp_name(config: str | Path, args: str = "", ignore: Sequence[str] = (), salt: Sequence[str] = ()) -> str:
     """Give the folder name: the configuration's name, what `args` overrides, and a hash of both together.
 
     Args:

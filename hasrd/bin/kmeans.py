@@ -154,9 +154,7 @@ def run(args: argparse.Namespace) -> None:
     folders = run_in_chunks(
         {utterance: data.wavs[utterance] for utterance in chosen},
         args.out.parent / "frames",
-        functools.partial(
-            _make_work, args.encoder_file, args.layer, args.ngpu, args.allow_import, share, args.seed
-        ),
+        functools.partial(_make_work, args.encoder_file, args.layer, args.ngpu, args.allow_import, share, args.seed),
         options={"encoder_sha256": encoder_hash, **{name: facts[name] for name in DRAWING}},
         nj=1 if args.ngpu else args.nj,
         desc=f"latents of layer {args.layer}",
@@ -187,9 +185,7 @@ class _DrawWork:
         np.save(folder / "frames.npy", np.concatenate([found[utt] for utt in sorted(found)]))
 
 
-def _make_work(
-    encoder_file: str, layer: int, ngpu: int, allow_import: bool, share: float, seed: int
-) -> _DrawWork:
+def _make_work(encoder_file: str, layer: int, ngpu: int, allow_import: bool, share: float, seed: int) -> _DrawWork:
     return _DrawWork(LatentWork(encoder_file, layer, ngpu, allow_import), share, seed)
 
 

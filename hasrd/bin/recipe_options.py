@@ -49,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     questions = parser.add_subparsers(dest="question", required=True)
     words = questions.add_parser("words", help="the words of a text, quoted for a shell")
     words.add_argument("--option", required=True, help="option that the text is of, for messages")
-    words.add_argument("--text", required=True, help='for example "--optim_conf lr=0.1 --tag \'my tag\'"')
+    words.add_argument("--text", required=True, help="for example \"--optim_conf lr=0.1 --tag 'my tag'\"")
     of = questions.add_parser("setting", help="value of a setting; of a mapping, its keys")
     of.add_argument("--config", required=True, help="YAML file")
     of.add_argument("--args", default="", help="options of the command line that override it")

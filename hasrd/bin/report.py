@@ -41,9 +41,7 @@ DISCUSSION = Path("local/discussion.md")
 
 def get_parser() -> argparse.ArgumentParser:
     """The options of this entry point."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     parser.add_argument(
         "--expdir",
         type=Path,
@@ -64,9 +62,7 @@ def get_parser() -> argparse.ArgumentParser:
         help="sets that are shown as missing where nothing was scored",
     )
     parser.add_argument("--corpus", required=True, help="name of the corpus, for the title")
-    parser.add_argument(
-        "--single_speaker", type=str2bool, default=False, help="say that the corpus has one voice"
-    )
+    parser.add_argument("--single_speaker", type=str2bool, default=False, help="say that the corpus has one voice")
     parser.add_argument(
         "--only_codecs", type=str2bool, default=False, help="leave out what is about encoders and probes"
     )
@@ -108,9 +104,7 @@ def run(args: argparse.Namespace) -> None:
     scored = sorted({found.score.test_set for found in results.scores})
     test_sets = args.test_sets or scored
     if not test_sets:
-        raise UserError(
-            f"{args.expdir[0]}: no score in it: run the scoring stage, or name the --test_sets"
-        )
+        raise UserError(f"{args.expdir[0]}: no score in it: run the scoring stage, or name the --test_sets")
     title = f"Speech tokenizer on {args.corpus}"
     facts = _facts(args, results)
     judged = claims(results, test_sets, args.only_codecs, args.single_speaker)
@@ -178,8 +172,7 @@ def _facts(args: argparse.Namespace, results: Results) -> list[tuple[str, str]]:
         ("Machine", machine()),
         (
             "Versions",
-            ", ".join(f"{name} {version}" for name, version in sorted(versions.items()))
-            or "missing",
+            ", ".join(f"{name} {version}" for name, version in sorted(versions.items())) or "missing",
         ),
     ]
     return [fact for fact in facts if fact[1]]

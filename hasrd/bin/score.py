@@ -61,31 +61,21 @@ GROUPS = {
 
 def get_parser() -> argparse.ArgumentParser:
     """The options of this entry point."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument(
-        "measures", type=_names, help=f"one or several, joined by commas: {', '.join(MEASURES)}"
-    )
-    parser.add_argument(
-        "--test_set", required=True, help="name of the test set, shown beside every number"
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("measures", type=_names, help=f"one or several, joined by commas: {', '.join(MEASURES)}")
+    parser.add_argument("--test_set", required=True, help="name of the test set, shown beside every number")
     parser.add_argument(
         "--system",
         required=True,
         nargs="+",
         help="name of what is scored, such as combined or latent",
     )
-    parser.add_argument(
-        "--out", required=True, nargs="+", type=Path, help="folder of the score files, one a system"
-    )
+    parser.add_argument("--out", required=True, nargs="+", type=Path, help="folder of the score files, one a system")
     parser.add_argument(
         "--run", default="", help="which of several trainings it is, such as seed1 (default: the main one)"
     )
     parser.add_argument("--ref", type=Path, help="references: wav.scp (audio measures) or text")
-    parser.add_argument(
-        "--hyp", type=Path, nargs="+", help="what is scored: wav.scp or text, one a system"
-    )
+    parser.add_argument("--hyp", type=Path, nargs="+", help="what is scored: wav.scp or text, one a system")
     parser.add_argument(
         "--ecapa_dir",
         type=Path,
@@ -94,19 +84,13 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument("--pairs", type=Path, help="lines 'source target' of voice conversion")
     parser.add_argument("--losses", type=Path, help="lines 'utt loss'")
     parser.add_argument("--codes", type=Path, help="scp file of integers (T, M)")
-    parser.add_argument(
-        "--codebook_sizes", type=_sizes, help="entries of each codebook, joined by commas"
-    )
-    parser.add_argument(
-        "--stream_names", type=_names, help="stream of each codebook, joined by commas"
-    )
+    parser.add_argument("--codebook_sizes", type=_sizes, help="entries of each codebook, joined by commas")
+    parser.add_argument("--stream_names", type=_names, help="stream of each codebook, joined by commas")
     parser.add_argument("--frame_rate", type=float, help="tokens a second")
     parser.add_argument(
         "--loudness", type=float, help="LUFS that the codec takes speech at, where tokens carry a loudness"
     )
-    parser.add_argument(
-        "--tokens_info", type=Path, help="codes.json of stage 6, in place of these four options"
-    )
+    parser.add_argument("--tokens_info", type=Path, help="codes.json of stage 6, in place of these four options")
     parser.add_argument("--phones", type=Path, help="phones.ctm (hasrd import-alignments)")
     parser.add_argument("--words", type=Path, help="words.ctm (hasrd import-alignments)")
     parser.add_argument(
@@ -193,9 +177,7 @@ def _group(args: argparse.Namespace) -> tuple[str, ...]:
         raise UserError(f"unknown measure '{unknown[0]}': choose among {', '.join(MEASURES)}")
     groups = [group for group in GROUPS if set(group) & set(args.measures)]
     if len(groups) > 1:
-        raise UserError(
-            f"{groups[0][0]} and {groups[1][0]} need different input: score them in two calls"
-        )
+        raise UserError(f"{groups[0][0]} and {groups[1][0]} need different input: score them in two calls")
     missing = [option for option in GROUPS[groups[0]] if getattr(args, option) is None]
     if missing:
         raise UserError(f"{', '.join(args.measures)}: --{missing[0]} is needed")

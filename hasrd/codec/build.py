@@ -119,16 +119,12 @@ def build_front(config: Mapping[str, Any], input_size: int | None = None, *, all
         modules["frontend"] = construct(config, "frontend", frontend.CHOICES, allow_import=allow_import)
         input_size = modules["frontend"].output_size
     if config.get("normalize"):
-        modules["normalize"] = construct(
-            config, "normalize", frontend.NORMALIZE_CHOICES, allow_import=allow_import
-        )
+        modules["normalize"] = construct(config, "normalize", frontend.NORMALIZE_CHOICES, allow_import=allow_import)
     modules["encoder"] = construct(config, "encoder", encoder.CHOICES, input_size, allow_import=allow_import)
     return modules
 
 
-def check_front(
-    stated: Mapping[str, Any], found: Mapping[str, Any], where: str, *, allow_import: bool = False
-) -> None:
+def check_front(stated: Mapping[str, Any], found: Mapping[str, Any], where: str, *, allow_import: bool = False) -> None:
     """Compare the frontend, normalisation and encoder that a configuration states with those that were found.
 
     What is built counts: a short name is its import path, and a value left out is the class's default. An argument

@@ -147,9 +147,7 @@ def teacher_size(conf: Mapping[str, Any]) -> int | None:
         return None
 
 
-def _heads(
-    levels: Mapping[str, Mapping[str, Any]], codec: Codec, notes: list[str], allow_import: bool
-) -> nn.Module:
+def _heads(levels: Mapping[str, Mapping[str, Any]], codec: Codec, notes: list[str], allow_import: bool) -> nn.Module:
     """Build what a distillation trains beside the codec, of the levels whose teacher's size is known."""
     from hasrd.loss.distillation import build_distillation
 
@@ -189,9 +187,7 @@ def _front(config: Mapping[str, Any], allow_import: bool) -> Front:
     if config.get("normalize"):
         cls = part_class(config, "normalize", frontend.NORMALIZE_CHOICES, allow_import)
         if cls is not GlobalNorm or config.get("normalize_conf"):
-            front["normalize"] = construct(
-                config, "normalize", frontend.NORMALIZE_CHOICES, allow_import=allow_import
-            )
+            front["normalize"] = construct(config, "normalize", frontend.NORMALIZE_CHOICES, allow_import=allow_import)
     size = front["frontend"].output_size
     front["encoder"] = _weightless(
         lambda: construct(config, "encoder", encoder.CHOICES, size, allow_import=allow_import)

@@ -1,6 +1,8 @@
 # Copyright 2026 The hasrd authors
 # Apache-2.0
-"""What lies beside archives of codes (codes.scp), which hold codes alone: a table with one number an utterance each.
+"""What lies beside archives of codes (codes.scp), which hold codes alone.
+
+Each is a table with one number an utterance:
 
     utt2num_samples   samples of the speech (where `hasrd encode --kaldi` wrote the codes)
     utt2loudness      its loudness in LUFS (of codecs with a level: codes.json has `loudness`)

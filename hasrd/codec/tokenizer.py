@@ -122,9 +122,7 @@ class Tokenizer:
             loudness=torch.stack([loudness[i] for i in range(len(waves))]) if loudness else None,
         )
 
-    def as_wave(
-        self, wave: Tensor | np.ndarray, sample_rate: int, resample: bool = False, name: str = ""
-    ) -> Tensor:
+    def as_wave(self, wave: Tensor | np.ndarray, sample_rate: int, resample: bool = False, name: str = "") -> Tensor:
         """Return one utterance as the model takes it: (N,) float32 on its device. Args and errors: see `encode`."""
         if not isinstance(wave, Tensor):
             wave = np.asarray(wave)

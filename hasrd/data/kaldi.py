@@ -32,9 +32,7 @@ MAY_BE_EMPTY = ("text",)
 ONE_WORD = ("utt2spk", "utt2lang", "utt2num_samples", "utt2num_frames")
 
 
-def read_table(
-    path: str | Path, may_be_empty: bool | None = None, problems: Problems | None = None
-) -> dict[str, str]:
+def read_table(path: str | Path, may_be_empty: bool | None = None, problems: Problems | None = None) -> dict[str, str]:
     """Read `key rest of the line` lines; Kaldi's programs, kaldiio and ESPnet read the same from what is accepted.
 
     The order is the file's, and no line is skipped: entry i stands on line i + 1.

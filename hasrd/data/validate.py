@@ -131,9 +131,7 @@ def load_data_dir(path: str | Path, require_text: bool, problems: Problems) -> D
             "where speakers are unknown, give each utterance its own name as speaker"
         )
     if "text" not in data.tables and require_text:
-        problems.add(
-            f"{data.path}/text: no such file: write 'utterance transcript' lines, or say --require_text false"
-        )
+        problems.add(f"{data.path}/text: no such file: write 'utterance transcript' lines, or say --require_text false")
     return data
 
 

@@ -56,10 +56,7 @@ class DACDecoder(nn.Module):
             )
             layers += [Snake1d(channels), upsample]
             channels //= 2
-            layers += [
-                ResidualUnit(channels, dilation=dilation, separable=separable)
-                for dilation in (1, 3, 9)
-            ]
+            layers += [ResidualUnit(channels, dilation=dilation, separable=separable) for dilation in (1, 3, 9)]
         layers += [Snake1d(channels), wn_conv1d(channels, 1, kernel_size=7, padding=3), nn.Tanh()]
         self.layers = nn.Sequential(*layers)
 

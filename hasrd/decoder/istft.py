@@ -45,9 +45,7 @@ class ISTFT(nn.Module):
         batch, number, _ = frames.shape
         overlap = self.n_fft // self.hop_length
         pieces = frames.view(batch, number, overlap, self.hop_length)
-        total = sum(
-            F.pad(pieces[:, :, k], (0, 0, k, overlap - 1 - k)) for k in range(overlap)
-        ).flatten(1)
+        total = sum(F.pad(pieces[:, :, k], (0, 0, k, overlap - 1 - k)) for k in range(overlap)).flatten(1)
         start = (self.n_fft - self.hop_length) // 2
         return total[:, start : start + number * self.hop_length]
 

@@ -55,8 +55,7 @@ class ConvEncoder(nn.Module):
         self.stride = self.input_window = math.prod(strides)
         self.first = wn_conv1d(input_size, channels[0], first_kernel, padding=first_kernel // 2)
         self.blocks = nn.ModuleList(
-            DownBlock(narrow, wide, stride, separable)
-            for narrow, wide, stride in zip(channels, channels[1:], strides)
+            DownBlock(narrow, wide, stride, separable) for narrow, wide, stride in zip(channels, channels[1:], strides)
         )
         self.snake = Snake1d(channels[-1])
         self.last = wn_conv1d(channels[-1], output_size, 3, padding=1)
@@ -113,9 +112,7 @@ class DownBlock(nn.Module):
 
     def __init__(self, input_size: int, output_size: int, stride: int, separable: bool) -> None:
         super().__init__()
-        self.units = nn.ModuleList(
-            ResidualUnit(input_size, dilation, separable=separable) for dilation in DILATIONS
-        )
+        self.units = nn.ModuleList(ResidualUnit(input_size, dilation, separable=separable) for dilation in DILATIONS)
         self.snake = Snake1d(input_size)
         padding = math.ceil(stride / 2)
         self.down = wn_conv1d(input_size, output_size, 2 * stride, stride, padding)

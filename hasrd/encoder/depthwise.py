@@ -91,7 +91,5 @@ class _FramesLast(torch.autograd.Function):
 
 def _convolve(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     padding = (0, weight.shape[2] // 2)
-    row = functional.conv2d(
-        x.mT[:, :, None], weight[:, :, None], bias, padding=padding, groups=len(weight)
-    )
+    row = functional.conv2d(x.mT[:, :, None], weight[:, :, None], bias, padding=padding, groups=len(weight))
     return row[:, :, 0].mT

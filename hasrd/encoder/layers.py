@@ -108,9 +108,7 @@ class ResidualUnit(nn.Module):
         separable: make the first convolution a depthwise one followed by a pointwise one.
     """
 
-    def __init__(
-        self, channels: int, dilation: int = 1, kernel_size: int = 7, separable: bool = False
-    ) -> None:
+    def __init__(self, channels: int, dilation: int = 1, kernel_size: int = 7, separable: bool = False) -> None:
         super().__init__()
         size = {
             "kernel_size": kernel_size,
@@ -125,9 +123,7 @@ class ResidualUnit(nn.Module):
         else:
             wide = [wn_conv1d(channels, channels, **size)]
         self.reach = size["padding"]  # frames that an output looks at on either side
-        self.block = nn.Sequential(
-            Snake1d(channels), *wide, Snake1d(channels), wn_conv1d(channels, channels, 1)
-        )
+        self.block = nn.Sequential(Snake1d(channels), *wide, Snake1d(channels), wn_conv1d(channels, channels, 1))
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """Apply the unit.

@@ -152,9 +152,7 @@ def block_sizes(batch: int, heads: int, num_frames: int, device_type: str) -> tu
 
 def feed_forward(size: int, hidden: int, dropout_rate: float) -> nn.Sequential:
     """Return the position-wise layers size -> hidden -> size with Swish."""
-    return nn.Sequential(
-        nn.Linear(size, hidden), nn.SiLU(), Dropout(dropout_rate), nn.Linear(hidden, size)
-    )
+    return nn.Sequential(nn.Linear(size, hidden), nn.SiLU(), Dropout(dropout_rate), nn.Linear(hidden, size))
 
 
 def relative_positions(num_frames: int, size: int, device: torch.device) -> Tensor:

@@ -33,17 +33,13 @@ class SSLModel(AbsESPnetModel):
         self.encoder = encoder
         self.loss = loss
 
-    def features(
-        self, speech: torch.Tensor, speech_lengths: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor]:
+    def features(self, speech: torch.Tensor, speech_lengths: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Wave (B, N) or features (B, T, F) to features (B, T, F) before normalisation."""
         if self.frontend is None:
             return speech, speech_lengths
         return self.frontend(speech, speech_lengths)
 
-    def collect_feats(
-        self, speech: torch.Tensor, speech_lengths: torch.Tensor, **_: object
-    ) -> dict[str, torch.Tensor]:
+    def collect_feats(self, speech: torch.Tensor, speech_lengths: torch.Tensor, **_: object) -> dict[str, torch.Tensor]:
         """Features for ESPnet's statistics collection (global normalisation)."""
         feats, lengths = self.features(speech, speech_lengths)
         return {"feats": feats, "feats_lengths": lengths}

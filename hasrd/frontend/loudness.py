@@ -62,9 +62,7 @@ def loudness(wave: Tensor, sample_rate: int, lengths: Tensor | None = None) -> T
     return _lufs(_mean(energy, kept)).clamp(min=FLOOR)
 
 
-def to_loudness(
-    wave: Tensor, sample_rate: int, target: float, lengths: Tensor | None = None
-) -> tuple[Tensor, Tensor]:
+def to_loudness(wave: Tensor, sample_rate: int, target: float, lengths: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """Bring waves to one loudness; where peaks would exceed 1, the wave is scaled down to a peak of 1.
 
     Args:

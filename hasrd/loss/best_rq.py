@@ -42,9 +42,7 @@ class BestRQLoss(nn.Module):
         self.stack = stack
         self.mask_prob = mask_prob
         self.noise_std = noise_std
-        self.quantizer = RandomProjectionQuantizer(
-            input_size, stack, codebook_dim, codebook_size, seed
-        )
+        self.quantizer = RandomProjectionQuantizer(input_size, stack, codebook_dim, codebook_size, seed)
         self.head = nn.Linear(encoder_size, codebook_size)
         self.usage = CodebookUsage(
             ["targets"],
@@ -84,9 +82,7 @@ class BestRQLoss(nn.Module):
         """Return the labels (B, T // stack) of normalised, unmasked features (B, T, F)."""
         return self.quantizer(feats.detach())
 
-    def forward(
-        self, hidden: Tensor, targets: Tensor, mask: Tensor
-    ) -> tuple[Tensor, dict[str, Tensor]]:
+    def forward(self, hidden: Tensor, targets: Tensor, mask: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """Score the prediction of the masked tokens, without waiting for the device.
 
         Args:

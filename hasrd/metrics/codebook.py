@@ -11,10 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 
-SOURCE = (
-    "plug-in entropy of the counts; "
-    "effective bitrate = entropy x frame rate, summed over the codebooks"
-)
+SOURCE = "plug-in entropy of the counts; effective bitrate = entropy x frame rate, summed over the codebooks"
 
 
 def count_codes(codes: np.ndarray, size: int) -> np.ndarray:

@@ -19,10 +19,7 @@ import numpy as np
 from hasrd.errors import UserError
 
 SAMPLE_RATE = 16000
-SOURCE = (
-    "DNSMOS P.835, overall quality, of the output alone (speechmos); "
-    "windows of 9.01 s, shorter clips repeated"
-)
+SOURCE = "DNSMOS P.835, overall quality, of the output alone (speechmos); windows of 9.01 s, shorter clips repeated"
 MISSING = "speechmos or onnxruntime is not installed: pip install 'hasrd[eval]'"
 
 
@@ -68,9 +65,7 @@ def _model():
             options = onnxruntime.SessionOptions()
             options.intra_op_num_threads = options.inter_op_num_threads = 1
             self.onnx_sess, self.p808_onnx_sess = (
-                onnxruntime.InferenceSession(
-                    str(folder / name), options, providers=["CPUExecutionProvider"]
-                )
+                onnxruntime.InferenceSession(str(folder / name), options, providers=["CPUExecutionProvider"])
                 for name in ("sig_bak_ovr.onnx", "model_v8.onnx")
             )
 

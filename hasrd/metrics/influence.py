@@ -57,9 +57,7 @@ def jackknife_influences(left_out: np.ndarray) -> np.ndarray:
     return (count - 1) / count * (left_out.mean() - left_out)
 
 
-def delta_influences(
-    gradient: np.ndarray, cells: np.ndarray, owner: np.ndarray, count: int
-) -> np.ndarray:
+def delta_influences(gradient: np.ndarray, cells: np.ndarray, owner: np.ndarray, count: int) -> np.ndarray:
     """Return influences (n,) from the derivative of a statistic by each of its counts.
 
     Args:

@@ -19,9 +19,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 TARGET_LUFS = -16.0
-DESCRIPTION = (
-    "reference at -16 LUFS, peak at most 1; estimate at the reference's loudness (BS.1770-4)"
-)
+DESCRIPTION = "reference at -16 LUFS, peak at most 1; estimate at the reference's loudness (BS.1770-4)"
 
 
 def level_pair(reference: Tensor, estimate: Tensor, sample_rate: int) -> tuple[Tensor, Tensor]:

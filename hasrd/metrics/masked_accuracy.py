@@ -13,10 +13,7 @@ from typing import Sequence
 
 import numpy as np
 
-SOURCE = (
-    "share of the masked tokens whose target is predicted; "
-    "control: the set's most frequent target for all"
-)
+SOURCE = "share of the masked tokens whose target is predicted; control: the set's most frequent target for all"
 
 
 def most_frequent(targets: Sequence[np.ndarray]) -> int:

@@ -24,9 +24,7 @@ SOURCE = "mel distance to the test set's own mean log-mel spectrum in every fram
 def log_mels(wave: Tensor) -> list[Tensor]:
     """Return the log10 mel spectra of `wave` (N,), one (mels, frames) a scale, in float64."""
     module = mel_module()
-    return [
-        module._log_mel(scale, wave[None])[0].double() for scale in range(len(module.magnitudes))
-    ]
+    return [module._log_mel(scale, wave[None])[0].double() for scale in range(len(module.magnitudes))]
 
 
 def spectrum_sums(mels: Sequence[Tensor]) -> list[Tensor]:
@@ -46,6 +44,4 @@ def distance_to_constant(mels: Sequence[Tensor], constants: Sequence[Tensor]) ->
     """Return the mel distance of log-mels [(mels, frames)] to constants [(mels,)]: L1 means summed
     over the scales.
     """
-    return float(
-        sum((mel - constant[:, None]).abs().mean() for mel, constant in zip(mels, constants))
-    )
+    return float(sum((mel - constant[:, None]).abs().mean() for mel, constant in zip(mels, constants)))

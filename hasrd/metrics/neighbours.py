@@ -18,9 +18,7 @@ SOURCE = f"majority of the {K} nearest (Euclidean) of other utterances, leave on
 _BLOCK = 20_000_000
 
 
-def predicted_labels(
-    vectors: np.ndarray, labels: Sequence[str], groups: Sequence[str], k: int = K
-) -> list[str | None]:
+def predicted_labels(vectors: np.ndarray, labels: Sequence[str], groups: Sequence[str], k: int = K) -> list[str | None]:
     """Return the label that most of the k nearest vectors of other groups have.
 
     Args:

@@ -55,9 +55,7 @@ def frame_labels(
     return np.where(covered, labels[index], gap).astype(np.int64)
 
 
-def joint_counts(
-    phones: np.ndarray, codes: np.ndarray, num_phones: int, num_codes: int
-) -> np.ndarray:
+def joint_counts(phones: np.ndarray, codes: np.ndarray, num_phones: int, num_codes: int) -> np.ndarray:
     """Return how often each phone meets each code: phones (T,), codes (T,) to counts (Y, Z)."""
     cells = phones * num_codes + codes
     return np.bincount(cells, minlength=num_phones * num_codes).reshape(num_phones, num_codes)

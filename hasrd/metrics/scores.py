@@ -40,9 +40,7 @@ MEASURES = {
     "pesq": Measure("PESQ", "", True, ("pesq",)),
     "stoi": Measure("STOI", "", True, ("pystoi",)),
     "dnsmos": Measure("DNSMOS", "", True, ("speechmos", "onnxruntime", "librosa")),
-    "speaker_similarity": Measure(
-        "Speaker similarity", "", True, ("resemblyzer", "torch", "librosa")
-    ),
+    "speaker_similarity": Measure("Speaker similarity", "", True, ("resemblyzer", "torch", "librosa")),
     "ecapa_similarity": Measure("Speaker similarity (ECAPA)", "", True, ("speechbrain", "torch")),
     "source_similarity": Measure("Similarity to the source", "", False, ("resemblyzer", "torch")),
     "target_similarity": Measure("Similarity to the target", "", True, ("resemblyzer", "torch")),
@@ -95,14 +93,11 @@ def check_finite(values: Mapping[str, float], what: str) -> None:
     for utterance, value in values.items():
         if not math.isfinite(value):
             raise UserError(
-                f"{what}: utterance '{utterance}' gives {value}: "
-                "check its files, or leave it out of the set"
+                f"{what}: utterance '{utterance}' gives {value}: check its files, or leave it out of the set"
             )
 
 
-def write_score(
-    folder: str | Path, score: Score, columns: Sequence[str], rows: Mapping[str, Sequence[Any]]
-) -> Path:
+def write_score(folder: str | Path, score: Score, columns: Sequence[str], rows: Mapping[str, Sequence[Any]]) -> Path:
     """Write `<measure>.tsv` (a header, then one line an utterance, sorted), then `<measure>.json`;
     each atomically.
     """
@@ -123,9 +118,7 @@ def read_score(path: str | Path) -> Score:
     """
     score = read_json(path, Score, "not a score file: remove it and score again")
     if not (all(map(math.isfinite, (score.mean, *score.ci95))) and score.count > 0):
-        raise UserError(
-            f"{path}: a score without a finite mean, interval and count: remove it and score again"
-        )
+        raise UserError(f"{path}: a score without a finite mean, interval and count: remove it and score again")
     return score
 
 

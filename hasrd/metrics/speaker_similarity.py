@@ -43,9 +43,7 @@ def embed(wave: np.ndarray) -> np.ndarray | None:
     if not np.any(wave):
         return None
     encoder, audio = _encoder()
-    wave = audio.normalize_volume(
-        wave.astype(np.float32), audio.audio_norm_target_dBFS, increase_only=True
-    )
+    wave = audio.normalize_volume(wave.astype(np.float32), audio.audio_norm_target_dBFS, increase_only=True)
     # Its 16-bit conversion would wrap around.
     voice = audio.trim_long_silences(np.clip(wave, -1.0, 1.0))
     return encoder.embed_utterance(voice if len(voice) else wave)

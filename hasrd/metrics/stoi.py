@@ -47,11 +47,7 @@ def intelligibility(reference: np.ndarray, estimate: np.ndarray) -> float:
     if len(reference) >= _SHORTEST:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", RuntimeWarning)
-            value = float(
-                pystoi.stoi(
-                    np.asarray(reference, np.float64), np.asarray(estimate, np.float64), SAMPLE_RATE
-                )
-            )
+            value = float(pystoi.stoi(np.asarray(reference, np.float64), np.asarray(estimate, np.float64), SAMPLE_RATE))
     if value == _NO_VALUE:
         raise Undefined("less than STOI's 0.4 s besides silences")
     return value

@@ -42,16 +42,12 @@ def commit() -> str:
     head = _git(root, "rev-parse", "HEAD")
     if not head:
         return ""
-    return head[:12] + (
-        "+changes" if _git(root, "status", "--porcelain", "--untracked-files=no") else ""
-    )
+    return head[:12] + ("+changes" if _git(root, "status", "--porcelain", "--untracked-files=no") else "")
 
 
 def _git(root: Path, *arguments: str) -> str:
     try:
-        done = subprocess.run(
-            ["git", "-C", str(root), *arguments], capture_output=True, text=True, timeout=30
-        )
+        done = subprocess.run(["git", "-C", str(root), *arguments], capture_output=True, text=True, timeout=30)
     except (OSError, subprocess.TimeoutExpired):
         return ""
     return done.stdout.strip() if done.returncode == 0 else ""

@@ -45,9 +45,7 @@ class Incidence:
     segment_words: np.ndarray
 
 
-def incidence(
-    starts: np.ndarray, ends: np.ndarray, words: np.ndarray, num_frames: int, frame_rate: float
-) -> Incidence:
+def incidence(starts: np.ndarray, ends: np.ndarray, words: np.ndarray, num_frames: int, frame_rate: float) -> Incidence:
     """Return which frames of one utterance meet which of its words.
 
     Args:
@@ -90,9 +88,7 @@ def join(parts: list[Incidence], num_frames: list[int]) -> Incidence:
     )
 
 
-def choose_codes(
-    codes: np.ndarray, met: Incidence, num_words: int, num_codes: int
-) -> tuple[np.ndarray, np.ndarray]:
+def choose_codes(codes: np.ndarray, met: Incidence, num_words: int, num_codes: int) -> tuple[np.ndarray, np.ndarray]:
     """Return each word's code of highest F1, the lowest of equal ones, and that F1.
 
     Args:
@@ -104,9 +100,7 @@ def choose_codes(
     Returns:
         (W,) int, NO_CODE for a word that no code detects; (W,) float.
     """
-    cells, hits = np.unique(
-        met.near_words * num_codes + codes[met.near_frames], return_counts=True
-    )
+    cells, hits = np.unique(met.near_words * num_codes + codes[met.near_frames], return_counts=True)
     pairs = np.unique(met.held_segments * num_codes + codes[met.held_frames])
     held_cells, held = np.unique(
         met.segment_words[pairs // num_codes] * num_codes + pairs % num_codes, return_counts=True
@@ -201,9 +195,7 @@ def influences(
     has_code = chosen != NO_CODE
     np.add.at(by_use, chosen[has_code], -(by_precision * precision)[has_code])
     right, segments = _matches(codes, met, chosen)
-    hits = np.bincount(
-        frame_utterances[met.near_frames[right]], by_precision[met.near_words[right]], count
-    )
+    hits = np.bincount(frame_utterances[met.near_frames[right]], by_precision[met.near_words[right]], count)
     uses = np.bincount(frame_utterances, by_use[codes], count)
     held = np.bincount(segment_utterances[segments], by_recall[met.segment_words[segments]], count)
     occurrences = np.bincount(segment_utterances, -(by_recall * recall)[met.segment_words], count)
@@ -215,9 +207,7 @@ def f1(precision: np.ndarray, recall: np.ndarray) -> np.ndarray:
     return 2 * precision * recall / np.maximum(precision + recall, 1e-300)
 
 
-def _matches(
-    codes: np.ndarray, met: Incidence, chosen: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
+def _matches(codes: np.ndarray, met: Incidence, chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Pairs of near frame and word where the frame has the word's code; segments that hold it."""
     right = np.flatnonzero(codes[met.near_frames] == chosen[met.near_words])
     holds = codes[met.held_frames] == chosen[met.segment_words[met.held_segments]]

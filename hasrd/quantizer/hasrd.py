@@ -98,9 +98,7 @@ class HASRDQuantizer(nn.Module):
         # The first use looks at the values once (they may come from a state dict).
         if not self._centroids_set:
             if not torch.isfinite(self.centroids).all():
-                raise RuntimeError(
-                    "the k-means centroids are not set: call set_centroids() or load a state dict"
-                )
+                raise RuntimeError("the k-means centroids are not set: call set_centroids() or load a state dict")
             self._centroids_set = True
 
     def _semantic(self, layers: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
@@ -116,9 +114,7 @@ class HASRDQuantizer(nn.Module):
         mixed = sum(a * layer.float() for a, layer in zip(self.layer_weights, layers))
         return self.mix(mixed) - semantic
 
-    def forward(
-        self, layers: Sequence[Tensor], lengths: Tensor, n_codebooks: int | None = None
-    ) -> QuantizerOutput:
+    def forward(self, layers: Sequence[Tensor], lengths: Tensor, n_codebooks: int | None = None) -> QuantizerOutput:
         """Quantize a batch, straight-through.
 
         Args:
@@ -179,9 +175,7 @@ class HASRDQuantizer(nn.Module):
             codes = self.acoustic.encode(self._acoustic_input(layers, semantic), mask)
         return torch.cat([code.masked_fill(~mask, 0)[..., None], codes], dim=-1)
 
-    def decode(
-        self, codes: Tensor, streams: Sequence[str] | None = None, n_codebooks: int | None = None
-    ) -> Tensor:
+    def decode(self, codes: Tensor, streams: Sequence[str] | None = None, n_codebooks: int | None = None) -> Tensor:
         """Return the latent of codes.
 
         Args:

@@ -30,8 +30,5 @@ def assign(x: Tensor, centroids: Tensor) -> Tensor:
         x, centroids = x.float(), centroids.float()
         norms = centroids.square().sum(dim=1)
         rows = max(1, _MAX_ELEMENTS // len(centroids))
-        parts = [
-            torch.addmm(norms, part, centroids.t(), alpha=-2.0).argmin(dim=1)
-            for part in x.split(rows)
-        ]
+        parts = [torch.addmm(norms, part, centroids.t(), alpha=-2.0).argmin(dim=1) for part in x.split(rows)]
     return parts[0] if len(parts) == 1 else torch.cat(parts)

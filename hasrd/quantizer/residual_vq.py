@@ -49,9 +49,9 @@ class FactorizedVQ(nn.Module):
             the entries that were found (B, U, d).
         """
         latent = self.in_proj(x)
-        codes = assign(
-            F.normalize(latent.flatten(0, 1), dim=-1), F.normalize(self.codebook.weight, dim=-1)
-        ).view(x.shape[:2])
+        codes = assign(F.normalize(latent.flatten(0, 1), dim=-1), F.normalize(self.codebook.weight, dim=-1)).view(
+            x.shape[:2]
+        )
         entry = self.codebook(codes)
         return self.out_proj(latent + (entry - latent).detach()), codes, latent, entry
 
@@ -77,9 +77,7 @@ class ResidualStack(nn.Module):
     ) -> None:
         super().__init__()
         self.input_size = input_size
-        self.books = nn.ModuleList(
-            FactorizedVQ(input_size, codebook_size, codebook_dim) for _ in range(num_codebooks)
-        )
+        self.books = nn.ModuleList(FactorizedVQ(input_size, codebook_size, codebook_dim) for _ in range(num_codebooks))
         if dead_share:
             self.revivals = nn.ModuleList(Revival(codebook_size, dead_share) for _ in range(num_codebooks))
         else:
@@ -181,9 +179,7 @@ class ResidualVQ(nn.Module):
         self.stream_names = ("acoustic",) * num_codebooks
         self.acoustic = ResidualStack(input_size, num_codebooks, codebook_size, codebook_dim, dead_share)
 
-    def forward(
-        self, layers: Sequence[Tensor], lengths: Tensor, n_codebooks: int | None = None
-    ) -> QuantizerOutput:
+    def forward(self, layers: Sequence[Tensor], lengths: Tensor, n_codebooks: int | None = None) -> QuantizerOutput:
         """Quantize a batch, straight-through.
 
         Args:
@@ -215,9 +211,7 @@ class ResidualVQ(nn.Module):
         with torch.autocast(x.device.type, enabled=False):
             return self.acoustic.encode(x.float(), length_mask(lengths, x.shape[1]))
 
-    def decode(
-        self, codes: Tensor, streams: Sequence[str] | None = None, n_codebooks: int | None = None
-    ) -> Tensor:
+    def decode(self, codes: Tensor, streams: Sequence[str] | None = None, n_codebooks: int | None = None) -> Tensor:
         """Return the latent of codes.
 
         Args:

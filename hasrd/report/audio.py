@@ -203,9 +203,7 @@ def _groups(
     return groups
 
 
-def _stream_clips(
-    utterance: str, original: _Version, of: Mapping[str, _Version], streams: Sequence[str]
-) -> list[Clip]:
+def _stream_clips(utterance: str, original: _Version, of: Mapping[str, _Version], streams: Sequence[str]) -> list[Clip]:
     if not {*streams, CONVERSION} & set(of):
         return []
     clips = [_clip(f"{stream.capitalize()} only", of.get(stream, _Version()), utterance) for stream in streams]

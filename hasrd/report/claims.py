@@ -100,9 +100,7 @@ def _claimed(judge: Callable[..., Claim], streams: Sequence[str]) -> list[str]:
     return [stream for stream in word_streams(streams) if judge is not _says_most or stream in _SAYS]
 
 
-def _named(
-    judge: Judge, results: Results, test_set: str, name: str, all_names: Sequence[str]
-) -> Claim:
+def _named(judge: Judge, results: Results, test_set: str, name: str, all_names: Sequence[str]) -> Claim:
     claim = judge(results, test_set, name)
     if len(all_names) < 2:
         return claim
@@ -218,9 +216,7 @@ def _read_better(
             own, control = own.score, control.score
             digits = 1 if measure == "wer" else 2
             paper_wer = f"; the paper {paper}" if measure == "wer" and stream in DEFAULT else ""
-            evidence.append(
-                f"{own.label} {own.mean:.{digits}f} against {control.mean:.{digits}f}{paper_wer}{near}"
-            )
+            evidence.append(f"{own.label} {own.mean:.{digits}f} against {control.mean:.{digits}f}{paper_wer}{near}")
     return Claim(text, test_set, ", ".join(evidence), verdicts[0] if verdicts else MISSING)
 
 

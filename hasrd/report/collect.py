@@ -99,6 +99,7 @@ class Results:
         """Return the experiments that have a score of any of `measures`, sorted."""
         return sorted({found.experiment for found in self.scores if found.score.measure in measures})
 
+
 _AGAIN = "remove it and run the stage again"
 
 
@@ -168,9 +169,7 @@ def _names(homes: set[Path]) -> dict[Path, str]:
     names = {}
     for home, parts in whole.items():
         size = 1
-        while size < len(parts) and any(
-            other[-size:] == parts[-size:] for other in whole.values() if other != parts
-        ):
+        while size < len(parts) and any(other[-size:] == parts[-size:] for other in whole.values() if other != parts):
             size += 1
         names[home] = "/".join(parts[-size:])
     return names

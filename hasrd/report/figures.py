@@ -162,11 +162,7 @@ def curve_figure(history: dict[str, Any], name: str) -> str:
     def panel(key: str) -> Callable[[Any], None]:
         def draw(axes: Any) -> None:
             for index, part in enumerate(("train", "valid")):
-                points = [
-                    (epoch["epoch"], epoch[part][key])
-                    for epoch in epochs
-                    if key in epoch.get(part, {})
-                ]
+                points = [(epoch["epoch"], epoch[part][key]) for epoch in epochs if key in epoch.get(part, {})]
                 if points:
                     axes.plot(
                         *zip(*points),
@@ -216,9 +212,7 @@ def svg(draw: Callable[[Any], None], size: tuple[float, float], title: str) -> s
         figure, axes = pyplot.subplots(figsize=size, layout="constrained")
         draw(axes)
         buffer = io.StringIO()
-        figure.savefig(
-            buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None}
-        )
+        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
         pyplot.close(figure)
     text = buffer.getvalue()
     text = text[text.index("<svg") :]
@@ -228,7 +222,5 @@ def svg(draw: Callable[[Any], None], size: tuple[float, float], title: str) -> s
     text = re.sub(r'(href="#|url\(#)', rf"\g<1>{prefix}-", text)
     # The page's font, at the size that it was laid out for.
     text = text.replace("'DejaVu Sans', ", "").replace(INK, "currentColor").replace(LINE, "var(--line)")
-    attributes = (
-        f'role="img" aria-label="{html.escape(title)}" style="max-width:{size[0] * 1.3:.1f}in"'
-    )
+    attributes = f'role="img" aria-label="{html.escape(title)}" style="max-width:{size[0] * 1.3:.1f}in"'
     return re.sub(r'width="[\d.]+pt" height="[\d.]+pt"', lambda _: attributes, text, count=1)

@@ -38,8 +38,4 @@ def _gpus() -> list[str]:
         done = subprocess.run(query, capture_output=True, text=True, timeout=10)
     except (OSError, subprocess.TimeoutExpired):
         return []
-    return (
-        sorted(filter(None, map(str.strip, done.stdout.splitlines())))
-        if done.returncode == 0
-        else []
-    )
+    return sorted(filter(None, map(str.strip, done.stdout.splitlines()))) if done.returncode == 0 else []

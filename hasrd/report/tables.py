@@ -129,9 +129,7 @@ def codec_tables(results: Results, test_sets: Sequence[str]) -> list[Table]:
         found = [item.experiment for item in results.find("mel", test_set, "combined")]
         if len(found) < 2:
             continue
-        table = Table(
-            "Codecs", test_set, ["Codec", *map(header, RECONSTRUCTION[:3]), "Bitrate (kbps)"], key="codecs"
-        )
+        table = Table("Codecs", test_set, ["Codec", *map(header, RECONSTRUCTION[:3]), "Bitrate (kbps)"], key="codecs")
         for experiment in sorted(found):
             cells = [score_cell(results.find(m, test_set, "combined", experiment)) for m in RECONSTRUCTION[:3]]
             cells.append(bitrate_cell(results.find("bitrate", test_set, experiment=experiment), "combined"))

@@ -80,9 +80,7 @@ class SSLTask(TrainingTask, espnet.SSLTask):
             args.normalize_conf = {"mean": stats.mean.tolist(), "std": stats.std.tolist()}
         front = build_front(vars(args), input_size=args.input_size, allow_import=True)
         size = front["frontend"].output_size if "frontend" in front else args.input_size
-        objective = construct(
-            vars(args), "loss", loss.CHOICES, size, front["encoder"].output_size, allow_import=True
-        )
+        objective = construct(vars(args), "loss", loss.CHOICES, size, front["encoder"].output_size, allow_import=True)
         return SSLModel(
             frontend=front["frontend"] if "frontend" in front else None,
             normalize=front["normalize"] if "normalize" in front else None,

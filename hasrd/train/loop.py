@@ -77,8 +77,7 @@ class Clock:
         left = (now - self.start) / done * (max_epoch - self.first_epoch + 1 - done)
         percent = 100 * (epoch - 1 + step / total) / max_epoch
         print(
-            f"training: epoch {epoch}/{max_epoch}, step {step}/{total} ({percent:.0f}%), "
-            f"{_duration(left)} left",
+            f"training: epoch {epoch}/{max_epoch}, step {step}/{total} ({percent:.0f}%), {_duration(left)} left",
             file=sys.stderr,
             flush=True,
         )

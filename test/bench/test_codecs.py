@@ -28,9 +28,7 @@ def small_dac(monkeypatch):
     pytest.importorskip("dac")
     from hasrd.bench.peers import official_dac
 
-    monkeypatch.setitem(
-        PEERS, codecs.BASELINE, lambda **given: official_dac(**given, encoder_dim=4, decoder_dim=32)
-    )
+    monkeypatch.setitem(PEERS, codecs.BASELINE, lambda **given: official_dac(**given, encoder_dim=4, decoder_dim=32))
 
 
 def test_rows(config, arguments, small_dac):

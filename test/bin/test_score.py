@@ -22,18 +22,14 @@ from hasrd.metrics.scoring import audio as scoring
 
 def waves(count=3, offset=0):
     generator = np.random.default_rng(0)
-    return {
-        f"u{i}": 0.1 * generator.standard_normal(9000 + 2000 * i + offset) for i in range(count)
-    }
+    return {f"u{i}": 0.1 * generator.standard_normal(9000 + 2000 * i + offset) for i in range(count)}
 
 
 def write_wavs(folder, audio):
     folder.mkdir(parents=True)
     for utterance, wave in audio.items():
         soundfile.write(folder / f"{utterance}.wav", wave, 16000)
-    write_table(
-        folder / "wav.scp", {utterance: str(folder / f"{utterance}.wav") for utterance in audio}
-    )
+    write_table(folder / "wav.scp", {utterance: str(folder / f"{utterance}.wav") for utterance in audio})
     return str(folder / "wav.scp")
 
 
@@ -82,9 +78,7 @@ def test_audio_of_two_systems(tmp_path, audio, capsys):
     assert good.ci95[0] <= good.mean <= good.ci95[1]
     table = (out / "s1/mel.tsv").read_text().splitlines()
     assert table[0] == "utt\tvalue" and len(table) == 4
-    assert np.mean([float(line.split("\t")[1]) for line in table[1:]]) == pytest.approx(
-        bad.mean, rel=1e-4
-    )
+    assert np.mean([float(line.split("\t")[1]) for line in table[1:]]) == pytest.approx(bad.mean, rel=1e-4)
     assert {"hasrd", "torch", "numpy", "python"} <= set(good.versions)
     capsys.readouterr()
     before = (out / "s0/mel.json").stat().st_mtime_ns
@@ -147,9 +141,7 @@ def test_similarity_is_left_out_without_its_package(tmp_path, audio, monkeypatch
     call(tmp_path, "speaker_similarity", *audio[:2])
 
 
-@pytest.mark.skipif(
-    not speaker_similarity.available(), reason="Resemblyzer is not installed (extra: eval)"
-)
+@pytest.mark.skipif(not speaker_similarity.available(), reason="Resemblyzer is not installed (extra: eval)")
 def test_similarity_leaves_out_silent_references(tmp_path, audio):
     silent = write_wavs(tmp_path / "silent", {**waves(), "u1": np.zeros(11000)})
     out = call(tmp_path, "speaker_similarity", silent, audio[0])
@@ -287,9 +279,7 @@ def convert(tmp_path, hypotheses, pairs, reference):
     )
 
 
-@pytest.mark.skipif(
-    not speaker_similarity.available(), reason="Resemblyzer is not installed (extra: eval)"
-)
+@pytest.mark.skipif(not speaker_similarity.available(), reason="Resemblyzer is not installed (extra: eval)")
 def test_voice_conversion(tmp_path, capsys):
     recorded = {"a": speak(2, 90), "b": speak(3, 220), "c": speak(2.5, 150), "zero": np.zeros(16000)}
     reference = write_wavs(tmp_path / "ref", recorded)
@@ -379,9 +369,7 @@ def test_error_rates(tmp_path):
     assert wer.mean == pytest.approx(50.0) and wer.count == 3 and wer.unit == "%"
     assert [wer.details[kind] for kind in ("substitutions", "deletions", "insertions")] == [1, 1, 0]
     assert read_score(out / "cer.json").mean == pytest.approx(100 * 4 / 16)
-    assert (out / "wer.tsv").read_text().splitlines()[
-        1
-    ] == "a\t1\t3\t1\t0\t0\tone two three\tone too three"
+    assert (out / "wer.tsv").read_text().splitlines()[1] == "a\t1\t3\t1\t0\t0\tone two three\tone too three"
 
 
 def test_a_repeated_run_says_so(tmp_path):
@@ -410,9 +398,7 @@ def test_ctc_loss(tmp_path):
         text_call(tmp_path, "ctc_loss", {"a": "ab", "b": "d"}, {"a": "5", "b": "x"})
 
 
-def codes_call(
-    tmp_path, codes, sizes="4,8", names="semantic,acoustic", measures="codebook,bitrate", more=()
-):
+def codes_call(tmp_path, codes, sizes="4,8", names="semantic,acoustic", measures="codebook,bitrate", more=()):
     archive = write_arrays(tmp_path / "codes", codes)
     main(
         [
@@ -538,8 +524,4 @@ def test_command_line_ends_with_one_line(tmp_path):
 def test_score_files_are_plain_json(tmp_path):
     out = text_call(tmp_path, "wer", {"a": "ja"}, {"a": "ja"})
     content = json.loads((out / "wer.json").read_text())
-    assert (
-        content["mean"] == 0.0
-        and content["ci95"] == [0.0, 0.0]
-        and str(tmp_path) not in json.dumps(content)
-    )
+    assert content["mean"] == 0.0 and content["ci95"] == [0.0, 0.0] and str(tmp_path) not in json.dumps(content)

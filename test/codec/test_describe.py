@@ -157,7 +157,7 @@ def test_without_espnet():
 import sys
 sys.modules["espnet2"] = None
 from hasrd.codec.describe import describe
-found = describe({ {**DAC, "discriminator": "mpmb"} !r})
+found = describe({ {**DAC, "discriminator": "mpmb"}!r})
 assert found.parameters["discriminator"] is None and "ESPnet" in found.notes[0], found
 assert found.parameters["total"] == {describe(DAC).parameters["total"]}
 """

@@ -88,9 +88,7 @@ ARRAYS = {
 @pytest.mark.parametrize("name", [*ARRAYS, 2, 3, 5])
 def test_all_types_are_read_as_kaldiio_reads_them(tmp_path: Path, name: str | int):
     array = ARRAYS.get(name, random(20, 4))
-    kaldiio.save_ark(
-        str(tmp_path / "x.ark"), {"a": array}, compression_method=name if isinstance(name, int) else None
-    )
+    kaldiio.save_ark(str(tmp_path / "x.ark"), {"a": array}, compression_method=name if isinstance(name, int) else None)
     ours, theirs = (read(f"{tmp_path}/x.ark:2") for read in (read_array, kaldiio.load_mat))
     assert ours.dtype == theirs.dtype and ours.flags.writeable
     np.testing.assert_array_equal(ours, theirs)
@@ -111,9 +109,7 @@ def test_other_entries_are_refused(tmp_path: Path, kind: str):
     if kind == "pickle":
         kaldiio.save_ark(str(tmp_path / "x.ark"), {"a": Evil(tmp_path / "made")}, write_function="pickle")
     elif kind == "numpy":
-        kaldiio.save_ark(
-            str(tmp_path / "x.ark"), {"a": np.array([Evil(tmp_path / "made")])}, write_function="numpy"
-        )
+        kaldiio.save_ark(str(tmp_path / "x.ark"), {"a": np.array([Evil(tmp_path / "made")])}, write_function="numpy")
     elif kind == "text":
         kaldiio.save_ark(str(tmp_path / "x.ark"), {"a": random(2, 2)}, text=True)
     else:

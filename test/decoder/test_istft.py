@@ -64,9 +64,7 @@ def test_sizes_that_do_not_work(n_fft, hop):
 
 def small(**conf):
     torch.manual_seed(0)
-    return ISTFTDecoder(
-        6, **{"dim": 16, "num_layers": 2, "token_layers": 1, "intermediate": 24, **conf}
-    )
+    return ISTFTDecoder(6, **{"dim": 16, "num_layers": 2, "token_layers": 1, "intermediate": 24, **conf})
 
 
 @given(tokens=st.integers(1, 12), upsample=st.integers(1, 5))

@@ -174,7 +174,7 @@ def test_run_replaces_the_job_and_logs(tmp_path):
 
 
 def test_run_keeps_words_as_they_are(tmp_path):
-    words = ["", "-n", "a  b", "$HOME", "*", 'q"\'', "new\nline\n"]
+    words = ["", "-n", "a  b", "$HOME", "*", "q\"'", "new\nline\n"]
     code = "import sys; print(sys.argv[1:])"
     output = bash(RUN, "a.log", sys.executable, "-c", code, *words, cwd=tmp_path)
     assert output.returncode == 0

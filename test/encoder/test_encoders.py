@@ -78,9 +78,7 @@ def noisy_spans(feats, stride):
 
 @pytest.mark.parametrize("name", SMALL)
 @settings(max_examples=10, deadline=None)
-@given(
-    tokens=st.lists(st.floats(0, 22), min_size=1, max_size=4), masked=st.booleans(), seed=st.integers(0, 99)
-)
+@given(tokens=st.lists(st.floats(0, 22), min_size=1, max_size=4), masked=st.booleans(), seed=st.integers(0, 99))
 def test_batch_equals_alone(encoders, name, tokens, masked, seed):
     encoder, input_size = encoders[name], SMALL[name]["input_size"]
     torch.manual_seed(seed)

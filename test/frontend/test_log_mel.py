@@ -56,9 +56,7 @@ def test_equals_kaldi_on_noise_with_an_offset():
 def test_equals_kaldi_at_another_rate():
     torch.manual_seed(0)
     wave = 0.1 * torch.randn(1, 9000)
-    feats, _ = LogMel(sample_rate=8000, window=200, frame_shift=80, num_mels=23)(
-        wave, torch.tensor([9000])
-    )
+    feats, _ = LogMel(sample_rate=8000, window=200, frame_shift=80, num_mels=23)(wave, torch.tensor([9000]))
     expected = kaldi.fbank(wave, dither=0.0, num_mel_bins=23, sample_frequency=8000.0)
     difference = (feats[0] - expected).abs()
     assert difference.max() <= LARGEST and difference.mean() <= MEAN

@@ -79,9 +79,7 @@ def test_global_norm_from_statistics(tmp_path):
     feats, counts = random_batch([50, 20], 0)
     valid = torch.cat([feats[0], feats[1, :20]]).double()
     path = tmp_path / "feats_stats.npz"
-    np.savez(
-        path, count=len(valid), sum=valid.sum(0).numpy(), sum_square=valid.square().sum(0).numpy()
-    )
+    np.savez(path, count=len(valid), sum=valid.sum(0).numpy(), sum_square=valid.square().sum(0).numpy())
     norm = GlobalNorm.from_stats(path)
     normalised, _ = norm(feats, counts)
     expected = (feats - valid.mean(0)) / valid.std(0, correction=0)
@@ -90,9 +88,7 @@ def test_global_norm_from_statistics(tmp_path):
     assert set(norm.state_dict()) == {"mean", "std"}
 
 
-@pytest.mark.parametrize(
-    "content", [None, b"", b"no archive", b"PK\x03\x04", "incomplete", "array"]
-)
+@pytest.mark.parametrize("content", [None, b"", b"no archive", b"PK\x03\x04", "incomplete", "array"])
 def test_bad_statistics_name_the_file(tmp_path, content):
     path = tmp_path / "feats_stats.npz"
     if content == "incomplete":

@@ -113,9 +113,7 @@ def test_gradients_and_autocast():
 
 
 def test_nothing_to_predict():
-    loss, stats = LOSS(
-        torch.randn(1, 0, 8), torch.zeros(1, 0, dtype=torch.long), torch.zeros(1, 0, dtype=bool)
-    )
+    loss, stats = LOSS(torch.randn(1, 0, 8), torch.zeros(1, 0, dtype=torch.long), torch.zeros(1, 0, dtype=bool))
     assert loss == 0 and all(torch.isfinite(value) for value in stats.values())
 
 

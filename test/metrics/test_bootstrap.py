@@ -9,9 +9,7 @@ from hasrd.metrics.bootstrap import mean_interval, ratio_interval, resamples
 
 def test_mean_interval_agrees_with_scipy():
     values = np.random.default_rng(3).exponential(size=80)
-    expected = stats.bootstrap(
-        (values,), np.mean, method="percentile", n_resamples=20000, rng=1
-    ).confidence_interval
+    expected = stats.bootstrap((values,), np.mean, method="percentile", n_resamples=20000, rng=1).confidence_interval
     assert mean_interval(values) == pytest.approx((expected.low, expected.high), abs=0.03)
     assert mean_interval(values) == mean_interval(values)
 

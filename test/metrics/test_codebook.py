@@ -26,11 +26,7 @@ def test_uniform_and_collapsed_codebooks():
     assert usage(uniform) == 1.0
     assert entropy(uniform) == pytest.approx(10.0)
     # A full codebook carries its nominal bitrate: 31.25 Hz x 10 bit (HASRD).
-    assert (
-        effective_bitrate(uniform, 31.25)
-        == pytest.approx(bitrate(31.25, [1024]))
-        == pytest.approx(312.5)
-    )
+    assert effective_bitrate(uniform, 31.25) == pytest.approx(bitrate(31.25, [1024])) == pytest.approx(312.5)
     collapsed = count_codes(np.zeros(99, int), 1024)
     assert (usage(collapsed), entropy(collapsed), perplexity(collapsed)) == (1 / 1024, 0.0, 1.0)
     assert entropy(np.zeros(4, int)) == 0.0

@@ -24,10 +24,7 @@ def test_leaving_out_is_leaving_out(utterances):
     owner = np.repeat(np.arange(len(utterances)), [len(own) for own in utterances])
     cells = np.array([cell for own in utterances for cell in own], dtype=int)
     left_out = entropies_left_out(cells, owner, len(utterances), 7)
-    slow = [
-        entropy(np.bincount(cells[owner != index], minlength=7))
-        for index in range(len(utterances))
-    ]
+    slow = [entropy(np.bincount(cells[owner != index], minlength=7)) for index in range(len(utterances))]
     assert left_out == pytest.approx(slow, abs=1e-9)
 
 
@@ -90,10 +87,7 @@ def test_coverage_where_the_percentile_bootstrap_has_none():
         if index < 20:
             weights = [np.bincount(row, minlength=30) for row in next(resamples(30, 60))]
             drawn = [
-                pnmi(
-                    np.bincount(one.cells, own[one.owner], PHONES * CODES).reshape(PHONES, CODES)
-                )
-                for own in weights
+                pnmi(np.bincount(one.cells, own[one.owner], PHONES * CODES).reshape(PHONES, CODES)) for own in weights
             ]
             low, high = percentiles(np.array(drawn))
             inside[2] += low <= information[index]

@@ -69,10 +69,7 @@ def test_more_codes_win_by_chance():
     # Why the same codes shuffled stand beside each value.
     generator = np.random.default_rng(0)
     phones = generator.integers(40, size=20000)
-    values = [
-        pnmi(joint_counts(phones, generator.integers(size, size=20000), 40, size))
-        for size in (16, 128, 1024)
-    ]
+    values = [pnmi(joint_counts(phones, generator.integers(size, size=20000), 40, size)) for size in (16, 128, 1024)]
     assert values[0] < values[1] < values[2] and values[2] > 0.2
 
 
@@ -90,9 +87,7 @@ def slow_labels(segments, num_frames, rate, gap):
 @st.composite
 def segments(draw, longest=400):
     found, now = [], 0
-    for gap, length in draw(
-        st.lists(st.tuples(st.integers(0, 60), st.integers(0, longest)), max_size=8)
-    ):
+    for gap, length in draw(st.lists(st.tuples(st.integers(0, 60), st.integers(0, longest)), max_size=8)):
         # Steps of 1 ms: many boundaries lie on a centre (16, 48, 80 ms...).
         now += gap * draw(st.integers(0, 1))
         found.append((now / 1000, (now + length) / 1000, draw(st.integers(0, 3))))
@@ -139,10 +134,7 @@ def test_influences_against_leaving_out_and_reweighting():
             (phone_purity, phone_purity_influences),
             (cluster_purity, cluster_purity_influences),
         ):
-            slopes = [
-                (value(weighted(1 + 1e-6 * (np.arange(7) == index))) - value(joint)) / 1e-6
-                for index in range(7)
-            ]
+            slopes = [(value(weighted(1 + 1e-6 * (np.arange(7) == index))) - value(joint)) / 1e-6 for index in range(7)]
             own = influences(frames)
             assert own.sum() == pytest.approx(0.0, abs=1e-12)
             # Where two phones tie, the slope is one-sided.

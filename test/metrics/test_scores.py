@@ -9,15 +9,11 @@ from hasrd.errors import UserError
 from hasrd.jobs.origin import Origin
 from hasrd.metrics.scores import Score, check_finite, read_rows, read_score, why_stale, write_score
 
-SCORE = Score(
-    "mel", "combined", "test", 1.5, (1.0, 2.0), 2, "", False, {"fingerprint": "f"}, {"torch": "2"}
-)
+SCORE = Score("mel", "combined", "test", 1.5, (1.0, 2.0), 2, "", False, {"fingerprint": "f"}, {"torch": "2"})
 
 
 def test_round_trip(tmp_path):
-    path = write_score(
-        tmp_path / "a", SCORE, ("value", "hyp"), {"u2": (1.0, "b\tc"), "u1": (2.0, "")}
-    )
+    path = write_score(tmp_path / "a", SCORE, ("value", "hyp"), {"u2": (1.0, "b\tc"), "u1": (2.0, "")})
     assert read_score(path) == SCORE
     assert read_rows(path) == {"u1": {"value": "2", "hyp": ""}, "u2": {"value": "1", "hyp": "b c"}}
     assert set(json.loads(path.read_text())) == {

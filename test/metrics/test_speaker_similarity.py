@@ -7,17 +7,13 @@ from hasrd.errors import UserError
 from hasrd.metrics import speaker_similarity
 from hasrd.metrics.speaker_similarity import available, embed, similarity
 
-needs_resemblyzer = pytest.mark.skipif(
-    not available(), reason="Resemblyzer is not installed (extra: eval)"
-)
+needs_resemblyzer = pytest.mark.skipif(not available(), reason="Resemblyzer is not installed (extra: eval)")
 
 
 def voice(pitch, seconds=2.0, seed=0):
     time = np.arange(int(16000 * seconds)) / 16000
     generator = np.random.default_rng(seed)
-    wave = sum(
-        np.sin(2 * np.pi * pitch * k * time + generator.uniform(0, 6)) / k for k in range(1, 20)
-    )
+    wave = sum(np.sin(2 * np.pi * pitch * k * time + generator.uniform(0, 6)) / k for k in range(1, 20))
     return (0.05 * wave * (1 + np.sin(2 * np.pi * 3 * time))).astype(np.float32)
 
 

@@ -50,9 +50,7 @@ def numpy_mel(magnitudes, mels, window):
     bins = np.linspace(0, RATE / 2, window // 2 + 1)
     filters = np.stack(
         [
-            np.interp(bins, edges[m : m + 3], [0, 1, 0], left=0, right=0)
-            * 2
-            / (edges[m + 2] - edges[m])
+            np.interp(bins, edges[m : m + 3], [0, 1, 0], left=0, right=0) * 2 / (edges[m + 2] - edges[m])
             for m in range(mels)
         ]
     )
@@ -64,9 +62,7 @@ def test_stft_distance_against_numpy():
     expected = 0.0
     for window in (2048, 512):
         a, b = (numpy_stft(wave.double().numpy(), window) for wave in (x, y))
-        expected += np.abs(
-            np.log10(np.maximum(a, 1e-5) ** 2) - np.log10(np.maximum(b, 1e-5) ** 2)
-        ).mean()
+        expected += np.abs(np.log10(np.maximum(a, 1e-5) ** 2) - np.log10(np.maximum(b, 1e-5) ** 2)).mean()
         expected += np.abs(a - b).mean()
     assert stft_distance(x, y) == pytest.approx(expected, rel=1e-4)
 
@@ -75,9 +71,7 @@ def test_mel_distance_against_numpy():
     x, y = noise(seed=0), noise(seed=1)
     expected = 0.0
     for window, mels in zip((32, 64, 128, 256, 512, 1024, 2048), (5, 10, 20, 40, 80, 160, 320)):
-        a, b = (
-            numpy_mel(numpy_stft(wave.double().numpy(), window), mels, window) for wave in (x, y)
-        )
+        a, b = (numpy_mel(numpy_stft(wave.double().numpy(), window), mels, window) for wave in (x, y))
         expected += np.abs(np.log10(np.maximum(a, 1e-5)) - np.log10(np.maximum(b, 1e-5))).mean()
     assert mel_distance(x, y) == pytest.approx(expected, rel=1e-3)
 
@@ -154,11 +148,7 @@ def test_silence_gives_a_number():
     silence = torch.zeros(8000)
     assert loudness(silence, RATE) == frontend.FLOOR
     pairs = [(silence, silence), (noise(0.5), silence), (silence, noise(0.5))]
-    values = [
-        distance(*level_pair(*pair, RATE))
-        for pair in pairs
-        for distance in (mel_distance, stft_distance)
-    ]
+    values = [distance(*level_pair(*pair, RATE)) for pair in pairs for distance in (mel_distance, stft_distance)]
     assert all(np.isfinite(values)) and values[:2] == [0.0, 0.0] and min(values[2:]) > 1
 
 
@@ -183,9 +173,7 @@ def test_mean_spectrum_is_the_mean_over_all_frames():
     for scale, constant in enumerate(constants):
         frames = np.concatenate([mel[scale].numpy() for mel in mels], axis=1)
         np.testing.assert_allclose(constant.numpy(), frames.mean(1), rtol=1e-9)
-    expected = sum(
-        np.abs(m.numpy() - c.numpy()[:, None]).mean() for m, c in zip(mels[0], constants)
-    )
+    expected = sum(np.abs(m.numpy() - c.numpy()[:, None]).mean() for m, c in zip(mels[0], constants))
     assert distance_to_constant(mels[0], constants) == pytest.approx(expected)
 
 
@@ -194,6 +182,4 @@ def test_mean_spectrum_agrees_with_mel_distance():
     wave = noise(1.0)
     mels = log_mels(wave)
     zeros = [torch.full((mel.shape[0],), -5.0, dtype=torch.float64) for mel in mels]
-    assert distance_to_constant(mels, zeros) == pytest.approx(
-        mel_distance(wave, torch.zeros_like(wave)), rel=1e-4
-    )
+    assert distance_to_constant(mels, zeros) == pytest.approx(mel_distance(wave, torch.zeros_like(wave)), rel=1e-4)

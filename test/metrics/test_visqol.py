@@ -47,9 +47,7 @@ def nsim(reference, degraded):
     def mean(image):
         padded = np.pad(image, 1, mode="edge")
         rows, columns = image.shape
-        return sum(
-            window[i, j] * padded[i : i + rows, j : j + columns] for i in range(3) for j in range(3)
-        )
+        return sum(window[i, j] * padded[i : i + rows, j : j + columns] for i in range(3) for j in range(3))
 
     mr, md = mean(reference), mean(degraded)
     vr, vd = mean(reference**2) - mr**2, mean(degraded**2) - md**2

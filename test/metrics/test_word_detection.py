@@ -27,9 +27,7 @@ def utterances(draw):
     found = []
     for _ in range(draw(st.integers(1, 3))):
         now, segments = 0, []
-        for gap, length in draw(
-            st.lists(st.tuples(st.integers(0, 20), st.integers(0, 40)), max_size=6)
-        ):
+        for gap, length in draw(st.lists(st.tuples(st.integers(0, 20), st.integers(0, 40)), max_size=6)):
             now += 4 * gap
             segments.append((now, now + 4 * length, draw(st.integers(0, WORDS - 1))))
             now += 4 * length
@@ -142,8 +140,7 @@ def test_influences_against_reweighting():
     for _ in range(6):
         edges = np.cumsum(generator.integers(10, 60, size=9)) * 4
         segments = [
-            (start, end, int(word))
-            for start, end, word in zip(edges, edges[1:], generator.integers(WORDS, size=8))
+            (start, end, int(word)) for start, end, word in zip(edges, edges[1:], generator.integers(WORDS, size=8))
         ]
         utterances.append((generator.integers(CODES, size=40).tolist(), segments))
     codes, met = fast(utterances, 31.25)

@@ -148,9 +148,7 @@ def test_streams_add_up():
     acoustic = quantizer.decode(codes, streams=("acoustic",))
     assert torch.equal(semantic, quantizer.centroids[codes[..., 0]])
     assert torch.allclose(quantizer.decode(codes), semantic + acoustic, atol=1e-6)
-    assert torch.allclose(
-        quantizer.decode(codes)[0], quantizer(layers, LENGTHS).latent[0], atol=1e-5
-    )
+    assert torch.allclose(quantizer.decode(codes)[0], quantizer(layers, LENGTHS).latent[0], atol=1e-5)
     assert torch.equal(quantizer.decode(codes, n_codebooks=1), semantic)
     assert torch.equal(quantizer.decode(codes[..., :2]), quantizer.decode(codes, n_codebooks=2))
     first = quantizer(layers, LENGTHS, n_codebooks=1).latent

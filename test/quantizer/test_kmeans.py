@@ -16,9 +16,7 @@ def distances(x, centroids):
     return torch.cdist(x.double()[None], centroids.double()[None])[0]
 
 
-@given(
-    rows=st.integers(0, 40), k=st.integers(1, 30), dim=st.integers(1, 12), seed=st.integers(0, 999)
-)
+@given(rows=st.integers(0, 40), k=st.integers(1, 30), dim=st.integers(1, 12), seed=st.integers(0, 999))
 @settings(deadline=None)
 def test_nearest(rows, k, dim, seed):
     generator = torch.Generator().manual_seed(seed)

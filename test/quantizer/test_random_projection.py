@@ -24,9 +24,7 @@ def test_labels_are_nearest_by_cosine_over_features():
         for u in range(5):
             stacked = feats[b, 4 * u : 4 * u + 4].flatten().double()
             projected = stacked @ quantizer.projection.double()
-            cosine = torch.nn.functional.cosine_similarity(
-                projected[None], quantizer.codebook.double()
-            )
+            cosine = torch.nn.functional.cosine_similarity(projected[None], quantizer.codebook.double())
             assert labels[b, u] == cosine.argmax()
 
 

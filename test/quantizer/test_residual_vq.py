@@ -115,9 +115,7 @@ def test_padding_counts_nowhere(small):
         assert torch.equal(getattr(output, key), getattr(other, key))
     assert torch.equal(output.codes, other.codes)
     assert all(torch.equal(output.stats[k], other.stats[k]) for k in output.stats)
-    assert output.stats["used_0"] == len(
-        {int(c) for b, n in enumerate(lengths) for c in output.codes[b, :n, 0]}
-    )
+    assert output.stats["used_0"] == len({int(c) for b, n in enumerate(lengths) for c in output.codes[b, :n, 0]})
 
 
 def test_dropout_is_per_item(small):

@@ -12,9 +12,7 @@ def scored(tmp_path_factory):
 
     root = tmp_path_factory.mktemp("scored")
     waves = tones()
-    texts = dict(
-        zip(waves, ("please hold the line", '<enter> & "go"', "one two | three", "thank you"))
-    )
+    texts = dict(zip(waves, ("please hold the line", '<enter> & "go"', "one two | three", "thank you")))
     make_exp(root, waves, texts)
     return root
 

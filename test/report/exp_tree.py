@@ -38,9 +38,7 @@ def tones(count: int = 4, seed: int = 0) -> dict[str, np.ndarray]:
     return waves
 
 
-def make_exp(
-    root: Path, waves: Mapping[str, np.ndarray], texts: Mapping[str, str], test_set: str = "test"
-) -> None:
+def make_exp(root: Path, waves: Mapping[str, np.ndarray], texts: Mapping[str, str], test_set: str = "test") -> None:
     """Write `root`/data and `root`/exp, scores of every measure but speaker similarity included."""
     generator = np.random.default_rng(1)
     data, codec = root / "data" / test_set, root / "exp" / "codec_small"
@@ -49,9 +47,7 @@ def make_exp(
     (root / "data" / "licence").write_text("CC BY 4.0\n")
     versions = {
         "combined": lambda x: x + 1e-4 * generator.standard_normal(len(x)),
-        "semantic": lambda x: (
-            np.convolve(x, np.ones(9) / 9, "same") + 0.01 * generator.standard_normal(len(x))
-        ),
+        "semantic": lambda x: np.convolve(x, np.ones(9) / 9, "same") + 0.01 * generator.standard_normal(len(x)),
         "acoustic": lambda x: 0.6 * np.roll(x, 4000) + 0.01 * generator.standard_normal(len(x)),
         "shuffled": lambda x: x[::-1] + 0.01 * generator.standard_normal(len(x)),
     }
@@ -112,9 +108,7 @@ def make_exp(
         # As the recipe lays them out: log-mel depends on no codec.
         home = root / "exp" if system == "log_mel" else codec
         _probe(home / f"probe_{system}_{RECIPE}", system, errors, texts, data, test_set, generator)
-    pairs = {
-        utt: generator.integers(12, size=(len(wave) // 1024, 2)) for utt, wave in waves.items()
-    }
+    pairs = {utt: generator.integers(12, size=(len(wave) // 1024, 2)) for utt, wave in waves.items()}
     for array in pairs.values():
         array[::2, 1] = array[::2, 0]
     ssl = root / "exp" / "ssl_small"
@@ -237,9 +231,7 @@ def _audio(folder: Path, waves: Mapping[str, np.ndarray]) -> None:
     folder.mkdir(parents=True)
     for utterance, wave in waves.items():
         soundfile.write(folder / f"{utterance}.wav", wave, 16000)
-    write_table(
-        folder / "wav.scp", {utterance: str(folder / f"{utterance}.wav") for utterance in waves}
-    )
+    write_table(folder / "wav.scp", {utterance: str(folder / f"{utterance}.wav") for utterance in waves})
 
 
 def _archive(stem: Path, arrays: Mapping[str, np.ndarray]) -> str:
@@ -253,9 +245,7 @@ def _probe(folder, system, errors, texts, data, test_set, generator) -> None:
     decoded = {}
     for utterance, text in texts.items():
         wrong = [letter != " " and generator.random() < errors for letter in text]
-        decoded[utterance] = "".join(
-            "x" if is_wrong else letter for letter, is_wrong in zip(text, wrong)
-        )
+        decoded[utterance] = "".join("x" if is_wrong else letter for letter, is_wrong in zip(text, wrong))
     write_table(folder / "decode" / "text", decoded)
     write_table(
         folder / "decode" / "utt2loss",

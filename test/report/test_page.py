@@ -93,9 +93,7 @@ def test_audio_is_what_was_decoded(made):
     root, _, _, checker = made
     players = [attributes for tag, attributes in checker.media if tag == "audio"]
     assert len(players) == 3 * 4
-    decoded = [
-        f"exp/codec_small/decode/test/{version}" for version in ("combined", "semantic", "acoustic")
-    ]
+    decoded = [f"exp/codec_small/decode/test/{version}" for version in ("combined", "semantic", "acoustic")]
     for player, version in zip(players, ["data/test", *decoded]):
         wave, rate = soundfile.read(io.BytesIO(base64.b64decode(player["src"].split(",")[1])))
         expected, _ = soundfile.read(root / version / "utt0.wav")
@@ -142,10 +140,7 @@ def test_missing_audio_and_trainings_are_shown(exp):
     shutil.rmtree(exp / "exp/codec_small/decode/test/semantic")
     (exp / "exp/ssl_small/history.json").unlink()
     _, html, _ = report(exp)
-    assert (
-        "missing: no training curves were found" in html
-        and html.count('<span class="missing">missing</span>') >= 4
-    )
+    assert "missing: no training curves were found" in html and html.count('<span class="missing">missing</span>') >= 4
     shutil.rmtree(exp / "exp/codec_small/decode")
     _, html, _ = report(exp)
     assert "no decoded audio was found" in html
@@ -167,9 +162,7 @@ def test_numbers_of_the_paper_are_marked_and_ours_have_their_files(papers, tmp_p
 def test_no_score_at_all(tmp_path):
     (tmp_path / "exp").mkdir()
     with pytest.raises(UserError, match="no score"):
-        main(
-            ["--expdir", str(tmp_path / "exp"), "--corpus", "x", "--out_md", str(tmp_path / "R.md")]
-        )
+        main(["--expdir", str(tmp_path / "exp"), "--corpus", "x", "--out_md", str(tmp_path / "R.md")])
     main(
         [
             "--expdir",

@@ -30,9 +30,7 @@ def test_reconstruction_rows_and_missing_cells(scored):
     score = read_score(path)
     assert combined[0].source == str(path) and combined[0].field == "mean"
     assert combined[0].text == f"{score.mean:.2f} [{score.ci95[0]:.2f}, {score.ci95[1]:.2f}] (n=4)"
-    assert all(
-        cells[2] is MISSING for label, cells in rows.items() if label != "Constant mean spectrum"
-    )
+    assert all(cells[2] is MISSING for label, cells in rows.items() if label != "Constant mean spectrum")
     # 31.25 Hz x (4 + 3 + 3) bit: the streams' rates add up.
     rates = [float(rows[label][3].value) for label in list(rows)[:3]]
     assert rates == [0.31, 0.12, 0.19]

@@ -57,9 +57,7 @@ class Copy:
         self.bin = folder / "bin"
         for path in (self.home, self.root, self.bin):
             path.mkdir(parents=True)
-        shutil.copytree(
-            ROOT / "tools", self.root / "tools", ignore=shutil.ignore_patterns("venv", ".*", "__pycache__")
-        )
+        shutil.copytree(ROOT / "tools", self.root / "tools", ignore=shutil.ignore_patterns("venv", ".*", "__pycache__"))
         shutil.copy(ROOT / "setup.py", self.root)
         (self.root / "tools/check.py").write_text("import sys\nprint('checked', *sys.argv[1:])\n")
         (self.home / "chosen").write_text(f"{pinned('tqdm')}\n{pinned('torch')}\n")
@@ -240,7 +238,7 @@ def test_a_python_that_only_fails_is_passed_over(copy, tmp_path):
 def test_a_python_of_ones_choice(copy):
     other = copy.bin / "other"
     other.write_text(
-        f"#!/bin/sh\n[ \"$1\" != --version ] || {{ echo Python 3.10.99; exit; }}\nexec {sys.executable} \"$@\"\n"
+        f'#!/bin/sh\n[ "$1" != --version ] || {{ echo Python 3.10.99; exit; }}\nexec {sys.executable} "$@"\n'
     )
     other.chmod(0o755)
     status, out, err = copy.run("--python", str(other))
@@ -297,9 +295,7 @@ def test_the_check_finds_what_is_missing(tmp_path):
     shutil.copy(ROOT / "tools/check.py", tmp_path)
     (lists / "base.txt").write_text("# comment\npytest\nno-such-package\n")
     (lists / "x.txt").write_text('pytest < 0.1\nother; python_version < "3"\n')
-    output = subprocess.run(
-        [sys.executable, tmp_path / "check.py", "x", "--imports"], capture_output=True, text=True
-    )
+    output = subprocess.run([sys.executable, tmp_path / "check.py", "x", "--imports"], capture_output=True, text=True)
     assert output.returncode == 1
     first, second = output.stderr.splitlines()
     assert first == "no-such-package: not installed" and re.match(r"pytest: [\d.]+ is there, needed: <0.1", second)

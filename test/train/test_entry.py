@@ -112,6 +112,8 @@ def test_a_probe_decodes_under_the_lock_of_its_training(trained, tmp_path, monke
     monkeypatch.setattr(sys, "argv", ["probe", "--beam_size", "1", "--", "--output_dir", str(tmp_path)])
     probe.main()
     assert locked == [["--beam_size", "1"]] and trained == [["--output_dir", str(tmp_path)]]
+
+
 @pytest.mark.parametrize("text", ["a: [1\n", "- 1\n", "a: &a [*a]\n", "\x00", "a: " + "[" * 500])
 def test_a_configuration_that_is_none_is_one_line(trained, tmp_path, text):
     (tmp_path / "a.yaml").write_text(text)

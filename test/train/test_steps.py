@@ -186,11 +186,13 @@ def test_the_log_has_the_numbers_of_the_steps():
     trainer, model, name = KINDS["hasrd-istft"]()
     seen: dict[str, list[tuple[float, float]]] = {}
     model.register_forward_hook(
-        lambda _, args, output: [
-            seen.setdefault(key, []).append((float(value), float(output["weight"])))
-            for key, value in output["stats"].items()
-        ]
-        and None
+        lambda _, args, output: (
+            [
+                seen.setdefault(key, []).append((float(value), float(output["weight"])))
+                for key, value in output["stats"].items()
+            ]
+            and None
+        )
     )
     items = batches(name, 3)
     items[2][1].update({key: value[:1] for key, value in items[2][1].items()})

@@ -154,5 +154,3 @@ def waits_of(call: Callable[[Waits], object]) -> list[str]:
     with Asks(waits), waits:
         call(waits)
     return waits.found
-
-

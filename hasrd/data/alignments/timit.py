@@ -1,6 +1,8 @@
 # Copyright 2026 The hasrd authors
 # Apache-2.0
-"""TIMIT's time-aligned transcriptions (Garofolo et al., LDC93S1): `begin end label` lines, in samples at 16 kHz.
+"""TIMIT's time-aligned transcriptions (Garofolo et al., LDC93S1).
+
+Each line is `begin end label`, in samples at 16 kHz:
 
     <speaker>/<sentence>.phn   phones (61 symbols; `h#` is silence)
     <speaker>/<sentence>.wrd   words

@@ -119,9 +119,7 @@ def read_aligned(codes: Path, ctm: Path, kind: str, sizes: Sequence[int], fewer:
             f"{ctm}: none of its {len(tracks)} utterances is among the {len(arrays)} of {codes}: "
             "give the alignment of this set"
         )
-    return Aligned(
-        both, [arrays[utt] for utt in both], [tracks[utt] for utt in both], len(arrays) - len(both)
-    )
+    return Aligned(both, [arrays[utt] for utt in both], [tracks[utt] for utt in both], len(arrays) - len(both))
 
 
 def score_phones(

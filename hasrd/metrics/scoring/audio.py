@@ -196,9 +196,7 @@ def score_audio(
         model = {"ecapa_similarity": {"model": ecapa_similarity.folder_digest(ecapa_dir)}}
     recorded, decoded = table_facts(reference), {system: table_facts(path) for system, path in outputs.items()}
     records = {
-        job: job.record(
-            {"the references": recorded, "the outputs": decoded[job.system]}, **model.get(job.measure, {})
-        )
+        job: job.record({"the references": recorded, "the outputs": decoded[job.system]}, **model.get(job.measure, {}))
         for job in jobs
     }
     todo = [job for job in jobs if not job.current(records[job])]
@@ -209,9 +207,7 @@ def score_audio(
         for system in dict.fromkeys(job.system for job in todo)
     }
     parts = todo[0].out / "parts"
-    work = functools.partial(
-        _Scorer, {system: tables[system] for system in measures}, measures, ecapa_dir
-    )
+    work = functools.partial(_Scorer, {system: tables[system] for system in measures}, measures, ecapa_dir)
     folders = run_in_chunks(
         references,
         parts,
@@ -224,9 +220,7 @@ def score_audio(
     results: dict[str, dict] = {}
     for folder in folders:
         results.update(read_json(folder / "values.json", advice="remove its folder and score again"))
-    empty = [
-        job for job in todo if not _write(job, results, records[job], model.get(job.measure, {}))
-    ]
+    empty = [job for job in todo if not _write(job, results, records[job], model.get(job.measure, {}))]
     shutil.rmtree(parts)
     if empty:
         job, utterance = empty[0], min(results)

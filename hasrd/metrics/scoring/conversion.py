@@ -27,9 +27,7 @@ from hasrd.progress import progress
 MEASURES = ("source_similarity", "target_similarity")
 
 
-def score_conversion(
-    jobs: Sequence[Job], reference: Path, outputs: Mapping[str, Path], pairs: Path, nj: int
-) -> None:
+def score_conversion(jobs: Sequence[Job], reference: Path, outputs: Mapping[str, Path], pairs: Path, nj: int) -> None:
     """Score converted speech of one or several systems.
 
     Args:

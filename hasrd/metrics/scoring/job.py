@@ -85,9 +85,7 @@ class Job:
         check_finite(values, f"{self.measure} of {self.system} on {self.test_set}")
         ordered = [values[utterance] for utterance in sorted(values)]
         rows = {utterance: (value,) for utterance, value in values.items()}
-        self.write(
-            sum(ordered) / len(ordered), mean_interval(ordered), ("value",), rows, record, **details
-        )
+        self.write(sum(ordered) / len(ordered), mean_interval(ordered), ("value",), rows, record, **details)
 
     def write_ratio(
         self,
@@ -104,15 +102,11 @@ class Job:
         its interval.
         """
         order = sorted(numerators)
-        low, high = ratio_interval(
-            [numerators[utt] for utt in order], [denominators[utt] for utt in order]
-        )
+        low, high = ratio_interval([numerators[utt] for utt in order], [denominators[utt] for utt in order])
         self.write(mean, (scale * low, scale * high), columns, rows, record, **details)
 
 
-def match(
-    reference: Mapping[str, Any], other: Mapping[str, Any], reference_name: str, other_name: str
-) -> list[str]:
+def match(reference: Mapping[str, Any], other: Mapping[str, Any], reference_name: str, other_name: str) -> list[str]:
     """Return the utterances, sorted, which both must hold.
 
     Raises:

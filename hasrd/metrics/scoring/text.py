@@ -134,15 +134,11 @@ def score_ctc_loss(job: Job, reference: Path, losses: Path) -> None:
         try:
             values[utterance] = float(text)
         except ValueError:
-            raise UserError(
-                f"{losses}:{number}: '{text}' is no number: write one loss an utterance"
-            ) from None
+            raise UserError(f"{losses}:{number}: '{text}' is no number: write one loss an utterance") from None
     lengths = {utt: len(" ".join(references[utt].split())) for utt in utterances}
     check_finite(values, str(losses))
     try:
-        mean = ctc_loss.loss_per_character(
-            *zip(*((values[utt], lengths[utt]) for utt in utterances))
-        )
+        mean = ctc_loss.loss_per_character(*zip(*((values[utt], lengths[utt]) for utt in utterances)))
     except ValueError as error:
         raise UserError(f"{reference}: {error}: there is nothing to score against") from None
     job.write_ratio(

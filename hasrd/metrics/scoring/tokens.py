@@ -60,10 +60,7 @@ def score_codes(
         if job.measure == "bitrate":
             rate = bitrate.bitrate(frame_rate, sizes) / 1000
             streams = {
-                name: bitrate.bitrate(
-                    frame_rate, [s for s, n in zip(sizes, stream_names) if n == name]
-                )
-                / 1000
+                name: bitrate.bitrate(frame_rate, [s for s, n in zip(sizes, stream_names) if n == name]) / 1000
                 for name in dict.fromkeys(stream_names)
             }
             job.write(
@@ -81,9 +78,7 @@ def score_codes(
             _write_codebooks(job, codes, rows, record, **facts)
 
 
-def _write_codebooks(
-    job: Job, codes: dict[str, np.ndarray], rows: dict, record: Record, **facts
-) -> None:
+def _write_codebooks(job: Job, codes: dict[str, np.ndarray], rows: dict, record: Record, **facts) -> None:
     arrays = [codes[utt] for utt in sorted(codes)]
     count = len(arrays)
     tokens = np.concatenate(arrays)
@@ -114,9 +109,7 @@ def _write_codebooks(
             }
         )
     all_bits = sum(book["entropy"] for book in books)
-    low, high = interval(
-        all_bits, influences, 0.0, bitrate.bitrate(1.0, facts["codebook_sizes"])
-    )
+    low, high = interval(all_bits, influences, 0.0, bitrate.bitrate(1.0, facts["codebook_sizes"]))
     scale = frame_rate / 1000
     job.write(
         scale * all_bits,
@@ -182,8 +175,7 @@ def token_facts(sizes: Sequence[int], frame_rate: float, stream_names: Sequence[
     """What a score of tokens says of them; UserError unless there is one name a codebook."""
     if len(stream_names) != len(sizes):
         raise UserError(
-            f"--stream_names has {len(stream_names)} names for {len(sizes)} --codebook_sizes: "
-            "give one name a codebook"
+            f"--stream_names has {len(stream_names)} names for {len(sizes)} --codebook_sizes: give one name a codebook"
         )
     return {
         "codebook_sizes": list(sizes),
@@ -221,9 +213,7 @@ def check_range(path: Path, utterance: str, codes: np.ndarray, sizes: Sequence[i
             ) from None
 
 
-def _text_codes(
-    path: Path, table: Mapping[str, str]
-) -> Iterator[tuple[str, np.ndarray]]:
+def _text_codes(path: Path, table: Mapping[str, str]) -> Iterator[tuple[str, np.ndarray]]:
     for number, (utterance, line) in enumerate(table.items(), start=1):
         codes = [parse_count(code) for code in line.split()]
         if None in codes:
@@ -232,9 +222,7 @@ def _text_codes(
         yield utterance, np.array(codes, dtype=np.int64)[:, None]
 
 
-def _shaped(
-    path: Path, arrays: dict[str, np.ndarray], columns: int, fewer: bool = False
-) -> dict[str, np.ndarray]:
+def _shaped(path: Path, arrays: dict[str, np.ndarray], columns: int, fewer: bool = False) -> dict[str, np.ndarray]:
     if not arrays:
         raise UserError(f"{path}: no utterance in it")
     first = next((array for array in arrays.values() if array.size), np.empty((0, columns)))
@@ -244,11 +232,7 @@ def _shaped(
     # Kaldi's one empty matrix has no columns.
     arrays = {utt: array if array.size else array.reshape(0, allowed[-1]) for utt, array in arrays.items()}
     for utterance, array in arrays.items():
-        if (
-            array.ndim != 2
-            or array.shape[1] not in allowed
-            or not np.issubdtype(array.dtype, np.integer)
-        ):
+        if array.ndim != 2 or array.shape[1] not in allowed or not np.issubdtype(array.dtype, np.integer):
             raise UserError(
                 f"{path}: utterance '{utterance}' is {array.dtype} {array.shape}, "
                 f"but integers (T, {allowed[-1]}) are needed"

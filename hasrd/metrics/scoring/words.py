@@ -71,9 +71,7 @@ def score_words(
     test_set, train_set = (_WordSet.make(part, numbers, frame_rate) for part in (pair, train))
     eligible = test_set.eligible(len(names))
     if not len(eligible):
-        raise UserError(
-            f"{ctm}: no word occurs {words.MIN_OCCURRENCES} times: a larger test set is needed"
-        )
+        raise UserError(f"{ctm}: no word occurs {words.MIN_OCCURRENCES} times: a larger test set is needed")
 
     def books_of(test: _WordSet, trained: _WordSet) -> list[dict]:
         return [
@@ -97,10 +95,7 @@ def score_words(
         books[0]["value"],
         tuple(books[0]["ci95"]),
         ("tokens", "words"),
-        {
-            utt: (len(array), int(number))
-            for utt, array, number in zip(pair.utterances, pair.codes, test_set.segments)
-        },
+        {utt: (len(array), int(number)) for utt, array, number in zip(pair.utterances, pair.codes, test_set.segments)},
         record,
         source=words.SOURCE,
         codebooks=books,
@@ -134,11 +129,7 @@ class _WordSet:
         for array, track in zip(part.codes, part.tracks):
             own = np.array([numbers.get(word, -1) for word in track.labels], dtype=np.int64)
             spoken = own >= 0
-            parts.append(
-                words.incidence(
-                    track.starts[spoken], track.ends[spoken], own[spoken], len(array), frame_rate
-                )
-            )
+            parts.append(words.incidence(track.starts[spoken], track.ends[spoken], own[spoken], len(array), frame_rate))
         lengths = [len(array) for array in part.codes]
         return cls(
             np.concatenate(part.codes).astype(np.int64),
@@ -157,9 +148,7 @@ class _WordSet:
         return self.codes[order, index]
 
 
-def _word_value(
-    test: _WordSet, train: _WordSet, index: int, size: int, names: Sequence[str]
-) -> dict:
+def _word_value(test: _WordSet, train: _WordSet, index: int, size: int, names: Sequence[str]) -> dict:
     chosen, _ = words.choose_codes(train.codes[:, index], train.met, len(names), size)
     codes = test.codes[:, index]
     found = words.detect(codes, test.met, chosen, size)

@@ -118,7 +118,7 @@ FORMS = {
     "more empty lines": lambda text: text.replace("\n", "\n\n"),
     "exponents": lambda text: text.replace("0.25", "2.5e-1").replace("1.5", "15E-1"),
     "signs and dots": lambda text: text.replace("0.25", "+0.25").replace("1.5", "1.50000000000000001"),
-    "comments": lambda text: text.replace("0.25", "0.25 ! a quarter: \"0.3\"\n! more <absent>\n"),
+    "comments": lambda text: text.replace("0.25", '0.25 ! a quarter: "0.3"\n! more <absent>\n'),
     "indented": lambda text: text.replace("\n", "\n\t  "),
     "one line": lambda text: text.replace("\n", " "),
     "Windows": lambda text: text.replace("\n", "\r\n"),
