@@ -694,9 +694,10 @@ def _read_json(path: Path) -> None:
 
 
 def _options(path: Path) -> None:
-    from hasrd.bin.exp_name import exp_name, parse_args_string
+    from hasrd.bin.exp_name import exp_name
     from hasrd.bin.options import key_value
     from hasrd.jobs.chunks import parse_shard
+    from hasrd.train.options import parse_args_string
 
     text = path.read_text(encoding="utf-8", errors="surrogateescape")
     parse_args_string(text)
@@ -748,7 +749,8 @@ READERS: Mapping[str, Reader] = {
     "json": Reader(texts(a_dot_json=json.dumps(SCORE)), "*.json", _read_json, ("hasrd/config.py",)),
     "options": Reader(
         texts(args="--max_epoch 3 --encoder_conf a=1 --encoder_conf b.c=[1,2] --optim_conf '{lr: 1e-3}' --x 1/4\n"),
-        "args", _options, ("hasrd/bin/exp_name.py", "hasrd/bin/options.py", "hasrd/jobs/chunks.py"),
+        "args", _options,
+        ("hasrd/bin/exp_name.py", "hasrd/bin/options.py", "hasrd/train/options.py", "hasrd/jobs/chunks.py"),
     ),
     "configurations": Reader(_describe, "*.yaml", _info, ("hasrd/bin/info.py", "hasrd/codec/describe.py")),
     "audio": Reader(_audio, "a.*", _read_audio, ("hasrd/data/audio.py",)),

@@ -15,7 +15,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any, Sequence
 
-from hasrd.bin.exp_name import join_values, merge, parse_args_string
+from hasrd.bin.options import join_values
 from hasrd.codec.build import FRONT, check_front
 from hasrd.codec.describe import Description, describe
 from hasrd.config import read_json, read_yaml
@@ -24,6 +24,7 @@ from hasrd.jobs.atomic import write_text
 from hasrd.models.checkpoint import PEER, PEER_FILE, kind_of
 from hasrd.models.weights import SAFETENSORS, building, read_config_of
 from hasrd.registry import add_allow_import
+from hasrd.train.options import merge, parse_args_string
 
 
 def read(path: str | Path, args: str = "") -> dict[str, Any]:

@@ -1,11 +1,11 @@
 # Copyright 2026 The hasrd authors
 # Apache-2.0
-"""Option types that several entry points share."""
+"""Option types that several entry points share, and how a value that looks like an option is given."""
 
 from __future__ import annotations
 
 import argparse
-from typing import Any
+from typing import Any, Sequence
 
 from hasrd.config import parse_json
 from hasrd.errors import UserError
@@ -29,3 +29,12 @@ def key_value(text: str) -> tuple[str, Any]:
         return key, parse_json(value, text)
     except UserError:
         return key, value
+
+
+def join_values(argv: Sequence[str], names: Sequence[str]) -> list[str]:
+    """Join each of these options to its value: argparse takes a value such as "--max_epoch=3" for an option."""
+    argv = list(argv)
+    for i in reversed(range(len(argv) - 1)):
+        if argv[i] in names:
+            argv[i : i + 2] = [f"{argv[i]}={argv[i + 1]}"]
+    return argv

@@ -9,9 +9,10 @@ import shlex
 import sys
 from typing import Any, Sequence
 
-from hasrd.bin.exp_name import join_values, merge, parse_args_string, split_args
+from hasrd.bin.options import join_values
 from hasrd.config import read_yaml
 from hasrd.errors import run_main
+from hasrd.train.options import merge, parse_args_string, split_args
 
 
 def setting(config: str, args: str, name: str) -> str:

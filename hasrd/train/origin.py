@@ -9,10 +9,10 @@ import shlex
 from pathlib import Path
 from typing import Any, Iterator, Mapping, Sequence
 
-from hasrd.bin.exp_name import effective_config, without
 from hasrd.config import read_yaml
 from hasrd.jobs.origin import Origin
 from hasrd.teacher.targets import FACTS, target_files
+from hasrd.train.options import effective_config, without
 
 # Options of data sets: "file,name,type". A table of these types says its values itself; others list files.
 DATA_OPTIONS = {"train": "train_data_path_and_name_and_type", "valid": "valid_data_path_and_name_and_type"}
@@ -42,7 +42,7 @@ def last_of(value: Any) -> Any:
 def origin_of(options: Mapping[str, Any]) -> Origin:
     """Return the origin of a training.
 
-    How long, where and on what machine it trains does not count (`exp_name.IGNORED`). Files count by their content.
+    How long, where and on what machine it trains does not count (`options.IGNORED`). Files count by their content.
 
     Args:
         options: From `read_options`.

@@ -11,8 +11,9 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hasrd.bin.exp_name import exp_name, main, parse_args_string
+from hasrd.bin.exp_name import exp_name, main
 from hasrd.errors import UserError
+from hasrd.train.options import parse_args_string
 
 CONFIG = {
     "max_epoch": 10,

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hasrd.bin.exp_name import parse_args_string, split_args
 from hasrd.bin.recipe_options import main, setting
 from hasrd.errors import UserError
+from hasrd.train.options import parse_args_string, split_args
 
 # What a command line can hold.
 WORD = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=12)

@@ -5,7 +5,7 @@
 hasrd() { # $1: entry point, then its options
     attend ${python} -m "hasrd.bin.$1" "${@:2}"
 }
-split_words() { # $1: array to fill, $2: name of the option, $3: its text; the words are those that exp_name reads
+split_words() { # $1: array to fill, $2: name of the option, $3: its text; the words are those that a training reads
     local words
     if [ -z "$3" ]; then eval "$1=()"; return; fi
     words=$(hasrd recipe_options words --option "$2" --text "$3") || exit 1
