@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 
 from hasrd.bin.exp_name import exp_name, main
 from hasrd.errors import UserError
-from hasrd.train.options import parse_args_string
 
 CONFIG = {
     "max_epoch": 10,
@@ -74,20 +73,6 @@ def test_salt_and_ignore(config):
     changed = exp_name(config, ignore=["optim_conf.lr"])
     write(config)
     assert exp_name(config, ignore=["optim_conf.lr"]) == changed
-
-
-@pytest.mark.parametrize(
-    "text, expected",
-    [
-        ("--a 1 --b=x --c", {"a": 1, "b": "x", "c": True}),
-        ("--x_conf a=1 --x_conf b.c=2", {"x_conf": {"a": 1, "b": {"c": 2}}}),
-        ("--x_conf '{a: 1, b: [2, 3]}'", {"x_conf": {"a": 1, "b": [2, 3]}}),
-        ("--weight=-1", {"weight": -1}),
-        ("--x 1 2", {"x": [1, 2]}),
-    ],
-)
-def test_parse_args_string(text, expected):
-    assert parse_args_string(text) == expected
 
 
 @pytest.mark.parametrize("text", ["a", "--x 'open", "lr=1 --b 2"])

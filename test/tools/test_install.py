@@ -289,11 +289,17 @@ def test_an_environment_of_ones_own_is_only_checked(copy):
     assert status == 1 and err.count("\n") == 1 and "/no/such/python" in err
 
 
-def test_the_check_finds_what_is_missing(tmp_path):
-    lists = tmp_path / "requirements"
+def check_alone(folder, base):
+    """Put the check into a folder, beside its own list of what is needed; return the folder of the lists."""
+    lists = folder / "requirements"
     lists.mkdir()
-    shutil.copy(ROOT / "tools/check.py", tmp_path)
-    (lists / "base.txt").write_text("# comment\npytest\nno-such-package\n")
+    shutil.copy(ROOT / "tools/check.py", folder)
+    (lists / "base.txt").write_text(base)
+    return lists
+
+
+def test_the_check_finds_what_is_missing(tmp_path):
+    lists = check_alone(tmp_path, "# comment\npytest\nno-such-package\n")
     (lists / "x.txt").write_text('pytest < 0.1\nother; python_version < "3"\n')
     output = subprocess.run([sys.executable, tmp_path / "check.py", "x", "--imports"], capture_output=True, text=True)
     assert output.returncode == 1
@@ -302,10 +308,7 @@ def test_the_check_finds_what_is_missing(tmp_path):
 
 
 def test_the_check_shows_no_greetings(tmp_path):
-    lists = tmp_path / "requirements"
-    lists.mkdir()
-    shutil.copy(ROOT / "tools/check.py", tmp_path)
-    (lists / "base.txt").write_text("noisy\n")
+    check_alone(tmp_path, "noisy\n")
     (tmp_path / "noisy.py").write_text("import sys\nprint('hello')\nprint('flash_attn?', file=sys.stderr)\n")
     (tmp_path / "noisy-1.dist-info").mkdir()
     (tmp_path / "noisy-1.dist-info/METADATA").write_text("Metadata-Version: 2.1\nName: noisy\nVersion: 1\n")
