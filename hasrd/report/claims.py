@@ -204,8 +204,8 @@ def _combined(stream: str, results: Results, test_set: str, experiment: str) -> 
 def _read_better(
     results: Results, test_set: str, experiment: str, text: str, stream: str, other: str, paper: str
 ) -> Claim:
-    """Compare a stream's tokens with `other` ones by the first measure that both have; show all that both have."""
-    verdicts, evidence = [], []
+    """Judge a stream's tokens against `other` ones by the first measure that both have, and name it; show the rest."""
+    verdicts, evidence, labels = [], [], []
     for measure in _READING:
         systems = (f"tokens_{stream}", f"tokens_{other}")
         pair = [_first(find_probe(results, measure, test_set, system, experiment)) for system in systems]
@@ -214,10 +214,13 @@ def _read_better(
             verdict, near = _below(own, control)
             verdicts.append(verdict)
             own, control = own.score, control.score
+            labels.append(own.label)
             digits = 1 if measure == "wer" else 2
             paper_wer = f"; the paper {paper}" if measure == "wer" and stream in DEFAULT else ""
             evidence.append(f"{own.label} {own.mean:.{digits}f} against {control.mean:.{digits}f}{paper_wer}{near}")
-    return Claim(text, test_set, ", ".join(evidence), verdicts[0] if verdicts else MISSING)
+    if not verdicts:
+        return Claim(text, test_set)
+    return Claim(f"{text} ({labels[0]})", test_set, ". Beside it, ".join(evidence), verdicts[0])
 
 
 def _conversion(results: Results, test_set: str, experiment: str) -> Claim:

@@ -42,6 +42,15 @@ def test_all_hold(codec):
     assert one(found, "voice than the acoustic").evidence.startswith("speaker similarity (ecapa) 0.20 against 0.60")
 
 
+def test_what_is_shown_beside_a_verdict_is_told_apart_from_what_decides(codec):
+    """Words may be read worse by chance where the loss is better: the claim says by which of the two it holds."""
+    put_probe(codec, "test-clean", "tokens_semantic", wer=103.1)
+    claim = one(judged(codec), "better than the acoustic ones")
+    assert claim.text.endswith("(CTC loss)") and claim.verdict == "holds"
+    decided, beside = claim.evidence.split(". Beside it, ")
+    assert decided.startswith("CTC loss ") and beside.startswith("WER 103.1 against ")
+
+
 @pytest.mark.parametrize("part", CLAIMS)
 def test_each_can_fail(codec, part):
     system, measure, mean = CLAIMS[part]
