@@ -77,12 +77,12 @@ def _set(config: dict[str, Any], name: str, value: str) -> None:
         else:
             config[name] = parsed
         return
-    where = config.setdefault(name, {})
-    if not isinstance(where, dict):
-        where = config[name] = {}
     *parents, last = match[1].split(".")
-    for key in parents:
-        where = where.setdefault(key, {})
+    where = config
+    for key in (name, *parents):
+        if not isinstance(where.get(key), dict):
+            where[key] = {}
+        where = where[key]
     where[last] = _parse(match[2])
 
 
