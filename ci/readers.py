@@ -387,6 +387,25 @@ def _open_targets(path: Path) -> None:
         targets(utterance, 0.0, 0.2)
 
 
+def _latents(folder: Path) -> None:
+    chunk = folder / "data/000000"
+    chunk.mkdir(parents=True)
+    np.save(chunk / "latents.npy", np.ones((5, 6), np.float16))
+    (folder / "utt2latents").write_text("u-1 000000 0 3 1.5\nu-2 000000 3 2 0.25\n")
+    facts = {"encoder_sha256": "a", "loudness": -16.0, "num_layers": 2, "size": 3, "frame_shift": 512}
+    (folder / "latents.json").write_text(json.dumps(facts))
+
+
+def _cut_latents(path: Path) -> None:
+    from hasrd.codec.latent_cache import CachedLatents
+
+    folder = path.parent if path.suffix != ".npy" else path.parents[2]
+    latents = CachedLatents([folder])
+    for utterance in ("u-1", "u-2"):
+        latents.gain(utterance)
+        latents(utterance, 1, 2)
+
+
 def _read_score(path: Path) -> None:
     from hasrd.jobs.origin import Origin
     from hasrd.metrics.scores import read_rows, read_score, why_stale
@@ -779,6 +798,8 @@ READERS: Mapping[str, Reader] = {
     "tokens": Reader(_tokens, "*.npz", _load_tokens, ("hasrd/codec/token_file.py", "hasrd/codec/tokenizer.py")),
     "token_facts": Reader(_codes, "*", _archive_facts, ("hasrd/bin/decode.py",)),
     "teacher": Reader(_teacher, "*/*", _open_targets, ("hasrd/teacher/targets.py",)),
+    "latents": Reader(_latents, "**/*.*", _cut_latents, ("hasrd/codec/latent_cache.py",)),
+    "latents_table": Reader(_latents, "utt2latents", _cut_latents, ("hasrd/codec/latent_cache.py",)),
     "scores": Reader(_experiments, "exp/codec/scores/test/combined/*", _read_score, ("hasrd/metrics/scores.py",)),
     "report": Reader(
         _experiments, "exp/codec/**/*.*", _report,

@@ -28,8 +28,7 @@ from torch import nn
 
 from hasrd.bin.codec_work import CodecWork, model_facts, options
 from hasrd.bin.kmeans import sha256_or_error
-from hasrd.codec.inference import inference_form
-from hasrd.codec.latents import BATCH_SAMPLES
+from hasrd.codec.latents import BATCH_SAMPLES, FrozenEncoder
 from hasrd.config import read_json
 from hasrd.data.archive import COMPRESSION_METHODS, write_archive
 from hasrd.data.features import merge_tables
@@ -40,7 +39,6 @@ from hasrd.errors import UserError, run_main
 from hasrd.jobs.atomic import write_json, write_text
 from hasrd.jobs.chunks import parse_shard, run_in_chunks
 from hasrd.jobs.digest import sha256
-from hasrd.models.checkpoint import load_encoder
 from hasrd.models.kmeans import load_kmeans
 from hasrd.quantizer.kmeans import assign
 
@@ -69,7 +67,7 @@ class CodecSource(CodecWork):
         return self.codec.quantizer.encode(encoded.layers, encoded.lengths)
 
 
-class EncoderSource:
+class EncoderSource(FrozenEncoder):
     """The same of a frozen encoder alone, whose tokens are those of k-means.
 
     Args:
@@ -80,14 +78,7 @@ class EncoderSource:
     """
 
     def __init__(self, encoder_file: str, kmeans_file: str | None, ngpu: int, allow_import: bool) -> None:
-        if not ngpu:
-            torch.set_num_threads(1)
-        self.device = torch.device("cuda" if ngpu else "cpu")
-        _, front = load_encoder(encoder_file, allow_import=allow_import)
-        self.frame_shift = front["frontend"].frame_shift * front["encoder"].stride
-        self.sample_rate = front["frontend"].sample_rate
-        self.front = front.to(self.device).requires_grad_(False)
-        self.front["encoder"] = self.encoder = inference_form(front["encoder"])
+        super().__init__(encoder_file, ngpu, allow_import)
         self.latent_layer, self.stream_names, self.codebook_sizes = None, (), ()
         if kmeans_file is not None:
             self.centroids, facts = load_kmeans(kmeans_file, sha256_or_error(encoder_file))
@@ -95,13 +86,12 @@ class EncoderSource:
             self.stream_names, self.codebook_sizes = ("semantic",), (len(self.centroids),)
 
     def batches(self, inputs):
-        """Yield (utterances, waves (B, N), lengths (B,)) on the device."""
-        for utterances, waves, lengths in wave_batches(inputs, self.sample_rate, BATCH_SAMPLES):
-            yield utterances, waves.to(self.device), lengths.to(self.device)
+        """Yield (utterances, waves (B, N), lengths (B,))."""
+        return wave_batches(inputs, self.sample_rate, BATCH_SAMPLES)
 
     def features(self, waves: torch.Tensor, lengths: torch.Tensor) -> EncoderOutput:
         """Layers of waves (B, N)."""
-        return self.front(waves, lengths)
+        return self(waves, lengths)
 
     def codes(self, encoded: EncoderOutput) -> torch.Tensor:
         """Semantic tokens (B, U, 1)."""

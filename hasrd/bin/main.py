@@ -27,6 +27,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "choose-layer": ("hasrd.bin.choose_layer", "choose the semantic layer by a probe's weights (stage 4)"),
     "kmeans": ("hasrd.bin.kmeans", "train the k-means of the semantic codebook (stage 4)"),
     "semantic-tokens": ("hasrd.bin.semantic_tokens", "write semantic tokens of a data set as text (stage 4)"),
+    "dump-latents": ("hasrd.bin.dump_latents", "keep a frozen encoder's layers for a codec's training (stage 5)"),
     "dump-teacher": ("hasrd.bin.dump_teacher", "keep what a teacher says of a data set, for distillation (stage 4)"),
     "codec-train": ("hasrd.bin.codec_train", "train a codec (stage 5)"),
     "tokenize": ("hasrd.bin.tokenize", "write tokens of a data set, and the speech decoded from them (stage 6)"),

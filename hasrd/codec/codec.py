@@ -141,19 +141,22 @@ class Codec(nn.Module):
         index = torch.minimum(index, lengths[:, None] - 1)
         return latent.gather(1, index[..., None].expand(-1, -1, latent.shape[-1]))
 
-    def forward(self, wave: Tensor, lengths: Tensor | None = None) -> CodecOutput:
+    def forward(self, wave: Tensor, lengths: Tensor | None = None, encoded: EncoderOutput | None = None) -> CodecOutput:
         """Reconstruct a batch of crops, for training.
 
         Args:
             wave: (B, N), zero-padded, at the codec's level: the data loader sees to that.
             lengths: (B,) samples of each crop; None: all N.
+            encoded: What a frozen encoder gives of the tokens that begin in each crop, where the crops are parts of
+                utterances and begin with a token; None: the encoder is run on the crops.
 
         Returns:
             A CodecOutput; the reconstruction has the shape of `wave`.
         """
         if lengths is None:
             lengths = torch.full((len(wave),), wave.shape[1], device=wave.device)
-        encoded = self.features(wave, lengths)
+        if encoded is None:
+            encoded = self.features(wave, lengths)
         quantized = self.quantizer(encoded.layers, encoded.lengths)
         latent = self._extend(quantized.latent, encoded.lengths, wave.shape[1])
         wave_hat = self.decoder(latent)[:, : wave.shape[1]]

@@ -15,6 +15,8 @@ from espnet2.gan_tts.hifigan.loss import (
 )
 from espnet2.train.abs_gan_espnet_model import AbsGANESPnetModel
 
+from hasrd.encoder.layers import length_mask
+from hasrd.encoder.output import EncoderOutput
 from hasrd.loss.distillation import Clock
 from hasrd.loss.spectral import MelDistance
 from hasrd.quantizer.usage import CodebookUsage
@@ -83,6 +85,8 @@ class CodecModel(AbsGANESPnetModel):
         audio_lengths: torch.Tensor | None = None,
         forward_generator: bool = True,
         adversarial: bool = True,
+        encoder_layers: torch.Tensor | None = None,
+        encoder_layers_lengths: torch.Tensor | None = None,
         **targets: Any,
     ) -> dict[str, Any]:
         """Return loss, stats, weight (scalars on the device) and the optimiser's index (0 generator, 1 discriminator).
@@ -95,14 +99,21 @@ class CodecModel(AbsGANESPnetModel):
             audio_lengths: (B,) in samples; None means N for all.
             forward_generator: Whose turn it is.
             adversarial: Whether the generator's turn uses the discriminator.
+            encoder_layers: (B, U, L * D) of the frozen encoder on whole utterances, from the crops' first tokens on
+                (`hasrd.codec.latent_cache`); None: the encoder is run on the crops.
+            encoder_layers_lengths: (B,) tokens of each crop.
             targets: What the distillation compares with, by names that start with their level's (the data loader's).
         """
         if audio_lengths is None:
             audio_lengths = torch.full((len(audio),), audio.shape[1], device=audio.device)
         output = self._shared
         if output is None:
-            output = self.codec(audio, audio_lengths)
-            self.usage.add(output.codes, self._valid(output.codes, audio_lengths))
+            encoded = None
+            if encoder_layers is not None:
+                layers = encoder_layers.float().chunk(self.codec.encoder.num_layers, -1)
+                encoded = EncoderOutput(layers, encoder_layers_lengths)
+            output = self.codec(audio, audio_lengths, encoded)
+            self.usage.add(output.codes, length_mask(output.lengths, output.codes.shape[1]))
         if forward_generator:
             self._shared = None
             loss, stats = self._generator_turn(audio, output, adversarial and self.discriminator is not None)
@@ -122,11 +133,6 @@ class CodecModel(AbsGANESPnetModel):
         # Filled in by the device: a number of the host's would be waited for.
         weight = torch.full((), len(audio), device=loss.device)
         return {"loss": loss, "stats": stats, "weight": weight, "optim_idx": 0 if forward_generator else 1}
-
-    def _valid(self, codes: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
-        """Mark the tokens (B, U) of codes (B, U, M) that lie within `lengths` (B,) samples; a clip has at least one."""
-        last = self.codec.min_samples + self.codec.frame_shift * torch.arange(codes.shape[1], device=codes.device)
-        return last <= lengths.clamp(min=self.codec.min_samples)[:, None]
 
     def _judge(self, wave: torch.Tensor) -> list[list[torch.Tensor]]:
         """Feature maps of wave (B, N); in float32 on CPUs.

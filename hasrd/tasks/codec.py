@@ -15,6 +15,7 @@ from espnet2.utils.types import float_or_none, int_or_none, str2bool, str_or_non
 from hasrd import decoder, discriminator, encoder, frontend, quantizer
 from hasrd.codec.build import CODEC_DEFAULTS, build_modules, check_front, construct
 from hasrd.codec.codec import Codec
+from hasrd.codec.latent_cache import CachedLatents
 from hasrd.errors import UserError
 from hasrd.espnet.choices import ImportableChoices
 from hasrd.espnet.codec_model import CodecModel
@@ -80,6 +81,14 @@ class CodecTask(TrainingTask, espnet.GANCodecTask):
             help="kmeans.npz of stage 4: centroids and layer of the semantic codebook",
         )
         group.add_argument(
+            "--latent_dirs",
+            type=str,
+            nargs="*",
+            default=[],
+            help="Folders of hasrd dump-latents, of the training and the valid set: what --encoder_file gives of whole "
+            "utterances, which segments get their part of; none: the encoder is run on the segments",
+        )
+        group.add_argument(
             "--segment",
             type=int_or_none,
             default=80000,
@@ -120,7 +129,12 @@ class CodecTask(TrainingTask, espnet.GANCodecTask):
         """Pad with zeros, to whole segments where segments are cut; lengths go along."""
         collate = CommonCollateFn(float_pad_value=0.0, int_pad_value=0)
         segment, _ = cls._segment(args, train)
-        return collate if segment is None else PadTo(segment, "audio", collate)
+        if segment is None:
+            return collate
+        lengths = {"audio": segment}
+        if args.latent_dirs:
+            lengths["encoder_layers"] = -(-segment // CachedLatents(args.latent_dirs).frame_shift)
+        return PadTo(lengths, collate)
 
     @staticmethod
     def _segment(args: argparse.Namespace, train: bool) -> tuple[int | None, int]:
@@ -137,11 +151,15 @@ class CodecTask(TrainingTask, espnet.GANCodecTask):
             return None
         segment, rate = cls._segment(args, train)
         cut = None
+        latents = CachedLatents(args.latent_dirs) if args.latent_dirs else None
         if segment is not None:
-            cut = Segment(segment, "audio", train, rate, open_levels(args.distillation, allow_import=True).cached)
-        if args.loudness is None and not args.shift_phase:
+            targets = open_levels(args.distillation, allow_import=True).cached
+            cut = Segment(segment, "audio", train, rate, targets, latents)
+        # Where there are latents, the segment is a part of an utterance that has been brought to the level as a whole.
+        loudness = args.loudness if latents is None else None
+        if loudness is None and not args.shift_phase:
             return cut
-        return AtLoudness(args.loudness, "audio", rate, args.shift_phase and train, cut)
+        return AtLoudness(loudness, "audio", rate, args.shift_phase and train, cut)
 
     @classmethod
     def build_model(cls, args: argparse.Namespace) -> CodecModel:
@@ -162,6 +180,10 @@ class CodecTask(TrainingTask, espnet.GANCodecTask):
             args.encoder_sha256 = args.encoder_sha256 or sha256(args.encoder_file)
             for key in FRONT_KEYS:
                 setattr(args, key, config[key])
+        if args.latent_dirs:
+            if args.encoder_file is None or args.segment is None or args.iterator_type == "chunk":
+                raise UserError("--latent_dirs: goes with --encoder_file and --segment, without iterator_type: chunk")
+            CachedLatents(args.latent_dirs).check(args.encoder_sha256, args.loudness)
         centroids = None
         if args.kmeans_file is not None:
             centroids, facts = load_kmeans(args.kmeans_file, encoder_sha256=args.encoder_sha256)

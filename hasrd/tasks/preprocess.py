@@ -11,6 +11,7 @@ from typing import Callable, Mapping
 import numpy as np
 import torch
 
+from hasrd.codec.latent_cache import CachedLatents
 from hasrd.frontend.loudness import to_loudness
 
 
@@ -23,6 +24,8 @@ class Segment:
         random: Take a random place (training); else the clip's middle, which is speech where its start may be silence.
         sample_rate: Of the wave, in Hz.
         targets: What else lies in the segment, by the start of its names: (uid, start, stop in seconds) to arrays.
+        latents: Of whole utterances, which the segment then gets its part of ("encoder_layers", (U, L * D)): it begins
+            with a token, and is cut from the utterance at the level of its latents.
     """
 
     def __init__(
@@ -32,23 +35,29 @@ class Segment:
         random: bool,
         sample_rate: int = 16000,
         targets: Mapping[str, Callable[[str, float, float], dict[str, np.ndarray]]] | None = None,
+        latents: CachedLatents | None = None,
     ):
         self.length = length
         self.name = name
         self.random = random
         self.sample_rate = sample_rate
         self.targets = targets or {}
+        self.latents = latents
 
     def __call__(self, uid: str, data: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Replace the wave (N,) of utterance `uid` by its segment (at most `length`,); add the segment's targets."""
-        wave = data[self.name]
-        spare = len(wave) - self.length
+        wave, grid = data[self.name], 1
+        if self.latents is not None:
+            wave, grid = wave * np.float32(self.latents.gain(uid)), self.latents.frame_shift
+        places = (len(wave) - self.length) // grid + 1
         start = 0
-        if spare > 0:
+        if places > 1:
             # numpy's global generator: the trainer seeds it for each epoch, process and worker.
-            start = np.random.randint(spare + 1) if self.random else spare // 2
-            wave = wave[start : start + self.length]
+            start = grid * (np.random.randint(places) if self.random else (places - 1) // 2)
+        wave = wave[start : start + self.length]
         data = {**data, self.name: wave}
+        if self.latents is not None:
+            data["encoder_layers"] = self.latents(uid, start // grid, -(-len(wave) // grid))
         begin, end = start / self.sample_rate, (start + len(wave)) / self.sample_rate
         for prefix, targets in self.targets.items():
             data |= {f"{prefix}_{name}": array for name, array in targets(uid, begin, end).items()}
@@ -101,24 +110,23 @@ def shift_phase(wave: torch.Tensor, angle: float, sample_rate: int) -> torch.Ten
 
 
 class PadTo:
-    """Pad a batch to a fixed length, so that every step has one shape; the lengths stay those of the clips.
+    """Pad a batch to fixed lengths, so that every step has one shape; the lengths stay those of the clips.
 
     Args:
-        length: Samples.
-        name: Key of the wave in the batch.
+        lengths: Of what is padded, by its key in the batch: samples of the wave, tokens of latents.
         collate: ESPnet's collate function, called first.
     """
 
-    def __init__(self, length: int, name: str, collate):
-        self.length = length
-        self.name = name
+    def __init__(self, lengths: Mapping[str, int], collate):
+        self.lengths = lengths
         self.collate = collate
 
     def __call__(self, items) -> tuple[list[str], dict[str, torch.Tensor]]:
-        """Collate `items` and pad the wave (B, N) to (B, length)."""
+        """Collate `items` and pad each tensor (B, N, ...) to (B, length, ...)."""
         uids, batch = self.collate(items)
-        wave = batch[self.name]
-        batch[self.name] = torch.nn.functional.pad(wave, (0, self.length - wave.shape[1]))
+        for name, length in self.lengths.items():
+            sides = (0, 0) * (batch[name].dim() - 2)
+            batch[name] = torch.nn.functional.pad(batch[name], (*sides, 0, length - batch[name].shape[1]))
         return uids, batch
 
 

@@ -9,9 +9,10 @@ import shlex
 from pathlib import Path
 from typing import Any, Iterator, Mapping, Sequence
 
+from hasrd.codec import latent_cache
 from hasrd.config import read_yaml
 from hasrd.jobs.origin import Origin
-from hasrd.teacher.targets import FACTS, target_files
+from hasrd.teacher import targets
 from hasrd.train.options import effective_config, without
 
 # Options of data sets: "file,name,type". A table of these types says its values itself; others list files.
@@ -69,7 +70,7 @@ def origin_of(options: Mapping[str, Any]) -> Origin:
             files[name], values[name] = path, value.removeprefix(file)
         elif path.is_dir() and os.sep in value:
             values[name] = ""
-            own_files, own_tables = target_files(path) if (path / FACTS).is_file() else (_files_in(path), {})
+            own_files, own_tables = _read_of(path)
             files.update({f"{name}/{key}": own for key, own in own_files.items()})
             tables.update({f"{name}/{key}": own for key, own in own_tables.items()})
     return Origin(values, files, tables)
@@ -86,6 +87,14 @@ def _leaves(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
         return
     for key, inner in value.items() if isinstance(value, Mapping) else enumerate(value):
         yield from _leaves(inner, f"{name}.{key}" if name else str(key))
+
+
+def _read_of(folder: Path) -> tuple[dict[str, Path], dict[str, Path]]:
+    """Return what a training reads of a folder: files, and tables that list files, by name."""
+    for facts, files in ((targets.FACTS, targets.target_files), (latent_cache.FACTS, latent_cache.cached_files)):
+        if (folder / facts).is_file():
+            return files(folder)
+    return _files_in(folder), {}
 
 
 def _files_in(folder: Path) -> dict[str, Path]:

@@ -130,7 +130,7 @@ def test_phase_shift_is_dacs(monkeypatch):
 
 
 def test_pad_to_keeps_the_lengths():
-    collate = PadTo(10, "audio", CommonCollateFn(float_pad_value=0.0, int_pad_value=0))
+    collate = PadTo({"audio": 10}, CommonCollateFn(float_pad_value=0.0, int_pad_value=0))
     items = [("a", {"audio": np.ones(7, np.float32)}), ("b", {"audio": np.ones(4, np.float32)})]
     utterances, batch = collate(items)
     assert utterances == ["a", "b"] and batch["audio"].shape == (2, 10)

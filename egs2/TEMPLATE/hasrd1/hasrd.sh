@@ -63,6 +63,7 @@ teacher_cache_gb=100.0
 codec_tag=
 codec_config=conf/train_codec.yaml
 codec_args=
+latent_cache_gb=20.0
 inference_codec_model=valid.mel_distance.best.pth
 peer=
 
@@ -157,6 +158,8 @@ Stage 5
                             of its own (DAC, DAC+fbank) needs no stages 3 and 4; none: no codec, stage 7 probes the encoder
                             of stage 3 and the tokens of stage 4
   --codec_tag               name of the experiment (default: made of the configuration)
+  --latent_cache_gb         bound of what a frozen encoder's layers may take on disk: they are computed once, on whole
+                            utterances; where they take more, the encoder runs on the segments (default: ${latent_cache_gb})
   --inference_codec_model   weights for stages 6 and 7 (default: ${inference_codec_model})
   --peer                    a codec that others trained, in place of stages 3 to 5: <kind>:<file or folder>, for example
                             mimi:/models/mimi; the kinds are those of hasrd import-peer
@@ -474,6 +477,17 @@ elif trains 5 && ! "${has_codec}"; then
     log "Stage 5: skipped, --codec_config none"
 elif trains 5; then
     log "Stage 5: codec training, ${codec_exp}"
+    if "${frozen_encoder}" && [ "${latent_cache_gb}" != 0 ]; then
+        level=$(setting "${codec_config}" "${codec_args}" loudness)
+        latent_dir=${dumpdir}/latents/$(sha256sum "${encoder_file}" | cut -c1-8)${level}
+        attend ${train_cmd} --gpu "${inference_ngpu}" --num_threads "${nj}" "${latent_dir}/dump.log" \
+            ${python} -m hasrd.bin.dump_latents --encoder_file "${encoder_file}" --out "${latent_dir}" --max_gb "${latent_cache_gb}" \
+            --data "${datadir}/${train_set}" "${datadir}/${valid_set}" ${level:+"--loudness=${level}"} \
+            --nj "${inference_nj}" --ngpu "${inference_ngpu}" "${import_opts[@]}"
+        if [ -f "${latent_dir}/${train_set}/latents.json" ]; then
+            codec_opts+=(--latent_dirs "${latent_dir}/${train_set}" "${latent_dir}/${valid_set}")
+        fi
+    fi
     train "${codec_exp}/train.log" hasrd.bin.codec_train --config "${codec_config}" "${codec_opts[@]}" --allow_import "${allow_import}" \
         --train_data_path_and_name_and_type "${datadir}/${train_set}/wav.scp,audio,sound" \
         --train_shape_file "${datadir}/${train_set}/utt2num_samples" \
