@@ -64,7 +64,12 @@ class Row:
 
 
 def rows(
-    train_set: str, ssl: Mapping[str, Any], codec: Mapping[str, Any], portion: float = 0.1, probe_cache_gb: float = 20
+    train_set: str,
+    ssl: Mapping[str, Any],
+    codec: Mapping[str, Any],
+    portion: float = 0.1,
+    probe_cache_gb: float = 20,
+    latent_cache_gb: float = 20,
 ) -> list[Row]:
     """Return the rows of all stages of the recipe.
 
@@ -74,6 +79,7 @@ def rows(
         codec: Configuration of the codec on its encoder.
         portion: Of train-clean-100, for k-means.
         probe_cache_gb: hasrd.sh's `--probe_cache_gb`.
+        latent_cache_gb: Its `--latent_cache_gb`.
     """
     small = HOURS["train-clean-100"] * 3600
     train, test = HOURS[train_set] * 3600, sum(HOURS[name] for name in TEST_SETS) * 3600
@@ -83,11 +89,11 @@ def rows(
     tokens = tokenizer.frame_rate
     frames = portion * small * tokens
     iterations = 30  # of hasrd.bin.kmeans
-    stored = small * tokens * layers * dim * FLOAT16
+    stored, whole = (seconds * tokens * layers * dim * FLOAT16 for seconds in (small, train))
     codes = tokens * tokenizer.num_codebooks * FLOAT32
     with torch.device("meta"):
         probe = sum(parameter.numel() for parameter in BLSTMProbe(dim).parameters())
-    fits = stored <= probe_cache_gb * 1e9
+    fits, kept = stored <= probe_cache_gb * 1e9, whole <= latent_cache_gb * 1e9
     versions = 2 + len(tokenizer.streams) + 4  # all, shuffled, each stream, 1, 2, 4 and 8 codebooks
     ssl_seconds = GPUS * steps_of(ssl) * ssl["batch_bins"] / (features() / FLOAT32)
     codec_seconds = steps_of(codec) * codec["batch_size"] * codec["segment"] / tokenizer.sample_rate
@@ -99,6 +105,8 @@ def rows(
             stored * fits, small * ENCODE if fits else None),
         Row(4, f"frames for k-means, {100 * portion:.0f}% of train-clean-100", frames * dim * FLOAT32,
             portion * small * ENCODE + frames * iterations * KMEANS),
+        Row(5, f"latents for the codec's training: {size_of(whole)} GB, {'stored' if kept else 'computed in each step'}",
+            whole * kept, train * ENCODE if kept else None),
         Row(5, "checkpoints of the codec", checkpoints(tokenizer), None, codec_seconds * CODEC_OPERATIONS),
         Row(6, f"codes of the test sets, decoded in {versions} versions", test * (codes + versions * FLAC),
             test * (ENCODE + versions * DECODE)),
