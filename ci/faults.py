@@ -65,11 +65,14 @@ def _folder(folder: Path) -> None:
     import numpy as np
     import readers
     import soundfile
+    import torch
 
     from hasrd.data.kaldi import write_table
     from hasrd.jobs.digest import sha256
     from hasrd.models.kmeans import save_kmeans
 
+    # The same models each time: two folders are put together where two commands run at once.
+    torch.manual_seed(0)
     readers._experiment(folder / "codec")
     readers._encoder(folder / "encoder")
     chance = np.random.default_rng(0)

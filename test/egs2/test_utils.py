@@ -186,6 +186,14 @@ def test_run_shows_the_one_line_of_an_error(tmp_path):
     assert (output.returncode, output.stderr) == (1, "error: no such file (log: a.log)\n")
 
 
+def test_run_says_in_one_line_that_the_folder_of_its_log_cannot_be_made(tmp_path):
+    (tmp_path / "my exp").write_text("a file")
+    output = bash(RUN, "my exp/codec/train.log", "true", cwd=tmp_path)
+    assert output.returncode == 2 and output.stderr.count("\n") == 1
+    assert output.stderr.startswith("error: run.sh: cannot create directory")
+    assert "Not a directory: free space, or name another folder" in output.stderr
+
+
 def test_run_shows_the_end_of_the_log(tmp_path):
     output = bash(RUN, "a.log", "bash", "-c", "seq 100; exit 7", cwd=tmp_path)
     lines = output.stderr.splitlines()

@@ -44,7 +44,13 @@ job_parse() {
     if [ -n "${job_var}" ] && [ "${first}" != "${last}" ] && [[ ${log} != *"${job_var}"* ]]; then
         job_fail "the log '${log}' has no ${job_var} in its name: the jobs would write over each other"
     fi
-    mkdir -p "$(dirname "$(job_subst "${log}" "${first}")")"
+    job_folder "$(dirname "$(job_subst "${log}" "${first}")")"
+}
+
+# Makes the folder $1, or ends with one line that says why it cannot be made.
+job_folder() {
+    local why
+    why=$(mkdir -p "$1" 2>&1) || job_fail "${why#mkdir: }: free space, or name another folder (--expdir, --dumpdir)"
 }
 
 # $1 with the job variable replaced by the number $2.

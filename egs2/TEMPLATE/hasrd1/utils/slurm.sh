@@ -31,7 +31,7 @@ options+=(${more[@]+"${more[@]}"})
 
 # The batch script goes beside the logs; the number of the job is put in when it runs.
 folder=$(dirname "$(job_subst "${log}" "${first}")")/q
-mkdir -p "${folder}"
+job_folder "${folder}"
 base=$(basename "${log%.log}")
 base=${folder}/${base//${job_var:-JOB}/all}
 quoted() { # $@ as shell words, with the job variable standing outside of the quotes
