@@ -428,6 +428,7 @@ def main() -> None:
     parser.add_argument("--reader", choices=sorted(READERS), help="this one alone")
     parser.add_argument("--number", type=int, help="of --reader: this one input, with its traceback")
     args = parser.parse_args()
+    args.out = args.out.resolve()  # the processes change their folder
     if args.number is not None:
         with tempfile.TemporaryDirectory() as home:
             signal.signal(signal.SIGALRM, _hang)
