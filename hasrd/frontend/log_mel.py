@@ -35,6 +35,8 @@ class LogMel(nn.Module):
         window: samples of one frame.
         frame_shift: samples from frame to frame.
         num_mels: bins F.
+        scale: what samples in [-1, 1] are multiplied by: 32768 for the 16-bit integers of Kaldi's own programs, which
+            moves the logarithm, but not its floor.
     """
 
     def __init__(
@@ -43,6 +45,7 @@ class LogMel(nn.Module):
         window: int = 400,
         frame_shift: int = 128,
         num_mels: int = 80,
+        scale: float = 1.0,
     ) -> None:
         super().__init__()
         self.sample_rate = sample_rate
@@ -51,7 +54,7 @@ class LogMel(nn.Module):
         self.output_size = num_mels
         self.n_fft = 1 << (window - 1).bit_length()
         hann = torch.hann_window(window, periodic=False, dtype=torch.float64)
-        self.register_buffer("povey", hann.pow(0.85).float(), persistent=False)
+        self.register_buffer("povey", (scale * hann.pow(0.85)).float(), persistent=False)
         mel = mel_filters(num_mels, self.n_fft, sample_rate)
         self.register_buffer("mel", mel, persistent=False)
         self.bands = [band_of(mel, start) for start in range(0, num_mels, BAND)]
@@ -66,7 +69,7 @@ class LogMel(nn.Module):
         """Compute the features, in float32 also under autocast and without gradients.
 
         Args:
-            wave: (B, N) in [-1, 1]; Kaldi's own programs take 16-bit integers, which lie 2 ln 32768 higher.
+            wave: (B, N) in [-1, 1].
             lengths: (B,) samples of each utterance.
 
         Returns:

@@ -118,3 +118,14 @@ def test_a_long_batch_is_transformed_in_small_blocks(monkeypatch):
     feats, _ = LogMel()(torch.zeros(2, 16000 * 60), torch.tensor([960000, 16000]))
     assert feats.shape == (2, 7497, 80)
     assert max(sizes) <= 256 * 512
+
+
+def test_the_scale_of_kaldis_programs():
+    # The logarithm moves by 2 ln 32768, but its floor stays: a wave of one bit is above it.
+    torch.manual_seed(0)
+    wave = torch.randint(-1, 2, (1, 9000)) / 32768
+    feats, _ = LogMel(frame_shift=160, scale=32768)(wave, torch.tensor([9000]))
+    expected = kaldi.fbank(wave * 32768, dither=0.0, num_mel_bins=80)
+    difference = (feats[0] - expected).abs()
+    assert difference.max() <= LARGEST and difference.mean() <= MEAN
+    assert LogMel(frame_shift=160)(wave, torch.tensor([9000]))[0].min() == pytest.approx(-15.9424, abs=1e-3)
