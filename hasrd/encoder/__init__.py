@@ -20,7 +20,11 @@ CHOICES = {
     "cnn_conformer": "hasrd.encoder.cnn_conformer:CNNConformer",
     "conv2d_conformer": "hasrd.encoder.cnn_conformer:Conv2dConformer",
     "dac": "hasrd.encoder.dac:DACEncoder",
+    "wav2vec2": "hasrd.encoder.wav2vec2:Wav2Vec2",
     "hubert": "hasrd.encoder.hubert:HuBERT",
+    "wavlm": "hasrd.encoder.wavlm:WavLM",
+    "data2vec": "hasrd.encoder.data2vec:Data2Vec",
+    "w2v_bert": "hasrd.encoder.w2v_bert:W2VBert",
     "whisper": "hasrd.encoder.whisper:WhisperEncoder",
     "seanet": "hasrd.encoder.seanet:SEANetEncoder",
     # Of ESPnet's own modules: the one class here that needs more than torch.

@@ -103,7 +103,12 @@ class ConvolutionModule(nn.Module):
     Args:
         size: D.
         kernel_size: of the depthwise convolution; odd.
+
+    Attributes:
+        causal: The depthwise convolution looks at earlier frames alone.
     """
+
+    causal = False
 
     def __init__(self, size: int, kernel_size: int) -> None:
         super().__init__()
@@ -115,5 +120,8 @@ class ConvolutionModule(nn.Module):
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """Apply the module to x (B, T, D) with mask (B, T, 1)."""
         x = functional.glu(self.expand(x)) * mask
-        x = depthwise_conv(x, self.depthwise.weight, self.depthwise.bias)
+        if self.causal:
+            # Moved by half of the kernel, which is centred otherwise.
+            x = functional.pad(x, (0, 0, self.depthwise.kernel_size[0] // 2, 0))
+        x = depthwise_conv(x, self.depthwise.weight, self.depthwise.bias)[:, : mask.shape[1]]
         return self.project(functional.silu(self.norm(x)))

@@ -9,6 +9,9 @@ from typing import Sequence
 import torch
 from torch import Tensor, nn
 
+from hasrd.encoder.layers import length_mask
+from hasrd.encoder.output import EncoderOutput
+
 # A dimension that never changes is mapped to 0, not to amplified rounding errors.
 STD_FLOOR = 1e-5
 
@@ -40,3 +43,36 @@ class LayerStatistics(nn.Module):
         mean = total / count
         self.mean.copy_(mean)
         self.std.copy_((square / count - mean.square()).clamp(min=0).sqrt())
+
+
+class StandardizedEncoder(nn.Module):
+    """What encoders that others trained have in common: their layers may be brought to one scale.
+
+    Args:
+        output_size: D.
+        num_layers: L.
+        standardize: Bring each dimension of each layer to mean 0 and variance 1, by statistics that are a part of the
+            weights.
+    """
+
+    float32_parts = ("statistics",)
+
+    def __init__(self, output_size: int, num_layers: int, standardize: bool) -> None:
+        super().__init__()
+        self.output_size = output_size
+        self.num_layers = num_layers
+        self.statistics = LayerStatistics(num_layers, output_size) if standardize else None
+
+    def output(self, layers: Sequence[Tensor], lengths: Tensor, num_tokens: int) -> EncoderOutput:
+        """Return what the encoder gives.
+
+        Args:
+            layers: L tensors (B, U, D), zero on padding.
+            lengths: (B,) tokens of each utterance.
+            num_tokens: Tokens of the batch; those behind are cut off.
+        """
+        layers = [layer[:, :num_tokens] for layer in layers]
+        if self.statistics is not None:
+            mask = length_mask(lengths, num_tokens)[..., None]
+            layers = [new.to(old.dtype) * mask for new, old in zip(self.statistics(layers), layers, strict=True)]
+        return EncoderOutput(tuple(layers), lengths)

@@ -14,13 +14,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from hasrd.encoder.hubert import Block
 from hasrd.encoder.layers import length_mask
 from hasrd.encoder.output import EncoderOutput
-from hasrd.encoder.standardize import LayerStatistics
+from hasrd.encoder.standardize import StandardizedEncoder
+from hasrd.encoder.transformer_block import Block
 
 
-class WhisperEncoder(nn.Module):
+class WhisperEncoder(StandardizedEncoder):
     """Two convolutions, sinusoidal positions, a Transformer; returns its input and each block's output.
 
     The last layer is normalised, as in transformers. The defaults are those of `tiny`.
@@ -30,8 +30,7 @@ class WhisperEncoder(nn.Module):
         attention_dim: D.
         attention_heads: H; D must be a multiple of it.
         num_blocks: L; num_layers is L + 1.
-        standardize: bring each dimension of each layer to mean 0 and variance 1, by statistics that are a part of the
-            weights. Whisper's dimensions differ by factors of hundreds.
+        standardize: See `StandardizedEncoder`. Whisper's dimensions differ by factors of hundreds.
 
     Raises:
         ValueError: a size does not fit.
@@ -39,7 +38,6 @@ class WhisperEncoder(nn.Module):
 
     stride = 2
     input_window = 1
-    float32_parts = ("statistics",)
 
     def __init__(
         self,
@@ -49,18 +47,15 @@ class WhisperEncoder(nn.Module):
         num_blocks: int = 4,
         standardize: bool = False,
     ) -> None:
-        super().__init__()
+        super().__init__(attention_dim, num_blocks + 1, standardize)
         if attention_dim % attention_heads or attention_dim % 2:
             raise ValueError(f"attention_dim {attention_dim} is no even multiple of {attention_heads} heads")
-        self.output_size = attention_dim
-        self.num_layers = num_blocks + 1
         self.conv1 = nn.Conv1d(input_size, attention_dim, 3, padding=1)
         self.conv2 = nn.Conv1d(attention_dim, attention_dim, 3, stride=2, padding=1)
         self.blocks = nn.ModuleList(
             Block(attention_dim, attention_heads, 4 * attention_dim, norm_first=True) for _ in range(num_blocks)
         )
         self.norm = nn.LayerNorm(attention_dim)
-        self.statistics = LayerStatistics(self.num_layers, attention_dim) if standardize else None
 
     def num_tokens(self, frames: int | Tensor) -> int | Tensor:
         """Return the tokens of so many frames (an int or a tensor of any shape): half as many, rounded up."""
@@ -80,13 +75,11 @@ class WhisperEncoder(nn.Module):
         x = (x + sinusoids(x.shape[1], x.shape[2], x.device).to(x.dtype)) * mask
         # Something has to be attended to, also in an utterance without tokens.
         keys = length_mask(tokens.clamp(min=1), x.shape[1])[:, None, None]
-        outputs = [x]
+        layers = [x]
         for block in self.blocks:
-            outputs.append(x := block(x, keys) * mask)
-        outputs[-1] = self.norm(x) * mask
-        if self.statistics is not None:
-            outputs = [layer.to(x.dtype) * mask for layer in self.statistics(outputs)]
-        return EncoderOutput(tuple(layer[:, :num_tokens] for layer in outputs), tokens)
+            layers.append(x := block(x, keys) * mask)
+        layers[-1] = self.norm(x) * mask
+        return self.output(layers, tokens, num_tokens)
 
 
 def sinusoids(length: int, size: int, device: torch.device | None = None) -> Tensor:

@@ -10,13 +10,13 @@ from typing import Any, Mapping
 import torch
 from torch import Tensor, nn
 
-from hasrd.codec.build import build_front
 from hasrd.config import read_yaml
-from hasrd.encoder.hubert import count_windows, window_and_stride
 from hasrd.encoder.output import EncoderOutput
+from hasrd.encoder.standardize import StandardizedEncoder
+from hasrd.encoder.wav2vec2 import count_windows, window_and_stride
 from hasrd.errors import UserError
-from hasrd.models.import_hubert import Imported
-from hasrd.models.weights import load_strict, read_weights
+from hasrd.models.foreign import Imported, build_imported
+from hasrd.models.weights import read_weights
 from hasrd.registry import resolve
 
 # ESPnet's names, as its task knows them; its own table imports the whole of its training with them.
@@ -33,7 +33,7 @@ PARTS = ("frontend", "normalize", "preencoder", "encoder")
 TRAINING_ONLY = ("losses.", "util_modules.", "global_step")
 
 
-class ESPnetSSLEncoder(nn.Module):
+class ESPnetSSLEncoder(StandardizedEncoder):
     """Frontend, normalisation, pre-encoder and encoder of ESPnet's SSL model; returns what enters the first block of
     its encoder, and each block's output, the last one normalised where the encoder does so.
 
@@ -49,6 +49,7 @@ class ESPnetSSLEncoder(nn.Module):
         preencoder_conf: its arguments.
         normalize: utterance_mvn, or None.
         normalize_conf: its arguments.
+        standardize: See `StandardizedEncoder`.
 
     Raises:
         UserError: A part of another name, or ESPnet is not installed.
@@ -64,21 +65,21 @@ class ESPnetSSLEncoder(nn.Module):
         preencoder_conf: Mapping[str, Any] | None = None,
         normalize: str | None = None,
         normalize_conf: Mapping[str, Any] | None = None,
+        standardize: bool = False,
     ) -> None:
-        super().__init__()
-        self.frontend = resolve(CHOICES, "wav2vec_cnn", allow_import=False)(**frontend_conf)
-        self.normalize = self.preencoder = None
+        parts: dict[str, nn.Module | None] = {"normalize": None, "preencoder": None}
+        parts["frontend"] = resolve(CHOICES, "wav2vec_cnn", allow_import=False)(**frontend_conf)
         if normalize is not None:
-            self.normalize = resolve(CHOICES, normalize, allow_import=False)(**(normalize_conf or {}))
-        size = self.frontend.output_size()
+            parts["normalize"] = resolve(CHOICES, normalize, allow_import=False)(**(normalize_conf or {}))
+        size = parts["frontend"].output_size()
         if preencoder is not None:
-            self.preencoder = resolve(CHOICES, preencoder, allow_import=False)(
-                **{"input_size": size, **(preencoder_conf or {})}
-            )
-            size = self.preencoder.output_size()
-        self.encoder = resolve(CHOICES, encoder, allow_import=False)(**{"input_size": size, **encoder_conf})
-        self.output_size = self.encoder.output_size()
-        self.num_layers = len(self.encoder.encoders) + 1
+            conf = {"input_size": size, **(preencoder_conf or {})}
+            parts["preencoder"] = resolve(CHOICES, preencoder, allow_import=False)(**conf)
+            size = parts["preencoder"].output_size()
+        parts["encoder"] = resolve(CHOICES, encoder, allow_import=False)(**{"input_size": size, **encoder_conf})
+        super().__init__(parts["encoder"].output_size(), len(parts["encoder"].encoders) + 1, standardize)
+        for name, part in parts.items():
+            setattr(self, name, part)
         layers = [(layer.kernel_size, layer.stride) for layer in self.frontend.layers]
         self.input_window, self.stride = window_and_stride(layers)
 
@@ -97,7 +98,7 @@ class ESPnetSSLEncoder(nn.Module):
             for rows in same.split(1) if self.frontend.normalize_audio else (same,):
                 output = self._layers(feats[rows, :length, 0].to(dtype), lengths[rows])
                 layers[:, rows, : output.shape[2]] = output
-        return EncoderOutput(tuple(layers), tokens)
+        return self.output(layers.unbind(), tokens, layers.shape[2])
 
     def _layers(self, wave: Tensor, lengths: Tensor) -> Tensor:
         """Return the layers (num_layers, B, U, D) of utterances of one length."""
@@ -155,7 +156,5 @@ def import_ssl(folder: Path, model_file: str) -> Imported:
         "encoder_conf": conf,
     }
     tensors = read_weights(folder / model_file)
-    front = build_front(ours)
     kept = {name: tensor for name, tensor in tensors.items() if not name.startswith(TRAINING_ONLY)}
-    load_strict(front["encoder"], kept, folder / model_file)
-    return ours, front.eval()
+    return build_imported(ours, kept, folder / model_file)

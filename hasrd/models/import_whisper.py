@@ -10,16 +10,16 @@ from __future__ import annotations
 import re
 import struct
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import torch
 from torch import Tensor
 
-from hasrd.codec.build import Front, build_front
 from hasrd.config import read_json
 from hasrd.encoder.whisper import sinusoids
 from hasrd.errors import UserError
-from hasrd.models.weights import join_attention, load_strict, read_weights, renamed
+from hasrd.models.foreign import CONFIG, Imported, build_imported, read_model
+from hasrd.models.weights import join_attention, renamed
 
 # The names of transformers and of CTranslate2 before a block's part, and ours.
 _TRANSFORMERS = (
@@ -48,13 +48,12 @@ _SIZES = (4, 1, 2, 4, 2, 2)
 POSITION_TOLERANCE = 2e-3
 
 
-def load_whisper(folder: str | Path, standardize: bool = False) -> tuple[dict[str, Any], Front]:
+def load_whisper(folder: str | Path) -> Imported:
     """Load the encoder of a Whisper.
 
     Args:
         folder: Of transformers (config.json with model_type whisper, model.safetensors or pytorch_model.bin) or of
             CTranslate2 (model.bin; not in 8 bits).
-        standardize: Give the encoder statistics of its layers, which `importing.measure_layers` has to set.
 
     Returns:
         Configuration as `save_encoder` takes it, and modules in eval mode.
@@ -70,13 +69,12 @@ def load_whisper(folder: str | Path, standardize: bool = False) -> tuple[dict[st
         found = {name.replace("gamma", "weight").replace("beta", "bias"): tensor for name, tensor in found.items()}
         positions = found.pop("position_encodings/encodings", None)
     else:
-        config = read_json(folder / "config.json", advice="give the folder of a Whisper model")
+        config = read_json(folder / CONFIG, advice="give the folder of a Whisper model")
         if config.get("model_type") != "whisper":
-            raise UserError(f"{folder / 'config.json'}: model_type is {config.get('model_type')}, not whisper")
+            raise UserError(f"{folder / CONFIG}: model_type is {config.get('model_type')}, not whisper")
         heads = config.get("encoder_attention_heads")
-        names = ("model.safetensors", "pytorch_model.bin")
-        where = next((folder / name for name in names if (folder / name).is_file()), folder / names[0])
-        found = _encoder(read_weights(where), "model.encoder.", _TRANSFORMERS)
+        tensors, where = read_model(folder, "model.")
+        found = _encoder(tensors, "encoder.", _TRANSFORMERS)
         # Whisper's keys have no bias.
         for name in [name for name in found if re.fullmatch(r"blocks\.\d+\.q\.bias", name)]:
             found.setdefault(name.replace(".q.", ".k."), torch.zeros_like(found[name]))
@@ -93,7 +91,6 @@ def load_whisper(folder: str | Path, standardize: bool = False) -> tuple[dict[st
         "attention_dim": size,
         "attention_heads": heads,
         "num_blocks": len({name.split(".")[1] for name in found if name.startswith("blocks.")}),
-        **({"standardize": True} if standardize else {}),
     }
     ours = {
         "frontend": "whisper_log_mel",
@@ -102,22 +99,13 @@ def load_whisper(folder: str | Path, standardize: bool = False) -> tuple[dict[st
         "encoder": "whisper",
         "encoder_conf": conf,
     }
-    try:
-        front = build_front(ours)
-    except ValueError as error:
-        raise UserError(f"{where}: {error}") from error
-    if standardize:
-        found |= {f"statistics.{name}": tensor for name, tensor in front["encoder"].statistics.state_dict().items()}
-    load_strict(front["encoder"], found, where)
-    return ours, front.eval()
+    return build_imported(ours, found, where)
 
 
 def _encoder(tensors: dict[str, Tensor], prefix: str, patterns: tuple[tuple[str, str], ...]) -> dict[str, Tensor]:
     """Return the encoder's tensors (float32), those whose names start with `prefix`, under our names."""
     found = {}
     for name, tensor in tensors.items():
-        # Models of transformers without a head have no "model." in front.
-        name = name if name.startswith(prefix) else f"model.{name}" if prefix.startswith("model.") else name
         if name.startswith(prefix) and not name.endswith("/num_heads"):
             found[renamed(name.removeprefix(prefix), patterns)] = tensor.float()
     return found

@@ -170,12 +170,12 @@ def renamed(name: str, patterns: Sequence[tuple[str, str]]) -> str:
 
 
 def join_attention(tensors: dict[str, Tensor], where: str | Path) -> None:
-    """Replace `blocks.<n>.q`, `.k` and `.v` by one projection `blocks.<n>.qkv`, in place.
+    """Replace the tensors `<part>.q`, `.k` and `.v` by one projection `<part>.qkv`, in place.
 
     Raises:
         UserError: One of the three is missing, or of another size; names `where`.
     """
-    for name in [name for name in tensors if re.fullmatch(r"blocks\.\d+\.q\.(weight|bias)", name)]:
+    for name in [name for name in tensors if re.fullmatch(r".+\.q\.(weight|bias)", name)]:
         block, _, kind = name.rpartition(".q.")
         parts = [f"{block}.{part}.{kind}" for part in "qkv"]
         missing = next((part for part in parts if part not in tensors), None)

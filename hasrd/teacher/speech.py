@@ -16,7 +16,7 @@ from hasrd.encoder.frozen import Frozen
 from hasrd.encoder.output import num_tokens
 from hasrd.errors import UserError
 from hasrd.models.checkpoint import load_encoder
-from hasrd.models.import_hubert import load_hubert
+from hasrd.models.importing import load_source
 from hasrd.models.weights import SAFETENSORS, read_header
 from hasrd.teacher.source import ESPNET_WEIGHTS, content_hash
 
@@ -24,11 +24,11 @@ MEAN = "mean"
 
 
 class SpeechTeacher(nn.Module):
-    """HuBERT, or any encoder of stage 3. It is frozen, and nothing of it is in a state dict.
+    """HuBERT or another trained encoder, or one of stage 3. It is frozen, and nothing of it is in a state dict.
 
     Args:
-        source: encoder.safetensors (stage 3, hasrd import-encoder), or what hasrd import-encoder takes: a pipeline of
-            torchaudio, a file of its tensors, a Hugging Face folder, an ESPnet experiment.
+        source: encoder.safetensors (stage 3, hasrd import-encoder), or what hasrd import-encoder takes: a folder of
+            transformers or CTranslate2, a pipeline of torchaudio, a file of its tensors, an ESPnet experiment.
         layer: A layer's number (0 is what enters the first block), or "mean" of all of them.
         model_file: Name of an ESPnet experiment's weights.
         allow_import: Import classes that the file of an encoder names by import path.
@@ -92,4 +92,4 @@ class SpeechTeacher(nn.Module):
 def _load(source: str, model_file: str, allow_import: bool) -> Front:
     if Path(source).suffix == SAFETENSORS and Path(source).is_file() and "config" in read_header(source):
         return load_encoder(source, allow_import=allow_import)[1]
-    return load_hubert(source, model_file)[1]
+    return load_source(source, model_file)[1]

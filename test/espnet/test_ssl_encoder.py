@@ -13,7 +13,7 @@ import yaml
 from hasrd.bin import import_encoder
 from hasrd.errors import UserError
 from hasrd.models.checkpoint import load_encoder
-from hasrd.models.import_hubert import load_hubert
+from hasrd.models.import_wav2vec2 import load_wav2vec2
 from hasrd.registry import resolve
 
 pytest.importorskip("espnet2.asr.frontend.cnn")
@@ -134,7 +134,7 @@ def test_tensors_must_fit(experiment):
     ):
         torch.save(bad, file)
         with pytest.raises(UserError, match="encoder.after_norm") as error:
-            load_hubert(str(folder), file.name)
+            load_wav2vec2(str(folder), file.name)
         assert "\n" not in str(error.value)
 
 
@@ -150,4 +150,4 @@ def test_tensors_must_fit(experiment):
 def test_what_can_not_be_imported(tmp_path, changes, message):
     (tmp_path / "config.yaml").write_text(yaml.safe_dump({**CONFIG, **changes}))
     with pytest.raises(UserError, match=message):
-        load_hubert(str(tmp_path), "valid.loss.best.pth")
+        load_wav2vec2(str(tmp_path), "valid.loss.best.pth")

@@ -96,9 +96,9 @@ def test_wrong_sources_and_layers_are_one_line(tmp_path, encoder_file):
         (str(encoder_file), -1, "no layer -1"),
         (str(encoder_file), "best", "no layer best"),
         (str(encoder_file), True, "no layer True"),
-        ("nowhere", "mean", "nowhere: no HuBERT"),
+        ("nowhere", "mean", "nowhere: no such model"),
         (str(broken), "mean", "not a complete file of weights"),
-        (str(tmp_path), "mean", "no HuBERT"),
+        (str(tmp_path), "mean", "no such model"),
     ):
         with pytest.raises(UserError, match=said) as error:
             SpeechTeacher(source, layer=layer)

@@ -1,6 +1,6 @@
 # Copyright 2026 The hasrd authors
 # Apache-2.0
-"""Trained HuBERT models of torchaudio, Hugging Face and ESPnet as this package's frozen encoder.
+"""wav2vec 2.0, HuBERT, WavLM and data2vec, of transformers, torchaudio and ESPnet, as this package's frozen encoders.
 
 Their tensors differ in names alone. All of them must be there, of the right size, and none may be left over but those
 that only training needs.
@@ -8,27 +8,35 @@ that only training needs.
 
 from __future__ import annotations
 
-import inspect
 import re
 from pathlib import Path
-from typing import Annotated, Any, Literal, Mapping, TypedDict
+from typing import Annotated, Any, Literal, Mapping, NamedTuple, TypedDict
 
 import msgspec
 from torch import Tensor
 
-from hasrd.codec.build import Front, build_front
-from hasrd.config import check, read_json, read_yaml
-from hasrd.encoder.hubert import CONV_LAYERS, HuBERT
+from hasrd.config import read_json, read_yaml
+from hasrd.encoder.data2vec import POSITION_LAYERS
+from hasrd.encoder.wav2vec2 import CONV_LAYERS
+from hasrd.encoder.wavlm import MAX_DISTANCE, NUM_BUCKETS
 from hasrd.errors import UserError
-from hasrd.models.weights import join_attention, load_strict, read_weights, renamed
+from hasrd.models.foreign import (
+    CONFIG,
+    Imported,
+    build_imported,
+    read_config,
+    read_model,
+    read_preprocessor,
+    without_defaults,
+)
+from hasrd.models.weights import join_attention, read_weights, renamed
 
 Tensors = Mapping[str, Tensor]
-Imported = tuple[dict[str, Any], Front]
 
-# Masks, and the heads of pre-training and of fine-tuning.
-TRAINING_ONLY = re.compile(r"masked_spec_embed|encoder\.global_step|(mask_generator|logit_generator|lm_head|aux)\..*")
-# What stands before the names: fine-tuned models of Hugging Face, pre-training models of torchaudio and ESPnet.
-PREFIXES = ("hubert.", "encoder.hubert_pretrain_model.wav2vec2.", "encoder.hubert_pretrain_model.", "wav2vec2.")
+# Masks, and the heads of pre-training and of fine-tuning, of torchaudio and ESPnet.
+TRAINING_ONLY = re.compile(r"encoder\.global_step|(mask_generator|logit_generator|aux)\..*")
+# What stands before the names in pre-training models of torchaudio and ESPnet.
+PREFIXES = ("encoder.hubert_pretrain_model.wav2vec2.", "encoder.hubert_pretrain_model.", "wav2vec2.")
 # Names of torchaudio and Hugging Face (which leaves out "encoder." before the projection and "transformer."), and ours.
 RENAMED = (
     (r"feature_extractor\.conv_layers\.(\d+)\.conv\.", r"convs.\1.conv."),
@@ -38,34 +46,72 @@ RENAMED = (
     (r"encoder\.(?:transformer\.)?pos_conv_embed\.conv\.weight_g", "position.parametrizations.weight.original0"),
     (r"encoder\.(?:transformer\.)?pos_conv_embed\.conv\.weight_v", "position.parametrizations.weight.original1"),
     (r"encoder\.(?:transformer\.)?pos_conv_embed\.conv\.", "position."),
+    (r"encoder\.pos_conv_embed\.layers\.(\d+)\.conv\.", r"position.\1."),
     (r"encoder\.(?:transformer\.)?layer_norm\.", "norm."),
     (r"encoder\.(?:transformer\.)?layers\.(\d+)\.attention\.([qkv])_proj\.", r"blocks.\1.\2."),
     (r"encoder\.(?:transformer\.)?layers\.(\d+)\.attention\.out_proj\.", r"blocks.\1.out."),
+    (r"encoder\.layers\.(\d+)\.attention\.gru_rel_pos_linear\.", r"blocks.\1.gates."),
+    (r"encoder\.layers\.(\d+)\.attention\.gru_rel_pos_const$", r"blocks.\1.gate_scale"),
+    (r"encoder\.layers\.0\.attention\.rel_attn_embed\.", "distances."),
     (r"encoder\.(?:transformer\.)?layers\.(\d+)\.layer_norm\.", r"blocks.\1.norm_attention."),
     (r"encoder\.(?:transformer\.)?layers\.(\d+)\.feed_forward\.intermediate_dense\.", r"blocks.\1.expand."),
     (r"encoder\.(?:transformer\.)?layers\.(\d+)\.feed_forward\.output_dense\.", r"blocks.\1.contract."),
     (r"encoder\.(?:transformer\.)?layers\.(\d+)\.final_layer_norm\.", r"blocks.\1.norm_feed_forward."),
 )
-# Of a Hugging Face config.json: what the class does not know, by the only value that it takes.
-HF_FIXED = {
-    "model_type": "hubert",
+# Of config.json: what the classes do not know, by the only value that they take.
+FIXED = {
     "hidden_act": "gelu",
     "feat_extract_activation": "gelu",
     "feat_proj_layer_norm": True,
     "conv_pos_batch_norm": False,
     "adapter_attn_dim": None,
+    "add_adapter": False,
     "layer_norm_eps": 1e-5,
 }
-DEFAULTS = {
-    name: [list(layer) for layer in CONV_LAYERS] if name == "conv_layers" else parameter.default
-    for name, parameter in inspect.signature(HuBERT).parameters.items()
+# Our arguments, and their keys in config.json.
+SIZES = {
+    "conv_norm": "feat_extract_norm",
+    "conv_bias": "conv_bias",
+    "attention_dim": "hidden_size",
+    "attention_heads": "num_attention_heads",
+    "linear_units": "intermediate_size",
+    "num_blocks": "num_hidden_layers",
+    "position_kernel": "num_conv_pos_embeddings",
+    "position_groups": "num_conv_pos_embedding_groups",
+    "norm_first": "do_stable_layer_norm",
 }
 
+
+class Kind(NamedTuple):
+    """A model of transformers: our encoder, its prefix there, what is fixed, and our arguments by their keys."""
+
+    encoder: str
+    prefix: str
+    fixed: Mapping[str, Any]
+    sizes: Mapping[str, str]
+
+
+# By model_type.
+KINDS = {
+    "wav2vec2": Kind("wav2vec2", "wav2vec2.", FIXED, SIZES),
+    "hubert": Kind("hubert", "hubert.", FIXED, SIZES),
+    "wavlm": Kind("wavlm", "wavlm.", FIXED | {"num_buckets": NUM_BUCKETS, "max_bucket_distance": MAX_DISTANCE}, SIZES),
+    "data2vec-audio": Kind(
+        "data2vec",
+        "data2vec_audio.",
+        FIXED | {"num_conv_pos_embeddings": POSITION_LAYERS},
+        # It has one place for the norms, and its key for the kernel is another one.
+        {
+            **{key: name for key, name in SIZES.items() if key not in ("conv_norm", "norm_first")},
+            "position_kernel": "conv_pos_kernel_size",
+        },
+    ),
+}
 
 _Size = Annotated[int, msgspec.Meta(ge=1, le=2**16)]
 
 
-class _HuggingFace(TypedDict, total=False):
+class _Config(TypedDict, total=False):
     conv_dim: list[_Size]
     conv_kernel: list[_Size]
     conv_stride: list[_Size]
@@ -77,6 +123,7 @@ class _HuggingFace(TypedDict, total=False):
     num_hidden_layers: _Size
     num_conv_pos_embeddings: _Size
     num_conv_pos_embedding_groups: _Size
+    conv_pos_kernel_size: _Size
     do_stable_layer_norm: bool
 
 
@@ -85,20 +132,20 @@ class _Preprocessor(TypedDict, total=False):
     sampling_rate: int
 
 
-def load_hubert(source: str, model_file: str) -> Imported:
-    """Load a HuBERT, or an ESPnet SSL model: (configuration, modules).
+def load_wav2vec2(source: str, model_file: str) -> Imported:
+    """Load one of these models, or an ESPnet SSL model: (configuration, modules).
 
     Args:
-        source: A pipeline of torchaudio (HUBERT_BASE, fetched), a file with the tensors of a torchaudio model, a
-            Hugging Face folder (config.json) or an ESPnet experiment (config.yaml).
+        source: A pipeline of torchaudio (HUBERT_BASE, WAV2VEC2_BASE; fetched), a file with the tensors of a HuBERT of
+            torchaudio, a folder of transformers (config.json) or an ESPnet experiment (config.yaml).
         model_file: Name of an ESPnet experiment's weights.
 
     Raises:
         UserError: No such model, or one that can't be imported.
     """
     path = Path(source)
-    if (path / "config.json").is_file():
-        return from_hugging_face(path)
+    if (path / CONFIG).is_file():
+        return from_transformers(path)
     if (path / "config.yaml").is_file():
         # The keys of espnet2.tasks.ssl; espnet2.tasks.hubert has neither.
         if {"loss", "util"} <= read_yaml(path / "config.yaml").keys():
@@ -108,11 +155,11 @@ def load_hubert(source: str, model_file: str) -> Imported:
         return from_espnet(path, model_file)
     if path.is_file():
         return from_file(path)
-    if re.fullmatch("HUBERT_[A-Z_]+", source):
+    if re.fullmatch("(HUBERT|WAV2VEC2)_[A-Z0-9_]+", source):
         return _from_torchaudio(source)
     raise UserError(
-        f"{source}: no HuBERT: give a torchaudio pipeline (HUBERT_BASE), a file with a torchaudio model's tensors, a "
-        "Hugging Face folder (with config.json) or an ESPnet experiment (with config.yaml)"
+        f"{source}: no such model: give a folder of transformers (with config.json), a torchaudio pipeline "
+        "(HUBERT_BASE), a file with a torchaudio HuBERT's tensors or an ESPnet experiment (with config.yaml)"
     )
 
 
@@ -130,7 +177,8 @@ def _from_torchaudio(name: str) -> Imported:
         raise UserError(f"{name}: torchaudio could not fetch it ({error}): fetch its file and give that") from error
     # Models that want normalised waveforms come wrapped.
     normalize = getattr(model, "normalize_waveform", False)
-    return from_tensors(getattr(model, "model", model).state_dict(), None, name, normalize)
+    encoder = name.partition("_")[0].lower()
+    return from_tensors(getattr(model, "model", model).state_dict(), encoder, None, name, normalize)
 
 
 def from_file(path: str | Path) -> Imported:
@@ -144,44 +192,30 @@ def from_file(path: str | Path) -> Imported:
     Raises:
         UserError: Not such a file, or tensors that are missing, left over or of another size.
     """
-    return from_tensors(read_weights(path), None, str(path))
+    return from_tensors(read_weights(path), "hubert", None, str(path))
 
 
-def from_hugging_face(folder: Path) -> Imported:
-    """Load a folder with config.json and model.safetensors (or pytorch_model.bin); transformers is not needed.
+def from_transformers(folder: Path) -> Imported:
+    """Load a folder with config.json and model.safetensors (or pytorch_model.bin).
 
     What preprocessor_config.json says of normalisation and of the sample rate is kept; without it, none and 16 kHz.
 
     Returns and raises as `from_file`.
     """
-    config = read_json(folder / "config.json")
-    check(config, _HuggingFace, folder / "config.json")
-    for key, wanted in HF_FIXED.items():
-        if config.get(key, wanted) != wanted:
-            raise UserError(f"{folder / 'config.json'}: {key} is {config[key]!r}: only {wanted!r} can be imported")
-    for name in ("model.safetensors", "pytorch_model.bin"):
-        if (folder / name).is_file():
-            break
-    else:
-        raise UserError(f"{folder}: neither model.safetensors nor pytorch_model.bin in it")
+    name = read_json(folder / CONFIG).get("model_type")
+    kind = KINDS.get(name) if isinstance(name, str) else None
+    if kind is None:
+        raise UserError(f"{folder / CONFIG}: model_type is {name!r}: only {', '.join(KINDS)} can be imported")
+    config = read_config(folder, _Config, kind.fixed)
     shapes = (config.get(f"conv_{key}", own) for key, own in zip(("dim", "kernel", "stride"), zip(*CONV_LAYERS)))
     known = {
         "conv_layers": [list(layer) for layer in zip(*shapes)],
-        "conv_norm": config.get("feat_extract_norm"),
-        "conv_bias": config.get("conv_bias"),
-        "attention_dim": config.get("hidden_size"),
-        "attention_heads": config.get("num_attention_heads"),
-        "linear_units": config.get("intermediate_size"),
-        "num_blocks": config.get("num_hidden_layers"),
-        "position_kernel": config.get("num_conv_pos_embeddings"),
-        "position_groups": config.get("num_conv_pos_embedding_groups"),
-        "norm_first": config.get("do_stable_layer_norm"),
+        **{key: config.get(name) for key, name in kind.sizes.items()},
     }
-    normalize, sample_rate = False, 16000
-    if (folder / "preprocessor_config.json").is_file():
-        preprocessor = read_json(folder / "preprocessor_config.json", _Preprocessor)
-        normalize, sample_rate = preprocessor.get("do_normalize", True), preprocessor.get("sampling_rate", 16000)
-    return from_tensors(read_weights(folder / name), known, str(folder / name), normalize, sample_rate)
+    preprocessor = read_preprocessor(folder, _Preprocessor)
+    normalize = bool(preprocessor) and preprocessor.get("do_normalize", True)
+    tensors, where = read_model(folder, kind.prefix)
+    return from_tensors(tensors, kind.encoder, known, str(where), normalize, preprocessor.get("sampling_rate", 16000))
 
 
 def from_espnet(folder: Path, model_file: str) -> Imported:
@@ -222,11 +256,12 @@ def from_espnet(folder: Path, model_file: str) -> Imported:
         no_matter = not norm["norm_vars"] and conv_norm == "group"
         if not normalize and not (config["normalize"] == "utterance_mvn" and no_matter):
             raise UserError(f"{where}: normalize is {config['normalize']}: only utterance_mvn with norm_vars: true")
-    return from_tensors(read_weights(folder / model_file), known, str(folder / model_file), normalize)
+    return from_tensors(read_weights(folder / model_file), "hubert", known, str(folder / model_file), normalize)
 
 
 def from_tensors(
     tensors: Tensors,
+    encoder: str,
     known: Mapping[str, Any] | None,
     where: str,
     normalize: bool = False,
@@ -235,8 +270,9 @@ def from_tensors(
     """Build the encoder that tensors belong to, and load them.
 
     Args:
-        tensors: Under the names of torchaudio or Hugging Face.
-        known: The class's arguments, None for those of HuBERT-base; without any, see `configuration`.
+        tensors: Under the names of torchaudio or transformers.
+        encoder: Short name of the class.
+        known: Its arguments, None for its defaults; without any, see `configuration`.
         where: What they are of, for errors.
         normalize: Whether the model wants each utterance at mean 0 and variance 1.
         sample_rate: In Hz.
@@ -244,20 +280,17 @@ def from_tensors(
     Returns and raises as `from_file`.
     """
     tensors = rename(tensors, where)
-    known = configuration(tensors, where) if known is None else known
+    known = configuration(tensors, where) if known is None else dict(known)
+    if known.get("conv_layers") == [list(layer) for layer in CONV_LAYERS]:
+        del known["conv_layers"]
     config = {
         "frontend": "raw",
         "frontend_conf": {} if sample_rate == 16000 else {"sample_rate": sample_rate},
         "normalize": "utterance" if normalize else None,
-        "encoder": "hubert",
-        "encoder_conf": {key: value for key, value in known.items() if value not in (None, DEFAULTS[key])},
+        "encoder": encoder,
+        "encoder_conf": without_defaults(encoder, known),
     }
-    try:
-        front = build_front(config)
-    except ValueError as error:
-        raise UserError(f"{where}: {error}") from error
-    load_strict(front["encoder"], tensors, where)
-    return config, front.eval()
+    return build_imported(config, tensors, where)
 
 
 def rename(tensors: Tensors, where: str) -> dict[str, Tensor]:
@@ -268,16 +301,17 @@ def rename(tensors: Tensors, where: str) -> dict[str, Tensor]:
         name = name[len(prefix) :]
         if TRAINING_ONLY.fullmatch(name):
             continue
-        found[renamed(name, RENAMED)] = tensor.float()
+        name = renamed(name, RENAMED)
+        found[name] = tensor.float().flatten() if name.endswith(".gate_scale") else tensor.float()
     join_attention(found, where)
     return found
 
 
 def configuration(tensors: Tensors, where: str) -> dict[str, Any]:
-    """Read the arguments of HuBERT off its tensors (under our names), and the rest off the published models.
+    """Read the arguments of a wav2vec 2.0 or HuBERT off its tensors (under our names), the rest off the published ones.
 
-    Strides are HuBERT's; a head has 64 channels, or 80 where there are 1280; norms come first where each convolution
-    has one.
+    Strides are those of all of them; a head has 64 channels, or 80 where there are 1280; norms come first where each
+    convolution has one.
     """
 
     def count(part: str) -> int:
@@ -287,11 +321,11 @@ def configuration(tensors: Tensors, where: str) -> dict[str, Any]:
     position = "position.parametrizations.weight.original1"
     for name in (*convs, "project.weight", position, "blocks.0.expand.weight"):
         if name not in tensors:
-            raise UserError(f"{where}: no HuBERT: none of its tensors would be {name}")
+            raise UserError(f"{where}: no wav2vec 2.0 or HuBERT: none of its tensors would be {name}")
     shapes = [tensors[name].shape for name in convs]
     kernels = [shape[2] for shape in shapes]
     if kernels != [kernel for _, kernel, _ in CONV_LAYERS]:
-        raise UserError(f"{where}: no HuBERT: its convolutions have kernels {kernels}")
+        raise UserError(f"{where}: no wav2vec 2.0 or HuBERT: its convolutions have kernels {kernels}")
     dim, every = len(tensors["project.weight"]), "convs.1.norm.weight" in tensors
     return {
         "conv_layers": [[shape[0], kernel, stride] for shape, (_, kernel, stride) in zip(shapes, CONV_LAYERS)],

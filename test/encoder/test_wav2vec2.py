@@ -1,6 +1,9 @@
 # Copyright 2026 The hasrd authors
 # Apache-2.0
-"""HuBERT equals torchaudio's on equal weights, and its own promises: lengths, blocks, types."""
+"""The family of wav2vec 2.0: HuBERT equals torchaudio's on equal weights; lengths, blocks, types of all of them.
+
+That they equal transformers' is tested with their importers.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +12,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hasrd.encoder import hubert
-from hasrd.encoder.hubert import CONV_LAYERS, HuBERT
-from hasrd.models import import_hubert
+from hasrd.encoder import transformer_block, wav2vec2
+from hasrd.encoder.data2vec import Data2Vec
+from hasrd.encoder.hubert import HuBERT
+from hasrd.encoder.wav2vec2 import CONV_LAYERS
+from hasrd.encoder.wavlm import WavLM
+from hasrd.models.import_wav2vec2 import from_tensors
 
 NARROW = [[16, kernel, stride] for _, kernel, stride in CONV_LAYERS]
 SMALL = {
@@ -39,6 +45,11 @@ def small():
     return randomise(HuBERT(1, **SMALL)).requires_grad_(False)
 
 
+@pytest.fixture(scope="module", params=[HuBERT, WavLM, Data2Vec])
+def kin(request):
+    return randomise(request.param(1, **SMALL)).requires_grad_(False)
+
+
 @pytest.mark.parametrize("large", [False, True], ids=["base", "large"])
 def test_it_is_torchaudios(large):
     models = pytest.importorskip("torchaudio.models")
@@ -62,7 +73,7 @@ def test_it_is_torchaudios(large):
             aux_num_out=None,
         )
     )
-    config, front = import_hubert.from_tensors(reference.state_dict(), None, "torchaudio")
+    config, front = from_tensors(reference.state_dict(), "hubert", None, "torchaudio")
     assert config["encoder_conf"].get("norm_first", False) == large
     # Low frequencies far stronger than the rest, as in speech.
     wave = torch.randn(2, 24_321).cumsum(1)
@@ -79,11 +90,15 @@ def test_it_is_torchaudios(large):
         torch.testing.assert_close(actual, layer, atol=1e-5, rtol=1e-5)
 
 
-def test_size_is_the_published_one():
-    # HuBERT-base, 94.37 M, with weight norm.
+@pytest.mark.parametrize(
+    "cls, size",
+    # The base models of transformers, with weight norm and without the mask's embedding.
+    [(HuBERT, 94_370_944), (WavLM, 94_381_168), (Data2Vec, 93_163_520)],
+)
+def test_size_is_the_published_one(cls, size):
     with torch.device("meta"):
-        encoder = HuBERT()
-    assert sum(parameter.numel() for parameter in encoder.parameters()) == 94_370_944
+        encoder = cls()
+    assert sum(parameter.numel() for parameter in encoder.parameters()) == size
     assert (encoder.stride, encoder.input_window, encoder.num_layers, encoder.output_size) == (320, 400, 13, 768)
 
 
@@ -115,15 +130,15 @@ def test_lengths_of_the_real_strides(conv_norm):
             assert not together[row, tokens:].any()
 
 
-def test_blocks_change_nothing(small, monkeypatch):
+def test_blocks_change_nothing(kin, monkeypatch):
     feats, lengths = torch.randn(3, 40_000, 1), torch.tensor([40_000, 12_345, 30_000])
-    whole = small(feats, lengths)
+    whole = kin(feats, lengths)
     largest = []
-    attend = hubert.attend
-    monkeypatch.setattr(hubert, "attend", lambda q, *rest: largest.append(q.shape[2]) or attend(q, *rest))
-    monkeypatch.setattr(hubert, "CPU_BLOCK", 7)
-    monkeypatch.setattr(hubert, "ATTENTION_BLOCK", 3 * 2 * 124 * 10)
-    blocked = small(feats, lengths)
+    attend = transformer_block.attend
+    monkeypatch.setattr(transformer_block, "attend", lambda q, *rest: largest.append(q.shape[2]) or attend(q, *rest))
+    monkeypatch.setattr(wav2vec2, "CPU_BLOCK", 7)
+    monkeypatch.setattr(transformer_block, "ATTENTION_BLOCK", 3 * 2 * 124 * 10)
+    blocked = kin(feats, lengths)
     assert set(largest) == {10, 4}  # of 124 queries
     for one, other in zip(whole.layers, blocked.layers, strict=True):
         torch.testing.assert_close(one, other, atol=1e-5, rtol=0)
@@ -137,9 +152,9 @@ def test_level_and_offset_do_not_matter(small):
     assert small(torch.zeros(1, 8000, 1), lengths).last.isfinite().all()
 
 
-@pytest.mark.parametrize("norm_first", [False, True])
-def test_bfloat16_stays_close(norm_first):
-    encoder = randomise(HuBERT(1, **SMALL, norm_first=norm_first)).requires_grad_(False)
+@pytest.mark.parametrize("cls, conf", [(HuBERT, {}), (HuBERT, {"norm_first": True}), (WavLM, {}), (Data2Vec, {})])
+def test_bfloat16_stays_close(cls, conf):
+    encoder = randomise(cls(1, **SMALL, **conf)).requires_grad_(False)
     feats, lengths = torch.randn(2, 16_000, 1), torch.tensor([16_000, 9000])
     full = encoder(feats, lengths).last
     encoder.to(torch.bfloat16)
@@ -149,11 +164,11 @@ def test_bfloat16_stays_close(norm_first):
         assert (full - half).square().mean() < 2e-3 * full.square().mean()
 
 
-def test_autocast_stays_close(small):
+def test_autocast_stays_close(kin):
     feats, lengths = torch.randn(2, 16_000, 1), torch.tensor([16_000, 9000])
     with torch.autocast("cpu", torch.bfloat16):
-        half = small(feats, lengths).last
-    full = small(feats, lengths).last
+        half = kin(feats, lengths).last
+    full = kin(feats, lengths).last
     assert (full - half).square().mean() < 2e-3 * full.square().mean()
 
 

@@ -1,0 +1,144 @@
+# Copyright 2026 The hasrd authors
+# Apache-2.0
+"""w2v-BERT 2.0 from a folder of transformers: its features, its layers, and what can't be imported."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+
+from hasrd.encoder import relative
+from hasrd.encoder.w2v_bert import W2VBert
+from hasrd.errors import UserError
+from hasrd.models.importing import load_source
+
+transformers = pytest.importorskip("transformers")
+
+SMALL = {
+    "hidden_size": 24,
+    "num_attention_heads": 3,
+    "intermediate_size": 40,
+    "num_hidden_layers": 3,
+    "conv_depthwise_kernel_size": 5,
+    "left_max_position_embeddings": 6,
+    "right_max_position_embeddings": 3,
+}
+
+
+def make(folder, cls="Wav2Vec2BertModel", **changes):
+    """A small model of transformers in which every tensor counts, and its folder."""
+    torch.manual_seed(0)
+    model = getattr(transformers, cls)(transformers.Wav2Vec2BertConfig(**{**SMALL, **changes})).eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(0.1 * torch.randn_like(parameter))
+    model.save_pretrained(folder)
+    return model
+
+
+@pytest.mark.parametrize("samples, kernel", [(24_321, 5), (24_500, 31)], ids=["even", "odd"])
+def test_features_and_layers_are_those_of_transformers(tmp_path, samples, kernel):
+    model = make(tmp_path, conv_depthwise_kernel_size=kernel)
+    extractor = transformers.SeamlessM4TFeatureExtractor()
+    extractor.save_pretrained(tmp_path)
+    config, front = load_source(str(tmp_path), "")
+    assert (config["encoder"], config["normalize"], front["frontend"].sample_rate) == ("w2v_bert", "utterance", 16000)
+    assert front["frontend"].frame_shift * front["encoder"].stride == 320
+    wave = 0.01 * torch.randn(2, samples).cumsum(1)
+    inputs = extractor(list(wave.numpy()), sampling_rate=16000, return_tensors="pt")
+    tokens = int(inputs.attention_mask[0].sum())
+    lengths = torch.full((2,), samples)
+    feats, _ = front["normalize"](*front["frontend"](wave, lengths))
+    with torch.no_grad():
+        # Our variance counts all frames, theirs one less; the norm behind takes a common factor out again.
+        feats = feats[:, : 2 * tokens] * ((feats.shape[1] - 1) / feats.shape[1]) ** 0.5
+        expected = inputs.input_features[:, :tokens].flatten(1)
+        # Kaldi's order of rounding against theirs, in bins of little energy.
+        torch.testing.assert_close(feats.flatten(1), expected, atol=2e-2, rtol=0)
+        assert (feats.flatten(1) - expected).square().mean().sqrt() < 1e-4
+        output = model(**inputs, output_hidden_states=True)
+        ours = front(wave, lengths)
+        assert ours.lengths.tolist() == [tokens, tokens]
+        for layer, theirs in zip(ours.layers, output.hidden_states, strict=True):
+            torch.testing.assert_close(layer, theirs[:, :tokens], atol=1e-3, rtol=0)
+        # On equal features: float32 sums in another order.
+        same = front["encoder"](inputs.input_features[:, :tokens].unflatten(2, (2, 80)).flatten(1, 2), 2 * ours.lengths)
+        for layer, theirs in zip(same.layers, output.hidden_states, strict=True):
+            torch.testing.assert_close(layer, theirs[:, :tokens], atol=1e-5, rtol=0)
+
+
+def test_size_is_that_of_transformers():
+    with torch.device("meta"):
+        ours, theirs = W2VBert(), transformers.Wav2Vec2BertModel(transformers.Wav2Vec2BertConfig())
+    count = sum(parameter.numel() for name, parameter in theirs.named_parameters() if name != "masked_spec_embed")
+    # Ours has biases of zero in the convolutions (4 D a block), and of the 3 D biases of q, k and v 2 D are left.
+    assert sum(parameter.numel() for parameter in ours.parameters()) == count + 24 * (4 - 1) * 1024 == 580_565_824
+
+
+def test_blocks_and_kept_positions_change_nothing(tmp_path, monkeypatch):
+    make(tmp_path)
+    encoder = load_source(str(tmp_path), "")[1]["encoder"]
+    feats, lengths = torch.randn(2, 160, 80), torch.tensor([160, 101])
+    with torch.no_grad():
+        whole = encoder(feats, lengths)
+        monkeypatch.setattr(relative, "block_sizes", lambda *_: (7, 2))
+        encoder.conformer.inference_form(torch.float32)
+        for one, other in zip(whole.layers, encoder(feats, lengths).layers, strict=True):
+            torch.testing.assert_close(one, other, atol=1e-5, rtol=0)
+        half = encoder.to(torch.bfloat16)(feats, lengths).last
+    assert (whole.last - half).square().mean() < 2e-3 * whole.last.square().mean()
+
+
+def test_a_model_with_a_head(tmp_path):
+    model = make(tmp_path, "Wav2Vec2BertForCTC", vocab_size=7)
+    encoder = load_source(str(tmp_path), "")[1]["encoder"]
+    feats = torch.randn(1, 40, 80)
+    with torch.no_grad():
+        expected = model.wav2vec2_bert(feats.unflatten(1, (20, 2)).flatten(2)).last_hidden_state
+        torch.testing.assert_close(encoder(feats, torch.tensor([40])).last, expected, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize(
+    "file, changes, message",
+    [
+        ("config.json", {"position_embeddings_type": "rotary"}, "position_embeddings_type is 'rotary': only"),
+        ("config.json", {"add_adapter": True}, "add_adapter is True: only False"),
+        ("config.json", {"feature_projection_input_dim": 80}, "is 80, not 2 frames of 80 bins"),
+        ("config.json", {"hidden_size": -3}, "hidden_size"),
+        ("config.json", {"num_attention_heads": 5}, "don't fit each other"),
+        ("preprocessor_config.json", {"stride": 1}, "stride is 1: only 2"),
+    ],
+)
+def test_configurations_that_can_not_be_imported(tmp_path, file, changes, message):
+    make(tmp_path)
+    path = tmp_path / file
+    path.write_text(json.dumps({**(json.loads(path.read_text()) if path.exists() else {}), **changes}))
+    with pytest.raises(UserError, match=message) as error:
+        load_source(str(tmp_path), "")
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        (lambda state: state.pop("encoder.layers.1.self_attn.linear_k.weight"), "no tensor .*blocks.1.attention.k"),
+        (lambda state: state.pop("encoder.layers.1.self_attn.linear_out.bias"), "attention.out.bias"),
+        (lambda state: state.pop("encoder.layers.1.conv_module.depthwise_conv.weight"), "conv.depthwise.weight"),
+        (lambda state: state.update({"encoder.layers.9.ffn1.more": torch.zeros(3)}), "Unexpected.*ffn1.more"),
+        (lambda state: state.update({"encoder.layers.0.conv_module.layer_norm.bias": torch.zeros(3)}), "mismatch"),
+        (
+            lambda state: state.update({"encoder.layers.0.self_attn.linear_out.weight": torch.zeros(3)}),
+            "fit each other",
+        ),
+    ],
+)
+def test_tensors_must_fit(tmp_path, change, message):
+    state = dict(make(tmp_path).state_dict())
+    change(state)
+    (tmp_path / "model.safetensors").unlink()
+    torch.save(state, tmp_path / "pytorch_model.bin")
+    with pytest.raises(UserError, match=message) as error:
+        load_source(str(tmp_path), "")
+    assert "\n" not in str(error.value) and "pytorch_model.bin" in str(error.value)

@@ -1,0 +1,82 @@
+# Copyright 2026 The hasrd authors
+# Apache-2.0
+"""Which importer takes what, and layers of any imported encoder brought to one scale."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from hasrd.bin import import_encoder
+from hasrd.codec.inference import inference_form
+from hasrd.errors import UserError
+from hasrd.models.checkpoint import load_encoder
+from hasrd.models.importing import load_source
+
+WAVE_SIZES = {
+    "conv_dim": [16] * 7,
+    "num_conv_pos_embeddings": 16,
+    "num_conv_pos_embedding_groups": 4,
+}
+SMALL = {
+    "Wav2Vec2Model": WAVE_SIZES,
+    "HubertModel": WAVE_SIZES,
+    "WavLMModel": WAVE_SIZES,
+    "Data2VecAudioModel": {**WAVE_SIZES, "num_conv_pos_embeddings": 5},
+    "Wav2Vec2BertModel": {"conv_depthwise_kernel_size": 5},
+    "WhisperModel": {
+        "d_model": 24, "encoder_layers": 2, "encoder_attention_heads": 3, "encoder_ffn_dim": 96, "decoder_layers": 1,
+        "vocab_size": 60, "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2, "decoder_start_token_id": 3,
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("cls", SMALL)
+def test_standardized_layers_of_any_encoder(cls, tmp_path, monkeypatch):
+    transformers = pytest.importorskip("transformers")
+    import soundfile
+
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 24, "num_attention_heads": 3, "intermediate_size": 40, "num_hidden_layers": 2, **SMALL[cls]}
+    cls = getattr(transformers, cls)
+    cls(cls.config_class(**sizes)).save_pretrained(tmp_path / "model")
+    data = tmp_path / "data"
+    data.mkdir()
+    waves = 0.1 * torch.randn(3, 16_000)
+    lengths = torch.tensor([16_000, 9000, 12_345])
+    for i, (wave, length) in enumerate(zip(waves, lengths)):
+        soundfile.write(data / f"{i}.wav", wave[:length].numpy(), 16000, subtype="FLOAT")
+    (data / "wav.scp").write_text("".join(f"u{i} {data}/{i}.wav\n" for i in range(3)))
+    out = tmp_path / "encoder.safetensors"
+    import_encoder.main([str(tmp_path / "model"), "--standardize", str(data), "--out", str(out)])
+    config, front = load_encoder(out)
+    assert config["encoder_conf"]["standardize"] is True
+    _, plain = load_source(str(tmp_path / "model"), "")
+    with torch.no_grad():
+        output, before = front(waves, lengths), plain(waves, lengths)
+        for layer, old in zip(output.layers, before.layers, strict=True):
+            frames = torch.cat([row[:length] for row, length in zip(layer, output.lengths)]).double()
+            assert frames.mean(0).abs().max() < 1e-4
+            torch.testing.assert_close(frames.std(0, correction=0), torch.ones(24).double(), atol=2e-3, rtol=0)
+            for row, length in zip(layer, output.lengths):
+                assert not row[length:].any()
+            # Nothing but a scale and a shift of each dimension.
+            flat = torch.cat([row[:length] for row, length in zip(old, output.lengths)]).double()
+            flat = (flat - flat.mean(0)) / flat.std(0, correction=0)
+            torch.testing.assert_close(frames, flat, atol=2e-3, rtol=0)
+        fast = inference_form(front["encoder"], torch.bfloat16)
+        assert fast.statistics.mean.dtype == torch.float32 and fast.statistics.mean.isfinite().all()
+
+
+def test_an_utterance_without_a_token_gives_no_statistics(tmp_path):
+    transformers = pytest.importorskip("transformers")
+    import soundfile
+
+    config = transformers.HubertConfig(**WAVE_SIZES, hidden_size=24, num_attention_heads=3, num_hidden_layers=1)
+    transformers.HubertModel(config).save_pretrained(tmp_path / "model")
+    soundfile.write(tmp_path / "a.wav", torch.randn(300).numpy(), 16000, subtype="FLOAT")
+    (tmp_path / "wav.scp").write_text(f"a {tmp_path}/a.wav\n")
+    out = tmp_path / "encoder.safetensors"
+    with pytest.raises(UserError, match="no utterance that is long enough"):
+        import_encoder.main([str(tmp_path / "model"), "--standardize", str(tmp_path), "--out", str(out)])
+    assert not out.exists()
