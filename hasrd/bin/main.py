@@ -20,7 +20,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "dump-feats": ("hasrd.bin.dump_feats", "write the features of a data directory into archives (stage 2)"),
     "ssl-train": ("hasrd.bin.ssl_train", "pre-train an encoder (stage 3)"),
     "export-encoder": ("hasrd.bin.export_encoder", "write the encoder of a pre-training to one file (stage 3)"),
-    "import-encoder": ("hasrd.bin.import_encoder", "write a trained HuBERT or Whisper to one (in place of stage 3)"),
+    "import-encoder": ("hasrd.bin.import_encoder", "write an encoder that others trained to one (in place of stage 3)"),
     "masked-prediction": ("hasrd.bin.masked_prediction", "let a pre-trained model predict masked tokens (stage 3)"),
     "token-list": ("hasrd.bin.token_list", "list the characters that a probe can answer with (stages 4 and 7)"),
     "asr-train": ("hasrd.bin.asr_train", "train a CTC probe (stages 4 and 7)"),

@@ -20,7 +20,7 @@ _HUGGING_FACE = (".json", ".txt", ".model")
 TEXTS = {MODULES: _HUGGING_FACE, "config.json": _HUGGING_FACE, "config.yaml": (".yaml",)}
 # Of weights, the first that are there are used.
 ESPNET_WEIGHTS = "valid.loss.best.pth"
-WEIGHTS = ("*.safetensors", "pytorch_model.bin", "model.bin", ESPNET_WEIGHTS)
+WEIGHTS = ("model.bin", "*.safetensors", "pytorch_model.bin", ESPNET_WEIGHTS)
 
 
 def find_source(source: str) -> str:

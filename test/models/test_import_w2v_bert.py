@@ -9,6 +9,8 @@ import json
 import pytest
 import torch
 
+from hasrd.codec.build import build_modules
+from hasrd.codec.codec import Codec
 from hasrd.encoder import relative
 from hasrd.encoder.w2v_bert import W2VBert
 from hasrd.errors import UserError
@@ -89,6 +91,23 @@ def test_blocks_and_kept_positions_change_nothing(tmp_path, monkeypatch):
             torch.testing.assert_close(one, other, atol=1e-5, rtol=0)
         half = encoder.to(torch.bfloat16)(feats, lengths).last
     assert (whole.last - half).square().mean() < 2e-3 * whole.last.square().mean()
+
+
+def test_a_codec_on_it(tmp_path):
+    make(tmp_path)
+    config, front = load_source(str(tmp_path), "")
+    config |= {"quantizer": "residual_vq", "quantizer_conf": {"num_codebooks": 2, "codebook_size": 16}}
+    config |= {"decoder": "dac", "decoder_conf": {"channels": 32, "strides": [8, 5, 4, 2], "separable": True}}
+    codec = Codec(**build_modules(config, front)).eval()
+    assert (codec.frame_shift, codec.frame_rate) == (320, 50.0)
+    lengths = [160, 16_000, 12_347]  # less than a token, a second and an odd length
+    wave = 0.1 * torch.randn(3, 16_000)
+    tokens = codec.encode(wave, torch.tensor(lengths))
+    assert tokens.lengths.tolist() == [1, 49, 37]
+    for row, length in enumerate(lengths):
+        alone = codec.encode(wave[row : row + 1, :length])
+        assert torch.equal(alone.codes[0], tokens.codes[row, : tokens.lengths[row]])
+        assert codec.decode(alone).shape == (1, length)
 
 
 def test_a_model_with_a_head(tmp_path):

