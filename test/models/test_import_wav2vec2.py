@@ -123,15 +123,17 @@ def test_torchaudios_file(tmp_path, monkeypatch, pretraining):
     assert_same(front, model.extract_features(WAVE)[0])
 
 
-@pytest.mark.parametrize("wrapped", [False, True])
-def test_torchaudios_pipeline(tmp_path, monkeypatch, wrapped):
+@pytest.mark.parametrize(
+    "name, encoder, wrapped", [("HUBERT_BASE", "hubert", False), ("WAV2VEC2_XLSR_300M", "wav2vec2", True)]
+)
+def test_torchaudios_pipeline(tmp_path, monkeypatch, name, encoder, wrapped):
     pipelines = pytest.importorskip("torchaudio.pipelines")
     model = torchaudio_model()
     # As torchaudio wraps the models that want normalised waveforms.
     given = types.SimpleNamespace(model=model, normalize_waveform=True) if wrapped else model
-    monkeypatch.setattr(pipelines, "HUBERT_BASE", types.SimpleNamespace(get_model=lambda: given))
-    config, front = run("HUBERT_BASE", tmp_path / "encoder.safetensors", monkeypatch)
-    assert config["normalize"] == ("utterance" if wrapped else None)
+    monkeypatch.setattr(pipelines, name, types.SimpleNamespace(get_model=lambda: given))
+    config, front = run(name, tmp_path / "encoder.safetensors", monkeypatch)
+    assert (config["encoder"], config["normalize"]) == (encoder, "utterance" if wrapped else None)
     with torch.no_grad():  # one by one: torchaudio normalises a batch as a whole
         waves = [torch.nn.functional.layer_norm(wave, wave.shape) if wrapped else wave for wave in WAVE[:, None]]
         expected = torch.cat([model.extract_features(wave)[0][-1] for wave in waves])
@@ -140,9 +142,9 @@ def test_torchaudios_pipeline(tmp_path, monkeypatch, wrapped):
     def fail():
         raise OSError("no network")
 
-    monkeypatch.setattr(pipelines, "HUBERT_BASE", types.SimpleNamespace(get_model=fail))
+    monkeypatch.setattr(pipelines, name, types.SimpleNamespace(get_model=fail))
     with pytest.raises(UserError, match="could not fetch it .no network."):
-        load_wav2vec2("HUBERT_BASE", "")
+        load_wav2vec2(name, "")
     with pytest.raises(UserError, match="has no pipeline of this name"):
         load_wav2vec2("HUBERT_TINY", "")
 
