@@ -105,7 +105,8 @@ def rows(
             stored * fits, small * ENCODE if fits else None),
         Row(4, f"frames for k-means, {100 * portion:.0f}% of train-clean-100", frames * dim * FLOAT32,
             portion * small * ENCODE + frames * iterations * KMEANS),
-        Row(5, f"latents for the codec's training: {size_of(whole)} GB, {'stored' if kept else 'computed in each step'}",
+        Row(5, f"latents for the codec's training: {size_of(whole)} GB, "
+            f"{'stored' if kept else 'computed in each step'}",
             whole * kept, train * ENCODE if kept else None),
         Row(5, "checkpoints of the codec", checkpoints(tokenizer), None, codec_seconds * CODEC_OPERATIONS),
         Row(6, f"codes of the test sets, decoded in {versions} versions", test * (codes + versions * FLAC),
