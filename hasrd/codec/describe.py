@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import inspect
 import math
 from collections import Counter
 from dataclasses import asdict, dataclass, field
@@ -96,12 +95,11 @@ def _codec(config: Mapping[str, Any], allow_import: bool) -> Description:
     front = _front(config, allow_import)
     conf = config.get("quantizer_conf") or {}
     # The layer comes from stage 4 and changes no size.
-    taken = inspect.signature(part_class(config, "quantizer", quantizer.CHOICES, allow_import)).parameters
-    if "semantic_layer" in taken and "semantic_layer" not in conf:
+    if part_class(config, "quantizer", quantizer.CHOICES, allow_import).needs_kmeans and "semantic_layer" not in conf:
         conf = {**conf, "semantic_layer": front["encoder"].num_layers - 1}
         config = {**config, "quantizer_conf": conf}
     codec = _weightless(lambda: Codec(**build_modules(config, front, allow_import=allow_import)))
-    sizes = codec.quantizer.codebook_sizes
+    sizes = codec.codebook_sizes
     reach = reaches(codec.decoder)
     facts = _encoder_facts(config, front)
     facts |= {
@@ -109,7 +107,7 @@ def _codec(config: Mapping[str, Any], allow_import: bool) -> Description:
         "bitrate_bps": codec.frame_rate * sum(math.log2(size) for size in sizes),
         "num_codebooks": codec.num_codebooks,
         "codebook_sizes": list(sizes),
-        "streams": dict(Counter(codec.quantizer.stream_names)),
+        "streams": dict(Counter(codec.stream_names)),
     }
     facts["strides"]["decoder"] = list(reach.strides)
     extent, joined = facts["receptive_field"]["encoder"], joins(codec.quantizer)
@@ -244,8 +242,7 @@ def _description(
         trained -= parameters["encoder"]
     state = {part: sum(t.numel() for t in module.state_dict().values()) for part, module in modules.items()}
     if "quantizer" in modules:
-        # A k-means' centroids are trained, though not by gradients, and are a part of the published sizes.
-        parameters["quantizer"] += getattr(modules["quantizer"], "centroids", torch.empty(0)).numel()
+        parameters["quantizer"] = modules["quantizer"].num_parameters
         if state["quantizer"] > parameters["quantizer"]:
             left_out = state["quantizer"] - parameters["quantizer"]
             notes.append(f"{left_out:,} values of the quantizer (running means) are state, not parameters")

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import Sequence
 
-VOICE = "acoustic"
+from hasrd.quantizer.streams import ACOUSTIC as VOICE
 
 
 def word_streams(stream_names: Sequence[str]) -> list[str]:

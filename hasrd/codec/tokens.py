@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from hasrd.frontend.loudness import FLOOR
-from hasrd.quantizer.residual_vq import select_streams
+from hasrd.quantizer.streams import select_streams
 
 # LUFS, above those of any speech.
 LOUDEST = 30.0

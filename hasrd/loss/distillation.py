@@ -273,7 +273,7 @@ def build_distillation(
     losses, weights = {}, {}
     for level, conf in config.items():
         where = f"distillation: {level}"
-        if level not in (names := getattr(quantizer, "level_names", ())):
+        if level not in (names := quantizer.level_names):
             raise UserError(f"{where}: {type(quantizer).__name__} has no such level, but {', '.join(names) or 'none'}")
         if "weight" not in conf:
             raise UserError(f"{where}: weight not given")

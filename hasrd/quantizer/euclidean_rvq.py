@@ -11,13 +11,13 @@ from typing import Sequence
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
-from hasrd.encoder.layers import length_mask
 from hasrd.quantizer.kmeans import assign
-from hasrd.quantizer.output import QuantizerOutput, usage_stats
-from hasrd.quantizer.residual_vq import select_streams
+from hasrd.quantizer.output import QuantizerOutput
+from hasrd.quantizer.quantizer import Quantizer
 from hasrd.quantizer.revival import draw, from_first_process, totals
+from hasrd.quantizer.streams import ACOUSTIC
 
 EPSILON = 1e-5  # added to the counts, so that no mean is one of nothing: EnCodec's
 # At least so many vectors to a mean of the k-means of the first batch (ours). 4 crops of 2 s are 408 vectors: for 1024
@@ -25,7 +25,7 @@ EPSILON = 1e-5  # added to the counts, so that no mean is one of nothing: EnCode
 FRAMES_A_MEAN = 4
 
 
-class EuclideanRVQ(nn.Module):
+class EuclideanRVQ(Quantizer):
     """Residual VQ of an encoder's last layer in its own D dimensions.
 
     An entry is the running mean of the vectors that it stood for; no gradient trains it. The first batch in training
@@ -74,73 +74,47 @@ class EuclideanRVQ(nn.Module):
         kmeans_iterations: int = 50,
         dead_share: float = 0.1,
     ) -> None:
-        super().__init__()
-        self.output_size = input_size
+        super().__init__(
+            input_size, ("semantic",) + (ACOUSTIC,) * (num_codebooks - 1), (codebook_size,) * num_codebooks
+        )
+        self.level_names = self.stream_names[:1]
         self.decay = decay
         self.kmeans_iterations = kmeans_iterations
         self.dead_share = dead_share
-        self.codebook_sizes = (codebook_size,) * num_codebooks
-        self.stream_names = ("semantic",) + ("acoustic",) * (num_codebooks - 1)
-        self.level_names = self.stream_names[:1]
-        # NaN until they are set: a state dict brings them along, and nothing can use them before.
-        self.register_buffer("codebooks", torch.full((num_codebooks, codebook_size, input_size), torch.nan))
+        advice = "the codebooks are not set: train first or load a state dict"
+        self.register_late("codebooks", (num_codebooks, codebook_size, input_size), advice)
         self.register_buffer("counts", torch.zeros(num_codebooks, codebook_size))
-        self._codebooks_set = False
 
-    def _are_set(self) -> bool:
-        # The first use looks at the values once (they may come from a state dict).
-        self._codebooks_set = self._codebooks_set or bool(torch.isfinite(self.codebooks).all())
-        return self._codebooks_set
+    def quantize(self, layers: Sequence[Tensor], mask: Tensor, keep: Tensor) -> QuantizerOutput:
+        """Quantize the last layer, straight-through; in training mode, update the codebooks afterwards.
 
-    def _check_set(self) -> None:
-        if not self._are_set():
-            raise RuntimeError("the codebooks are not set: train first or load a state dict")
-
-    def forward(self, layers: Sequence[Tensor], lengths: Tensor, n_codebooks: int | None = None) -> QuantizerOutput:
-        """Quantize a batch, straight-through; in training mode, update the codebooks afterwards.
-
-        Args:
-            layers: tensors (B, U, D).
-            lengths: (B,) valid frames.
-            n_codebooks: use the first so many codebooks; None: all.
-
-        Returns:
-            A QuantizerOutput; D as given, M codebooks. The codebook loss is zero. Its level "semantic" is the first
-            codebook's part, into which SpeechTokenizer distils a teacher. In training, the stats have the number of
-            entries that were replaced ("replaced").
-
-        Raises:
-            RuntimeError: The codebooks are not set, in eval mode.
+        The codebook loss is zero. The level "semantic" is the first codebook's part, into which SpeechTokenizer distils
+        a teacher. In training, the stats have the number of entries that were replaced ("replaced").
         """
         x = layers[-1]
-        with torch.autocast(x.device.type, enabled=False):
-            x = x.float()
-            mask = length_mask(lengths, x.shape[1])
-            first = self.training and not self._are_set()
-            if first:
-                self._initialise(x.detach(), mask)
-            self._check_set()
-            frames = mask.sum().clamp(min=1)
-            residual, quantized, commitment = x, torch.zeros_like(x), x.new_zeros(())
-            codes, inputs, parts = [], [], []
-            for m, codebook in enumerate(self.codebooks):
-                code = self._look_up(residual.detach(), codebook)
-                entry = F.embedding(code, codebook)
-                inputs.append(residual.detach())
-                codes.append(code.masked_fill(~mask, 0))
-                part = residual + (entry - residual).detach()
-                parts.append(part)
-                if n_codebooks is None or m < n_codebooks:
-                    error = (residual - entry).square().mean(dim=-1)
-                    commitment = commitment + (error * mask).sum() / frames
-                    quantized = quantized + part
-                residual = residual - part
-            codes = torch.stack(codes, dim=-1)
-        stats = usage_stats(codes, mask, self.codebook_sizes)
+        first = self.training and not self.is_set()
+        if first:
+            self._initialise(x.detach(), mask)
+        self.check_set()
+        frames = mask.sum().clamp(min=1)
+        residual, quantized, commitment = x, torch.zeros_like(x), x.new_zeros(())
+        codes, inputs, parts = [], [], []
+        for codebook in self.codebooks:
+            code = self._look_up(residual.detach(), codebook)
+            entry = F.embedding(code, codebook)
+            inputs.append(residual.detach())
+            codes.append(code)
+            parts.append(residual + (entry - residual).detach())
+            error = (residual - entry).square().mean(dim=-1)
+            commitment = commitment + (error * mask).sum() / frames
+            quantized = quantized + parts[-1]
+            residual = residual - parts[-1]
+        codes = torch.stack(codes, dim=-1)
+        stats = {}
         if self.training:
             # The first batch made the codebooks: what they have no use for is left to the second one.
             stats["replaced"] = x.new_zeros(()) if first else self._update(inputs, codes, mask)
-        return QuantizerOutput(quantized, codes, commitment, x.new_zeros(()), stats, {self.stream_names[0]: parts[0]})
+        return QuantizerOutput(quantized, codes, commitment, x.new_zeros(()), stats, {self.level_names[0]: parts[0]})
 
     @staticmethod
     def _look_up(x: Tensor, codebook: Tensor) -> Tensor:
@@ -192,45 +166,21 @@ class EuclideanRVQ(nn.Module):
             replaced.append(dead.sum())
         return torch.stack(replaced).sum().float()
 
-    @torch.no_grad()
-    def encode(self, layers: Sequence[Tensor], lengths: Tensor) -> Tensor:
-        """Return the codes (B, U, M) of layers (each (B, U, D)); zero past lengths (B,).
-
-        Raises:
-            RuntimeError: The codebooks are not set.
-        """
-        self._check_set()
-        residual = layers[-1].float()
-        mask = length_mask(lengths, residual.shape[1])
-        codes = []
+    def look_up(self, layers: Sequence[Tensor]) -> Tensor:
+        """Return the codes (B, U, M) of the last layer."""
+        residual, codes = layers[-1], []
         for codebook in self.codebooks:
-            code = self._look_up(residual, codebook)
-            residual = residual - F.embedding(code, codebook)
-            codes.append(code.masked_fill(~mask, 0))
+            codes.append(self._look_up(residual, codebook))
+            residual = residual - F.embedding(codes[-1], codebook)
         return torch.stack(codes, dim=-1)
 
-    def decode(self, codes: Tensor, streams: Sequence[str] | None = None, n_codebooks: int | None = None) -> Tensor:
-        """Return the latent of codes.
+    def vectors(self, codebook: int, codes: Tensor) -> Tensor:
+        """Return the vectors (B, U, D) that the codes (B, U) of one codebook stand for."""
+        return F.embedding(codes, self.codebooks[codebook])
 
-        Args:
-            codes: (B, U, M') of the first M' codebooks, the semantic one first.
-            streams: any of "semantic" and "acoustic"; None: both. One left out contributes zero.
-            n_codebooks: use the first so many of the M' codebooks; None: all.
-
-        Returns:
-            (B, U, D).
-
-        Raises:
-            ValueError: A stream that this quantizer does not have.
-            RuntimeError: The codebooks are not set.
-        """
-        names = select_streams(self.stream_names, streams)
-        self._check_set()
-        latent = self.codebooks.new_zeros(*codes.shape[:2], self.output_size)
-        for name, codebook, code in zip(self.stream_names, self.codebooks, codes[..., :n_codebooks].unbind(dim=-1)):
-            if name in names:
-                latent = latent + F.embedding(code, codebook)
-        return latent
+    def order(self) -> Sequence[int]:
+        """Codebooks in the order of the residuals: the first one is the semantic stream."""
+        return range(len(self.stream_names))
 
 
 def smooth(counts: Tensor) -> Tensor:

@@ -9,16 +9,15 @@ from typing import Sequence
 import torch
 from torch import Tensor, nn
 
-from hasrd.encoder.layers import length_mask
 from hasrd.encoder.transformer import Transformer
-from hasrd.quantizer.output import QuantizerOutput, usage_stats
-from hasrd.quantizer.residual_vq import ResidualStack, draw_kept, select_streams
+from hasrd.quantizer.output import QuantizerOutput, rms
+from hasrd.quantizer.quantizer import Quantizer
+from hasrd.quantizer.residual_vq import ResidualStack
 from hasrd.quantizer.revival import Revival
+from hasrd.quantizer.streams import ACOUSTIC
 
-ACOUSTIC = "acoustic"
 
-
-class HACQuantizer(nn.Module):
+class HACQuantizer(Quantizer):
     """Phonetic, lexical and acoustic tokens of an encoder's last layer Z (HAC, arXiv 2506.15456).
 
         latent = sum over levels of VQ_l(Transformer_l(Z)) + residual VQ of Z
@@ -63,17 +62,17 @@ class HACQuantizer(nn.Module):
         dropout_rate: float = 0.1,
         dead_share: float = 0.1,
     ) -> None:
-        super().__init__()
+        super().__init__(
+            input_size,
+            (*levels, *(ACOUSTIC,) * num_codebooks),
+            (codebook_size,) * (len(levels) + num_codebooks),
+            quantizer_dropout,
+        )
         if len({*levels, ACOUSTIC}) <= len(levels):
             raise ValueError(f"levels {list(levels)}: give each a name of its own, other than '{ACOUSTIC}'")
         if not levels and not num_codebooks:
             raise ValueError("no levels and num_codebooks 0: there is nothing to quantize with")
-        self.output_size = input_size
         self.level_names = tuple(levels)
-        self.num_codebooks = num_codebooks
-        self.quantizer_dropout = quantizer_dropout
-        self.codebook_sizes = (codebook_size,) * (len(levels) + num_codebooks)
-        self.stream_names = (*levels, *(ACOUSTIC,) * num_codebooks)
         self.levels = nn.ModuleDict(
             {
                 name: Level(
@@ -85,78 +84,37 @@ class HACQuantizer(nn.Module):
         )  # fmt: skip
         self.acoustic = ResidualStack(input_size, num_codebooks, codebook_size, codebook_dim)
 
-    def forward(self, layers: Sequence[Tensor], lengths: Tensor, n_codebooks: int | None = None) -> QuantizerOutput:
-        """Quantize a batch, straight-through.
-
-        Args:
-            layers: tensors (B, U, D).
-            lengths: (B,) valid frames.
-            n_codebooks: use the first so many codebooks, the levels' included; None: all, with quantizer dropout in
-                training mode.
-
-        Returns:
-            A QuantizerOutput with M = levels + `num_codebooks` codes, and what each level adds to the latent. Its stats
-            have the rms of each stream.
-        """
+    def inputs(self, layers: Sequence[Tensor], lengths: Tensor) -> Sequence[Tensor]:
+        """Return what each level's codebook looks up, and Z; (B, U, D) each."""
         z = layers[-1]
-        mask = length_mask(lengths, z.shape[1])
-        used = len(self.codebook_sizes) if n_codebooks is None else n_codebooks
-        if n_codebooks is None and self.training:
-            lowest = 0 if len(self.levels) else 1
-            keep = draw_kept(len(z), lowest, self.num_codebooks, self.quantizer_dropout, z.device)
-        else:
-            keep = lengths.new_full((len(z),), max(0, used - len(self.levels)))
-        hidden = {name: level.encode(z, lengths) for name, level in self.levels.items()}
-        with torch.autocast(z.device.type, enabled=False):
-            acoustic, acoustic_codes, commitment, codebook = self.acoustic(z.float(), mask, keep)
-            latent, levels, codes = acoustic, {}, []
-            for m, (name, level) in enumerate(self.levels.items()):
-                kept = keep.new_full((len(z),), int(m < used))
-                levels[name], code, *losses = level.vq(hidden[name].float(), mask, kept)
-                if self.training:
-                    level.revive(hidden[name].float(), code, mask)
-                codes.append(code)
-                latent, commitment, codebook = latent + levels[name], commitment + losses[0], codebook + losses[1]
-            codes = torch.cat([*codes, acoustic_codes], dim=-1)
-        stats = usage_stats(codes, mask, self.codebook_sizes)
+        return *(level.encode(z, lengths) for level in self.levels.values()), z
+
+    def quantize(self, layers: Sequence[Tensor], mask: Tensor, keep: Tensor) -> QuantizerOutput:
+        """Quantize each level's and Z's vectors, straight-through (see Quantizer).
+
+        The output has what each level adds to the latent, and in its stats the rms of each stream.
+        """
+        *hidden, z = layers
+        acoustic, acoustic_codes, commitment, codebook = self.acoustic(z, mask, keep)
+        latent, parts, codes = acoustic, {}, []
+        for (name, level), x in zip(self.levels.items(), hidden):
+            parts[name], code, *losses = level.quantize(x, mask)
+            codes.append(code)
+            latent, commitment, codebook = latent + parts[name], commitment + losses[0], codebook + losses[1]
         with torch.no_grad():
-            valid = mask.sum().clamp(min=1)
-            for name, part in {**levels, ACOUSTIC: acoustic}.items():
-                stats[f"rms_{name}"] = ((part.square().mean(dim=-1) * mask).sum() / valid).sqrt()
-        return QuantizerOutput(latent, codes, commitment, codebook, stats, levels)
+            stats = {f"rms_{name}": rms(part, mask) for name, part in {**parts, ACOUSTIC: acoustic}.items()}
+        codes = torch.cat([*codes, acoustic_codes], dim=-1)
+        return QuantizerOutput(latent, codes, commitment, codebook, stats, parts)
 
-    @torch.no_grad()
-    def encode(self, layers: Sequence[Tensor], lengths: Tensor) -> Tensor:
-        """Return the codes (B, U, M) of layers (each (B, U, D)); zero past lengths (B,)."""
-        z = layers[-1]
-        mask = length_mask(lengths, z.shape[1])
-        with torch.autocast(z.device.type, enabled=False):
-            z = z.float()
-            levels = [level.vq.encode(level.encode(z, lengths), mask) for level in self.levels.values()]
-            return torch.cat([*levels, self.acoustic.encode(z, mask)], dim=-1)
+    def look_up(self, layers: Sequence[Tensor]) -> Tensor:
+        """Return the codes (B, U, M) of each level's vectors and of Z."""
+        stacks = [*(level.vq for level in self.levels.values()), self.acoustic]
+        return torch.cat([stack.look_up(x) for stack, x in zip(stacks, layers)], dim=-1)
 
-    def decode(self, codes: Tensor, streams: Sequence[str] | None = None, n_codebooks: int | None = None) -> Tensor:
-        """Return the latent of codes.
-
-        Args:
-            codes: (B, U, M') of the first M' codebooks, the levels' first.
-            streams: names of the streams to decode; None: all. One left out contributes zero.
-            n_codebooks: use the first so many of the M' codebooks; None: all.
-
-        Returns:
-            (B, U, D).
-
-        Raises:
-            ValueError: A stream that this quantizer does not have.
-        """
-        names = select_streams(self.stream_names, streams)
-        codes = codes[..., :n_codebooks]
-        with torch.autocast(codes.device.type, enabled=False):
-            latent = self.acoustic.decode(codes[..., len(self.levels) :] if ACOUSTIC in names else codes[..., :0])
-            for m, (name, level) in enumerate(self.levels.items()):
-                if name in names and m < codes.shape[-1]:
-                    latent = latent + level.vq.decode(codes[..., m : m + 1])
-        return latent
+    def vectors(self, codebook: int, codes: Tensor) -> Tensor:
+        """Return the vectors (B, U, D) that the codes (B, U) of one codebook stand for."""
+        books = [*(level.vq.books[0] for level in self.levels.values()), *self.acoustic.books]
+        return books[codebook].decode(codes)
 
 
 class Level(nn.Module):
@@ -189,20 +147,25 @@ class Level(nn.Module):
         self.vq = ResidualStack(input_size, 1, codebook_size, codebook_dim)
         self.revival = Revival(codebook_size, dead_share)
 
-    def revive(self, hidden: Tensor, codes: Tensor, mask: Tensor) -> None:
-        """Give entries that are hardly used a new place after a step.
-
-        Args:
-            hidden: (B, U, D) what was looked up.
-            codes: (B, U, 1).
-            mask: (B, U), true on valid frames.
-        """
-        book = self.vq.books[0]
-        self.revival(book.codebook.weight, book.in_proj(hidden.detach()), codes[..., 0], mask)
-
     def encode(self, z: Tensor, lengths: Tensor) -> Tensor:
         """Return what the codebook looks up, (B, U, D), for z (B, U, D) with lengths (B,)."""
         return self.leave(self.norm(self.transformer(self.enter(unit_rms(z)), lengths)[-1]))
+
+    def quantize(self, hidden: Tensor, mask: Tensor) -> tuple[Tensor, ...]:
+        """Quantize what `encode` returns; after it, in training mode, give hardly used entries a new place.
+
+        Args:
+            hidden: (B, U, D).
+            mask: (B, U), true on valid frames.
+
+        Returns:
+            quantized (B, U, D), codes (B, U, 1), commitment loss, codebook loss (scalars).
+        """
+        quantized, codes, *losses = self.vq(hidden, mask, mask.new_ones(len(mask), dtype=torch.long))
+        if self.training:
+            book = self.vq.books[0]
+            self.revival(book.codebook.weight, book.in_proj(hidden.detach()), codes[..., 0], mask)
+        return quantized, codes, *losses
 
 
 def unit_rms(z: Tensor) -> Tensor:

@@ -9,13 +9,14 @@ from typing import Sequence
 import torch
 from torch import Tensor, nn
 
-from hasrd.encoder.layers import length_mask
 from hasrd.quantizer.kmeans import assign
-from hasrd.quantizer.output import QuantizerOutput, usage_stats
-from hasrd.quantizer.residual_vq import ResidualStack, draw_kept, select_streams
+from hasrd.quantizer.output import QuantizerOutput, masked_mean, rms
+from hasrd.quantizer.quantizer import Quantizer
+from hasrd.quantizer.residual_vq import ResidualStack
+from hasrd.quantizer.streams import ACOUSTIC
 
 
-class HASRDQuantizer(nn.Module):
+class HASRDQuantizer(Quantizer):
     """Semantic and acoustic tokens of a frozen encoder's layers (HASRD, section 2.2).
 
         H       = sum_n alpha_n H_n, alpha = softmax of learned scalars
@@ -33,13 +34,13 @@ class HASRDQuantizer(nn.Module):
         codebook_dim: dimensions of their look-up (DAC's).
         quantizer_dropout: fraction of the items that, in training, keep 0 to `num_codebooks`
             acoustic codebooks; the semantic one is always kept.
-        residual_loss_weight: of |sum_m Ha_bar_m - Ha|^2 in D dimensions, added to the codebook
-            loss. DAC's losses look at 8 dimensions only and leave the sum free to differ from Ha.
-            0, because in 90 s trainings (mel distance of both streams / the acoustic one / with Ha
-            unquantised) weight 0 gave 2.51 / 2.88 / 2.64 and, with another seed, 2.47 / 2.68 /
-            2.56; weight 1 gave 2.43 / 4.63 / 2.53, weight 10 2.48 / 5.56 / 2.49.
         dead_share: of the acoustic codebooks, see ResidualStack.
+
+    Raises:
+        ValueError: The encoder has no such layer.
     """
+
+    needs_kmeans = True
 
     def __init__(
         self,
@@ -51,23 +52,19 @@ class HASRDQuantizer(nn.Module):
         codebook_size: int = 1024,
         codebook_dim: int = 8,
         quantizer_dropout: float = 0.5,
-        residual_loss_weight: float = 0.0,
         dead_share: float = 0.0,
     ) -> None:
-        super().__init__()
+        super().__init__(
+            input_size,
+            ("semantic",) + (ACOUSTIC,) * num_codebooks,
+            (num_clusters,) + (codebook_size,) * num_codebooks,
+            quantizer_dropout,
+        )
         if not 0 <= semantic_layer < num_layers:
             raise ValueError(f"semantic_layer {semantic_layer}: there are {num_layers} layers")
-        self.output_size = input_size
         self.semantic_layer = semantic_layer
-        self.num_codebooks = num_codebooks
-        self.quantizer_dropout = quantizer_dropout
-        self.residual_loss_weight = residual_loss_weight
-        self.codebook_sizes = (num_clusters,) + (codebook_size,) * num_codebooks
-        self.stream_names = ("semantic",) + ("acoustic",) * num_codebooks
-
-        # NaN until they are set: a state dict brings them along, and nothing can use them before.
-        self.register_buffer("centroids", torch.full((num_clusters, input_size), torch.nan))
-        self._centroids_set = False
+        advice = "the k-means centroids are not set: call set_centroids() or load a state dict"
+        self.register_late("centroids", (num_clusters, input_size), advice)
         self.layer_logits = nn.Parameter(torch.zeros(num_layers))
         self.mix = nn.Linear(input_size, input_size, bias=False)
         nn.init.eye_(self.mix.weight)
@@ -77,6 +74,11 @@ class HASRDQuantizer(nn.Module):
     def layer_weights(self) -> Tensor:
         """(L,) alpha: positive, with sum 1."""
         return self.layer_logits.float().softmax(dim=0)
+
+    @property
+    def num_parameters(self) -> int:
+        """How many values training sets: the centroids' too, though not by gradients."""
+        return super().num_parameters + self.centroids.numel()
 
     @torch.no_grad()
     def set_centroids(self, centroids: Tensor) -> None:
@@ -94,107 +96,43 @@ class HASRDQuantizer(nn.Module):
             raise ValueError("centroids that are not finite")
         self.centroids.copy_(centroids)
 
-    def _check_centroids(self) -> None:
-        # The first use looks at the values once (they may come from a state dict).
-        if not self._centroids_set:
-            if not torch.isfinite(self.centroids).all():
-                raise RuntimeError("the k-means centroids are not set: call set_centroids() or load a state dict")
-            self._centroids_set = True
-
-    def _semantic(self, layers: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-        """Return codes (B, U) and centroids Hs_bar (B, U, D)."""
-        layer = layers[self.semantic_layer]
-        codes = assign(layer.detach().flatten(0, 1), self.centroids).view(layer.shape[:2])
-        return codes, self.centroids[codes]
-
-    def _acoustic_input(self, layers: Sequence[Tensor], semantic: Tensor) -> Tensor:
-        """Return Ha (B, U, D)."""
+    def _split(self, layers: Sequence[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the semantic codes (B, U), Hs_bar and Ha (both (B, U, D)) of L layers (B, U, D)."""
         if len(layers) != len(self.layer_logits):
             raise ValueError(f"{len(layers)} layers: this quantizer mixes {len(self.layer_logits)}")
-        mixed = sum(a * layer.float() for a, layer in zip(self.layer_weights, layers))
-        return self.mix(mixed) - semantic
+        layer = layers[self.semantic_layer]
+        codes = assign(layer.detach().flatten(0, 1), self.centroids).view(layer.shape[:2])
+        semantic = self.centroids[codes]
+        mixed = sum(a * layer for a, layer in zip(self.layer_weights, layers))
+        return codes, semantic, self.mix(mixed) - semantic
 
-    def forward(self, layers: Sequence[Tensor], lengths: Tensor, n_codebooks: int | None = None) -> QuantizerOutput:
-        """Quantize a batch, straight-through.
+    def quantize(self, layers: Sequence[Tensor], mask: Tensor, keep: Tensor) -> QuantizerOutput:
+        """Quantize L layers, straight-through (see Quantizer).
 
-        Args:
-            layers: L tensors (B, U, D).
-            lengths: (B,) valid frames.
-            n_codebooks: use the first so many codebooks, the semantic one included; None: all,
-                with quantizer dropout in training mode.
-
-        Returns:
-            A QuantizerOutput with M = 1 + `num_codebooks` codes. Its stats have the part of Ha's
-            energy that the acoustic codes miss ("residual_error") and the rms of Hs_bar and Ha.
-
-        Raises:
-            RuntimeError: The centroids are not set.
+        The stats have the part of Ha's energy that the acoustic codes miss ("residual_error") and the rms of Hs_bar
+        and Ha.
         """
-        self._check_centroids()
-        device = lengths.device
-        with torch.autocast(device.type, enabled=False):
-            code, semantic = self._semantic(layers)
-            target = self._acoustic_input(layers, semantic)
-            mask = length_mask(lengths, target.shape[1])
-            if n_codebooks is None and self.training:
-                keep = draw_kept(len(code), 0, self.num_codebooks, self.quantizer_dropout, device)
-            else:
-                number = self.num_codebooks if n_codebooks is None else n_codebooks - 1
-                keep = lengths.new_full((len(code),), number)
-            acoustic, codes, commitment, codebook = self.acoustic(target, mask, keep)
-            codes = torch.cat([code.masked_fill(~mask, 0)[..., None], codes], dim=-1)
-
-            # Only items with all their codebooks can be near Ha.
-            weight = mask * (keep >= self.num_codebooks)[:, None]
-            frames = weight.sum().clamp(min=1)
-            error = (acoustic - target.detach()).square().mean(dim=-1)
-            error = (error * weight).sum() / frames
-            if self.residual_loss_weight:
-                codebook = codebook + self.residual_loss_weight * error
-        stats = usage_stats(codes, mask, self.codebook_sizes)
+        self.check_set()
+        code, semantic, residual = self._split(layers)
+        acoustic, codes, commitment, codebook = self.acoustic(residual, mask, keep)
         with torch.no_grad():
-            valid = mask.sum().clamp(min=1)
-            energy = (target.square().mean(dim=-1) * weight).sum() / frames
-            stats["residual_error"] = (error / energy.clamp(min=1e-12)).detach()
-            for name, part in (("semantic", semantic), ("acoustic", target)):
-                power = (part.square().mean(dim=-1) * mask).sum() / valid
-                stats[f"rms_{name}"] = power.sqrt().detach()
+            # Only items with all their codebooks can be near Ha.
+            whole = mask & (keep >= self.num_acoustic)[:, None]
+            error = masked_mean((acoustic - residual).square().mean(dim=-1), whole)
+            energy = masked_mean(residual.square().mean(dim=-1), whole)
+            stats = {
+                "residual_error": error / energy.clamp(min=1e-12),
+                "rms_semantic": rms(semantic, mask),
+                "rms_acoustic": rms(residual, mask),
+            }
+        codes = torch.cat([code[..., None], codes], dim=-1)
         return QuantizerOutput(semantic + acoustic, codes, commitment, codebook, stats)
 
-    @torch.no_grad()
-    def encode(self, layers: Sequence[Tensor], lengths: Tensor) -> Tensor:
-        """Return the codes (B, U, M) of L layers (B, U, D); zero past lengths (B,).
+    def look_up(self, layers: Sequence[Tensor]) -> Tensor:
+        """Return the codes (B, U, M) of L layers (B, U, D), the semantic one first."""
+        code, _, residual = self._split(layers)
+        return torch.cat([code[..., None], self.acoustic.look_up(residual)], dim=-1)
 
-        Raises:
-            RuntimeError: The centroids are not set.
-        """
-        self._check_centroids()
-        with torch.autocast(lengths.device.type, enabled=False):
-            code, semantic = self._semantic(layers)
-            mask = length_mask(lengths, code.shape[1])
-            codes = self.acoustic.encode(self._acoustic_input(layers, semantic), mask)
-        return torch.cat([code.masked_fill(~mask, 0)[..., None], codes], dim=-1)
-
-    def decode(self, codes: Tensor, streams: Sequence[str] | None = None, n_codebooks: int | None = None) -> Tensor:
-        """Return the latent of codes.
-
-        Args:
-            codes: (B, U, M') of the first M' codebooks, the semantic one first.
-            streams: any of "semantic" and "acoustic"; None: both. One left out contributes zero.
-            n_codebooks: use the first so many of the M' codebooks; None: all.
-
-        Returns:
-            (B, U, D).
-
-        Raises:
-            ValueError: A stream that this quantizer does not have.
-            RuntimeError: The centroids are not set.
-        """
-        names = select_streams(self.stream_names, streams)
-        self._check_centroids()
-        codes = codes[..., :n_codebooks]
-        with torch.autocast(codes.device.type, enabled=False):
-            latent = self.acoustic.decode(codes[..., 1:] if "acoustic" in names else codes[..., :0])
-            if "semantic" in names and codes.shape[-1]:
-                latent = latent + self.centroids[codes[..., 0]]
-        return latent
+    def vectors(self, codebook: int, codes: Tensor) -> Tensor:
+        """Return the vectors (B, U, D) that the codes (B, U) of one codebook stand for."""
+        return self.acoustic.books[codebook - 1].decode(codes) if codebook else self.centroids[codes]

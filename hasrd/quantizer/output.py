@@ -53,3 +53,13 @@ def usage_stats(codes: Tensor, mask: Tensor, sizes: Sequence[int]) -> dict[str, 
         stats[f"used_{m}"] = (counts > 0).sum().float()
         stats[f"perplexity_{m}"] = torch.special.entr(share).sum().exp()
     return stats
+
+
+def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
+    """Return the mean of values (B, U) where mask (B, U) is true, a scalar; 0 where it is so nowhere."""
+    return (values * mask).sum() / mask.sum().clamp(min=1)
+
+
+def rms(x: Tensor, mask: Tensor) -> Tensor:
+    """Return the root mean square of x (B, U, D) where mask (B, U) is true, a scalar."""
+    return masked_mean(x.square().mean(dim=-1), mask).sqrt()

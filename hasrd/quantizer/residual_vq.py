@@ -14,10 +14,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
 
-from hasrd.encoder.layers import length_mask
 from hasrd.quantizer.kmeans import assign
-from hasrd.quantizer.output import QuantizerOutput, usage_stats
+from hasrd.quantizer.output import QuantizerOutput
+from hasrd.quantizer.quantizer import Quantizer
 from hasrd.quantizer.revival import Revival
+from hasrd.quantizer.streams import ACOUSTIC
 
 
 def _projection(input_size: int, output_size: int) -> nn.Linear:
@@ -76,7 +77,6 @@ class ResidualStack(nn.Module):
         self, input_size: int, num_codebooks: int, codebook_size: int, codebook_dim: int, dead_share: float = 0.0
     ) -> None:
         super().__init__()
-        self.input_size = input_size
         self.books = nn.ModuleList(FactorizedVQ(input_size, codebook_size, codebook_dim) for _ in range(num_codebooks))
         if dead_share:
             self.revivals = nn.ModuleList(Revival(codebook_size, dead_share) for _ in range(num_codebooks))
@@ -109,47 +109,26 @@ class ResidualStack(nn.Module):
             weight = mask * kept / frames
             commitment = commitment + ((latent - entry.detach()).square().mean(-1) * weight).sum()
             codebook = codebook + ((entry - latent.detach()).square().mean(-1) * weight).sum()
-            codes.append(code.masked_fill(~mask, 0))
-        return quantized, _join(codes, mask), commitment, codebook
+            codes.append(code)
+        return quantized, _join(codes, x), commitment, codebook
 
     @torch.no_grad()
-    def encode(self, x: Tensor, mask: Tensor) -> Tensor:
-        """Return the codes (B, U, M) of x (B, U, D); zero where mask (B, U) is false."""
-        codes = []
+    def look_up(self, x: Tensor) -> Tensor:
+        """Return the codes (B, U, M) of x (B, U, D)."""
+        residual, codes = x, []
         for book in self.books:
-            part, code, _, _ = book(x)
-            x = x - part
-            codes.append(code.masked_fill(~mask, 0))
-        return _join(codes, mask)
-
-    def decode(self, codes: Tensor) -> Tensor:
-        """Return the sum (B, U, D) of the entries of codes (B, U, M'); M' <= M, also 0."""
-        total = torch.zeros(*codes.shape[:2], self.input_size, device=codes.device)
-        for m in range(codes.shape[-1]):
-            total = total + self.books[m].decode(codes[..., m])
-        return total
+            part, code, _, _ = book(residual)
+            residual = residual - part
+            codes.append(code)
+        return _join(codes, x)
 
 
-def _join(codes: list[Tensor], mask: Tensor) -> Tensor:
-    """Stack codes (B, U) of each codebook to (B, U, M), also where there is none."""
-    return torch.stack(codes, dim=-1) if codes else torch.zeros(*mask.shape, 0, dtype=torch.long, device=mask.device)
+def _join(codes: list[Tensor], x: Tensor) -> Tensor:
+    """Stack codes (B, U) of each codebook for x (B, U, D) to (B, U, M), also where there is none."""
+    return torch.stack(codes, dim=-1) if codes else torch.zeros(*x.shape[:2], 0, dtype=torch.long, device=x.device)
 
 
-def draw_kept(batch: int, lowest: int, highest: int, dropout: float, device) -> Tensor:
-    """Draw how many codebooks each item keeps (quantizer dropout).
-
-    A fraction `dropout` of the items (on average: the count is rounded at random) keeps lowest to
-    highest of them, each number as likely; the others keep all.
-
-    Returns:
-        (batch,) long.
-    """
-    drawn = torch.randint(lowest, highest + 1, (batch,), device=device)
-    count = (batch * dropout + torch.rand((), device=device)).floor()
-    return torch.where(torch.arange(batch, device=device) < count, drawn, highest)
-
-
-class ResidualVQ(nn.Module):
+class ResidualVQ(Quantizer):
     """Residual VQ of an encoder's last layer.
 
     Args:
@@ -172,77 +151,17 @@ class ResidualVQ(nn.Module):
         quantizer_dropout: float = 0.5,
         dead_share: float = 0.0,
     ) -> None:
-        super().__init__()
-        self.output_size = input_size
-        self.quantizer_dropout = quantizer_dropout
-        self.codebook_sizes = (codebook_size,) * num_codebooks
-        self.stream_names = ("acoustic",) * num_codebooks
+        super().__init__(input_size, (ACOUSTIC,) * num_codebooks, (codebook_size,) * num_codebooks, quantizer_dropout)
         self.acoustic = ResidualStack(input_size, num_codebooks, codebook_size, codebook_dim, dead_share)
 
-    def forward(self, layers: Sequence[Tensor], lengths: Tensor, n_codebooks: int | None = None) -> QuantizerOutput:
-        """Quantize a batch, straight-through.
+    def quantize(self, layers: Sequence[Tensor], mask: Tensor, keep: Tensor) -> QuantizerOutput:
+        """Quantize the last layer, straight-through (see Quantizer)."""
+        return QuantizerOutput(*self.acoustic(layers[-1], mask, keep))
 
-        Args:
-            layers: tensors (B, U, D).
-            lengths: (B,) valid frames.
-            n_codebooks: use the first so many codebooks; None: all, with quantizer dropout in
-                training mode.
+    def look_up(self, layers: Sequence[Tensor]) -> Tensor:
+        """Return the codes (B, U, M) of the last layer."""
+        return self.acoustic.look_up(layers[-1])
 
-        Returns:
-            A QuantizerOutput; D as given, M codebooks.
-        """
-        x = layers[-1]
-        total = len(self.codebook_sizes)
-        with torch.autocast(x.device.type, enabled=False):
-            x = x.float()
-            mask = length_mask(lengths, x.shape[1])
-            if n_codebooks is None and self.training:
-                keep = draw_kept(len(x), 1, total, self.quantizer_dropout, x.device)
-            else:
-                keep = lengths.new_full((len(x),), total if n_codebooks is None else n_codebooks)
-            latent, codes, commitment, codebook = self.acoustic(x, mask, keep)
-        stats = usage_stats(codes, mask, self.codebook_sizes)
-        return QuantizerOutput(latent, codes, commitment, codebook, stats)
-
-    @torch.no_grad()
-    def encode(self, layers: Sequence[Tensor], lengths: Tensor) -> Tensor:
-        """Return the codes (B, U, M) of layers (each (B, U, D)); zero past lengths (B,)."""
-        x = layers[-1]
-        with torch.autocast(x.device.type, enabled=False):
-            return self.acoustic.encode(x.float(), length_mask(lengths, x.shape[1]))
-
-    def decode(self, codes: Tensor, streams: Sequence[str] | None = None, n_codebooks: int | None = None) -> Tensor:
-        """Return the latent of codes.
-
-        Args:
-            codes: (B, U, M') of the first M' codebooks.
-            streams: names of the streams to decode; None: all. One left out contributes zero.
-            n_codebooks: use the first so many of the M' codebooks; None: all.
-
-        Returns:
-            (B, U, D).
-
-        Raises:
-            ValueError: A stream that this quantizer does not have.
-        """
-        names = select_streams(self.stream_names, streams)
-        codes = codes[..., :n_codebooks] if "acoustic" in names else codes[..., :0]
-        with torch.autocast(codes.device.type, enabled=False):
-            return self.acoustic.decode(codes)
-
-
-def select_streams(stream_names: Sequence[str], streams: Sequence[str] | None) -> set[str]:
-    """Return the names to decode: all of `stream_names`, or those in `streams`.
-
-    Raises:
-        ValueError: `streams` is one string, or has a name that is not in `stream_names`.
-    """
-    if streams is None:
-        return set(stream_names)
-    if isinstance(streams, str):
-        raise ValueError(f"streams must be a sequence of names, not the string '{streams}'")
-    unknown = set(streams) - set(stream_names)
-    if unknown:
-        known = ", ".join(dict.fromkeys(stream_names))
-        raise ValueError(f"no stream named {', '.join(sorted(unknown))}: there are {known}")
-    return set(streams)
+    def vectors(self, codebook: int, codes: Tensor) -> Tensor:
+        """Return the vectors (B, U, D) that the codes (B, U) of one codebook stand for."""
+        return self.acoustic.books[codebook].decode(codes)

@@ -13,7 +13,7 @@ from espnet2.utils.nested_dict_action import NestedDictAction
 from espnet2.utils.types import float_or_none, int_or_none, str2bool, str_or_none
 
 from hasrd import decoder, discriminator, encoder, frontend, quantizer
-from hasrd.codec.build import CODEC_DEFAULTS, build_modules, check_front, construct
+from hasrd.codec.build import CODEC_DEFAULTS, build_modules, check_front, construct, part_class
 from hasrd.codec.codec import Codec
 from hasrd.codec.latent_cache import CachedLatents
 from hasrd.errors import UserError
@@ -192,7 +192,7 @@ class CodecTask(TrainingTask, espnet.GANCodecTask):
                 "semantic_layer": facts["layer"],
                 "num_clusters": len(centroids),
             }
-        elif hasattr(resolve(quantizer.CHOICES, args.quantizer, allow_import=True), "set_centroids"):
+        elif part_class(vars(args), "quantizer", quantizer.CHOICES, allow_import=True).needs_kmeans:
             raise UserError(
                 f"--kmeans_file not given: the quantizer {args.quantizer} takes its first tokens from k-means on a "
                 "frozen encoder: set frozen_encoder: true and run stages 3 and 4, or choose another quantizer"

@@ -104,7 +104,8 @@ def test_vectors_are_those_that_the_codec_decodes(tokenized):
     weights = np.array([0.8, 1.0, 0.7]) / 2.5
     centroids = codec.quantizer.centroids[array[0, 3:6, 0]].numpy()
     assert np.allclose(found["semantic"][0], weights @ centroids, atol=1e-5)
-    acoustic = codec.quantizer.acoustic.decode(array[..., 1:])[0, 3:6].numpy()
+    books = codec.quantizer.acoustic.books
+    acoustic = sum(book.decode(array[0, 3:6, m]) for m, book in enumerate(books, 1)).numpy()
     assert np.allclose(found["acoustic"][0], weights @ acoustic, atol=1e-5)
 
 

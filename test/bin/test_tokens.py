@@ -79,7 +79,9 @@ def test_fewer_codebooks_and_chosen_versions(monkeypatch, codec_dir, make_data_d
         for utterance, path in read_table(out / f"books_{number}/wav.scp").items():
             wave, _ = soundfile.read(read_table(data / "wav.scp")[utterance], dtype="float32")
             encoded = codec.features(torch.from_numpy(wave)[None], torch.tensor([len(wave)]))
-            latent = codec.quantizer(encoded.layers, encoded.lengths, n_codebooks=number).latent
+            codes = codec.quantizer(encoded.layers, encoded.lengths).codes
+            parts = [codec.quantizer.centroids[codes[..., 0]], codec.quantizer.acoustic.books[0].decode(codes[..., 1])]
+            latent = sum(parts[:number])
             frames = -(-len(wave) // codec.frame_shift)
             wanted = codec.decoder(codec._extend(latent, encoded.lengths, frames * codec.frame_shift))[:, : len(wave)]
             samples = torch.tensor([len(wave)])

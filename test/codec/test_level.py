@@ -99,7 +99,7 @@ def test_real_speech(pcm, speech, level):
 def trained_like(config) -> Codec:
     torch.manual_seed(0)
     codec = Codec.from_config({**config, "loudness": -16.0}).eval()
-    if hasattr(codec.quantizer, "set_centroids"):
+    if codec.quantizer.needs_kmeans:
         layer = codec.features(0.1 * torch.randn(1, 30000), torch.tensor([30000])).layers[1][0]
         codec.quantizer.set_centroids(layer[::3][: len(codec.quantizer.centroids)].detach())
     return codec

@@ -91,16 +91,16 @@ def note_randomness(path: Path) -> Callable[[], None]:
     """Make the child write the state of torch's generator before each quantizer dropout to `path`, one a line."""
 
     def patch() -> None:
-        from hasrd.quantizer import residual_vq
+        from hasrd.quantizer import quantizer
 
-        draw_kept = residual_vq.draw_kept
+        draw_kept = quantizer.draw_kept
 
         def noting(*args):
             with open(path, "a") as file:
                 file.write(f"{torch.get_rng_state().numpy().tobytes().hex()}\n")
             return draw_kept(*args)
 
-        residual_vq.draw_kept = noting
+        quantizer.draw_kept = noting
 
     return patch
 
