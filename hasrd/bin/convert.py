@@ -20,8 +20,8 @@ import torch
 
 from hasrd.bin.codec_work import CodecWork, codes_origin, options, run, write_speech
 from hasrd.bin.tokenize import TokenizeWork
-from hasrd.codec.codec import Codec
 from hasrd.codec.convert import METHODS, exchange, word_centroids
+from hasrd.codec.model import TokenizerModel
 from hasrd.codec.streams import is_split
 from hasrd.codec.token_tables import LOUDNESS, read_numbers
 from hasrd.codec.tokens import Tokens
@@ -91,7 +91,7 @@ class ConvertWork(CodecWork):
     ) -> None:
         super().__init__(exp_dir, model_file, ngpu, allow_import)
         self.pairs, self.codes, self.loudness, self.wavs, self.method = pairs, codes, loudness, wavs, method
-        self.centroids = [own.cpu() for own in word_centroids(self.codec.quantizer)] if method == "match" else None
+        self.centroids = [own.cpu() for own in word_centroids(self.codec)] if method == "match" else None
 
     def __call__(self, inputs: dict[str, str], folder: Path, final_folder: Path) -> None:
         audio = {}
@@ -110,13 +110,15 @@ class ConvertWork(CodecWork):
             torch.tensor([codes.shape[1]]),
             torch.tensor([audio_info(self.wavs[utterance]).num_samples]),
             self.codec.frame_rate,
-            self.codec.quantizer.stream_names,
-            self.codec.quantizer.codebook_sizes,
+            self.codec.stream_names,
+            self.codec.codebook_sizes,
             None if self.loudness is None else torch.tensor([self.loudness[utterance]]),
         )
 
 
-def current_codes(args: argparse.Namespace, codec: Codec) -> tuple[dict[str, str], dict[str, float] | None] | None:
+def current_codes(
+    args: argparse.Namespace, codec: TokenizerModel
+) -> tuple[dict[str, str], dict[str, float] | None] | None:
     """Return the entries of the codes of the data set and, of a codec with a level, the loudness of its utterances.
 
     They are made here where stage 6 has left none. None while other shards have some to make.
@@ -171,7 +173,7 @@ def main() -> None:
         print(f"{args.data}: left out: voice conversion needs two speakers at least")
         return
     codec = load_codec(args.exp_dir, args.model_file, allow_import=args.allow_import)
-    if not is_split(codec.quantizer.stream_names):
+    if not is_split(codec.stream_names):
         remove_speech(args.out)
         print(f"{args.exp_dir}: left out: voice conversion needs acoustic tokens and those of another stream")
         return

@@ -53,9 +53,8 @@ class CodecSource(CodecWork):
 
     def __init__(self, exp_dir: str, model_file: str, ngpu: int, allow_import: bool) -> None:
         super().__init__(exp_dir, model_file, ngpu, allow_import)
-        quantizer = self.codec.quantizer
-        self.latent_layer = getattr(quantizer, "semantic_layer", -1)
-        self.stream_names, self.codebook_sizes = quantizer.stream_names, quantizer.codebook_sizes
+        self.latent_layer = -1 if self.codec.semantic_layer is None else self.codec.semantic_layer
+        self.stream_names, self.codebook_sizes = self.codec.stream_names, self.codec.codebook_sizes
         self.encoder, self.frame_shift = self.codec.encoder, self.codec.frame_shift
 
     def features(self, waves: torch.Tensor, lengths: torch.Tensor) -> EncoderOutput:
@@ -64,7 +63,7 @@ class CodecSource(CodecWork):
 
     def codes(self, encoded: EncoderOutput) -> torch.Tensor:
         """Codes (B, U, M)."""
-        return self.codec.quantizer.encode(encoded.layers, encoded.lengths)
+        return self.codec.quantize(encoded)
 
 
 class EncoderSource(FrozenEncoder):
@@ -168,12 +167,12 @@ def layers_gb(source: Source, sets: Sequence[str]) -> float:
 
 def check_layers(layers: Sequence[int], all_layers: bool, source: Source, where: str) -> None:
     """Find out whether the source has these layers (UserError where it has not)."""
-    count = getattr(source.encoder, "num_layers", None)
-    if (layers or all_layers) and count is None:
+    if (layers or all_layers) and source.encoder is None:
         raise UserError(f"{where}: this codec's encoder gives its output alone: leave out --layers and --all_layers")
     for layer in layers:
-        if not 0 <= layer < count:
-            raise UserError(f"{where}: no layer {layer}: this encoder has layers 0 to {count - 1}")
+        if not 0 <= layer < source.encoder.num_layers:
+            last = source.encoder.num_layers - 1
+            raise UserError(f"{where}: no layer {layer}: this encoder has layers 0 to {last}")
 
 
 def parse_layers(text: str) -> list[int]:

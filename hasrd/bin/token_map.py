@@ -34,7 +34,7 @@ from hasrd.registry import add_allow_import
 if TYPE_CHECKING:
     import numpy as np
 
-    from hasrd.codec.codec import Codec
+    from hasrd.codec.model import TokenizerModel
 
 # As many speakers as eyes can tell apart by colour.
 SPEAKERS = 6
@@ -111,7 +111,7 @@ def segment_mean(vectors: np.ndarray, start: float, end: float, frame_rate: floa
     return weights @ vectors / weights.sum()
 
 
-def stream_vectors(codec: Codec, segments: Sequence[Segment], codes: dict[str, str]) -> dict[str, np.ndarray]:
+def stream_vectors(codec: TokenizerModel, segments: Sequence[Segment], codes: dict[str, str]) -> dict[str, np.ndarray]:
     """Return stream to the vectors (N, D) of the segments: what the quantizer decodes that stream's codes to.
 
     Args:
@@ -126,7 +126,7 @@ def stream_vectors(codec: Codec, segments: Sequence[Segment], codes: dict[str, s
     wanted: dict[str, list[int]] = defaultdict(list)
     for index, segment in enumerate(segments):
         wanted[segment.utterance].append(index)
-    streams = codec.quantizer.stream_names
+    streams = codec.stream_names
     means: dict[str, list[Any]] = {name: [None] * len(segments) for name in dict.fromkeys(streams)}
     # A quantizer takes the first so many codebooks; what they have of other streams is not asked for.
     number = {name: max(m for m, other in enumerate(streams) if other == name) + 1 for name in means}
@@ -134,7 +134,7 @@ def stream_vectors(codec: Codec, segments: Sequence[Segment], codes: dict[str, s
         array = torch.from_numpy(read_integers(codes[utterance]).astype(np.int64))[None]
         for name, rows in means.items():
             with torch.inference_mode():
-                vectors = codec.quantizer.decode(array[..., : number[name]], streams=[name])[0].double().numpy()
+                vectors = codec.vectors(array[..., : number[name]], streams=[name])[0].double().numpy()
             for index in indices:
                 rows[index] = segment_mean(vectors, segments[index].start, segments[index].end, codec.frame_rate)
     return {name: np.stack(rows) for name, rows in means.items()}

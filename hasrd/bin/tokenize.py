@@ -22,6 +22,7 @@ import torch
 from hasrd.bin.codec_work import CodecWork, codes_origin, options, run, weights_sha256, write_speech
 from hasrd.bin.options import str2bool
 from hasrd.codec.codec import Codec
+from hasrd.codec.model import TokenizerModel
 from hasrd.codec.receptive import joins, looks_back
 from hasrd.codec.streams import VOICE, is_split
 from hasrd.codec.token_tables import LOUDNESS, number_text
@@ -38,15 +39,15 @@ from hasrd.jobs.origin import origin_file, read_record, why_stale, write_record
 from hasrd.models.load import load_codec
 
 
-def versions_of(codec: Codec) -> list[str]:
+def versions_of(codec: TokenizerModel) -> list[str]:
     """Names of the versions of speech that this codec can decode from whole streams."""
-    streams = list(dict.fromkeys(codec.quantizer.stream_names))
+    streams = list(dict.fromkeys(codec.stream_names))
     if len(streams) < 2:
         return ["combined"]
     return ["combined", *streams] + (["shuffled"] if is_split(streams) else [])
 
 
-def choose_versions(codec: Codec, versions: str = "auto", num_books: str = "") -> list[str]:
+def choose_versions(codec: TokenizerModel, versions: str = "auto", num_books: str = "") -> list[str]:
     """Names of the versions of speech to decode.
 
     Args:
@@ -180,7 +181,7 @@ def generator_of(utterance: str) -> np.random.Generator:
     return np.random.default_rng(zlib.crc32(utterance.encode()))
 
 
-def decode(codec: Codec, version: str, tokens: Tokens, utterance: str) -> torch.Tensor:
+def decode(codec: TokenizerModel, version: str, tokens: Tokens, utterance: str) -> torch.Tensor:
     """Return a version of the speech (N,) of one utterance's tokens."""
     if version == "shuffled":
         wave = codec.decode(shuffle_acoustic(tokens, utterance))
@@ -198,7 +199,7 @@ def margin_of(codec: Codec) -> int | None:
     return None if size is None else math.ceil(size / (2 * encoder.stride))
 
 
-def remove_others(out: Path, codec: Codec, made: set[Path]) -> None:
+def remove_others(out: Path, codec: TokenizerModel, made: set[Path]) -> None:
     """Remove the tables of versions and crops that an earlier run made and this one did not: their files are gone."""
     names = [*versions_of(codec), *(path.name for path in out.glob("books_*"))]
     for path in (*(out / name / "wav.scp" for name in names), out / "crops.scp"):
@@ -255,19 +256,18 @@ def main() -> None:
         write_json(
             args.out / "codes.json",
             {
-                "codebook_sizes": codec.quantizer.codebook_sizes,
-                "stream_names": codec.quantizer.stream_names,
+                "codebook_sizes": codec.codebook_sizes,
+                "stream_names": codec.stream_names,
                 "frame_rate": codec.frame_rate,
                 "loudness": codec.loudness,
                 "model": weights_sha256(args),
                 # What else is to be known of another's codec.
-                **getattr(codec, "facts", {}),
+                **codec.facts,
             },
         )
         write_record(codes_scp, record)
-        weights_of_layers = getattr(codec.quantizer, "layer_weights", None)
-        if weights_of_layers is not None:
-            write_json(args.out / "layer_weights.json", {"reconstruction": weights_of_layers.tolist()})
+        if codec.layer_weights is not None:
+            write_json(args.out / "layer_weights.json", {"reconstruction": codec.layer_weights.tolist()})
         if crop:
             write_json(args.out / "crops.json", {"samples": crop, "margin": margin_of(codec)})
         made = f"speech: {', '.join(versions)}" if versions else "no speech"

@@ -11,8 +11,11 @@ from typing import Any, Mapping
 from torch import Tensor, nn
 
 from hasrd import decoder, encoder, frontend, quantizer
+from hasrd.decoder.decoder import Decoder
+from hasrd.encoder.encoder import Encoder
 from hasrd.encoder.output import EncoderOutput
 from hasrd.errors import UserError, first_line
+from hasrd.quantizer.quantizer import Quantizer
 from hasrd.registry import ForeignClass, resolve
 
 # What turns a wave into latents, and latents into a wave: the parts of a configuration, in the
@@ -31,13 +34,37 @@ CHOICES = {
     "decoder": decoder.CHOICES,
 }
 
+# What a class must be to stand for a part. The other parts have few users, each of which documents what it calls.
+CONTRACTS: dict[str, type] = {"encoder": Encoder, "quantizer": Quantizer, "decoder": Decoder}
+
 
 def part_class(config: Mapping[str, Any], part: str, choices: Mapping[str, str], allow_import: bool) -> type:
-    """Return the class that `config[part]` names; args and errors as of `resolve`, which say the part here."""
+    """Return the class that `config[part]` names; args and errors as of `resolve`, which say the part here.
+
+    Raises:
+        UserError: Besides, a class that does not inherit from its part's contract, or lacks one of its methods.
+    """
     try:
-        return resolve(choices, config[part], allow_import)
+        cls = resolve(choices, config[part], allow_import)
     except UserError as error:
         raise type(error)(f"{part} {error}" if isinstance(error, ForeignClass) else f"{part}: {error}") from error
+    contract = CONTRACTS.get(part)
+    if contract is None:
+        return cls
+    if not (isinstance(cls, type) and issubclass(cls, contract)):
+        where = f"{contract.__module__}.{contract.__name__}"
+        raise UserError(f"{part}: '{config[part]}' does not inherit from {where}: make that its base (docs/encoder.md)")
+    if missing := sorted(cls.__abstractmethods__):
+        raise UserError(f"{part}: '{config[part]}' has no {', '.join(missing)}: write it (docs/encoder.md)")
+    return cls
+
+
+def _check_attributes(module: nn.Module, part: str) -> None:
+    """Raise UserError where a part lacks attributes that its contract declares and has no value for."""
+    declared = CONTRACTS[part].__annotations__ if part in CONTRACTS else ()
+    if missing := [name for name in declared if not hasattr(module, name)]:
+        name = type(module).__name__
+        raise UserError(f"{part}: {name} does not set {', '.join(missing)}: do so in its __init__ (docs/encoder.md)")
 
 
 # Arguments that say of how many parts of one kind a module is made, and how many are let pass: a damaged file could ask
@@ -79,7 +106,7 @@ def construct(
         if _COUNTS.search(name) and isinstance(value, int) and value > MOST_PARTS:
             raise UserError(f"config: {part}_conf: {name} is {value}: more than {MOST_PARTS} would never be built")
     try:
-        return cls(*args, **conf)
+        module = cls(*args, **conf)
     except UserError:
         raise
     except Exception as error:  # of many types, for numbers that are text, negative or beyond all bounds
@@ -87,6 +114,8 @@ def construct(
             # Whoever writes a class wants to see where it fails.
             raise
         raise UserError(f"config: {part}_conf: {first_line(error)} (class {cls.__name__})") from error
+    _check_attributes(module, part)
+    return module
 
 
 class Front(nn.ModuleDict):

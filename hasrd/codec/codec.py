@@ -12,10 +12,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from hasrd.codec.build import build_modules
+from hasrd.codec.model import TokenizerModel
 from hasrd.codec.tokens import Tokens
+from hasrd.decoder.decoder import Decoder
+from hasrd.encoder.encoder import Encoder
 from hasrd.encoder.layers import length_mask
 from hasrd.encoder.output import EncoderOutput
 from hasrd.frontend import loudness as level
+from hasrd.quantizer.quantizer import Quantizer
 
 
 @dataclass
@@ -39,7 +43,7 @@ class CodecOutput:
     lengths: Tensor
 
 
-class Codec(nn.Module):
+class Codec(TokenizerModel):
     """Frontend, normalisation, encoder, quantizer and decoder as one model.
 
     The encoder gives a token only where it has all of its frames, so the last samples of an
@@ -66,9 +70,9 @@ class Codec(nn.Module):
         self,
         frontend: nn.Module,
         normalize: nn.Module | None,
-        encoder: nn.Module,
-        quantizer: nn.Module,
-        decoder: nn.Module,
+        encoder: Encoder,
+        quantizer: Quantizer,
+        decoder: Decoder,
         loudness: float | None = None,
     ) -> None:
         super().__init__()
@@ -102,9 +106,24 @@ class Codec(nn.Module):
         return self.sample_rate / self.frame_shift
 
     @property
-    def num_codebooks(self) -> int:
-        """M, of all streams together."""
-        return len(self.quantizer.codebook_sizes)
+    def stream_names(self) -> tuple[str, ...]:
+        """M names; codebooks of one stream have the same."""
+        return tuple(self.quantizer.stream_names)
+
+    @property
+    def codebook_sizes(self) -> tuple[int, ...]:
+        """M sizes."""
+        return tuple(self.quantizer.codebook_sizes)
+
+    @property
+    def semantic_layer(self) -> int | None:
+        """The encoder's layer that the semantic stream stands for; None: there is no such layer."""
+        return self.quantizer.semantic_layer
+
+    @property
+    def layer_weights(self) -> Tensor | None:
+        """(L,) share of each of the encoder's layers in what is quantized; None where that is not learned."""
+        return self.quantizer.layer_weights
 
     def features(self, wave: Tensor, lengths: Tensor) -> EncoderOutput:
         """Return the encoder's layers of a batch.
@@ -123,16 +142,6 @@ class Codec(nn.Module):
         if self.normalize is not None:
             feats, feats_lengths = self.normalize(feats, feats_lengths)
         return self.encoder(feats.to(self.encoder_dtype), feats_lengths)
-
-    def at_level(self, wave: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Return waves (B, N) as the encoder is to get them, and the loudness that they had, (B,) float32 in LUFS.
-
-        A codec without a level gives the waves as they came, and None.
-        """
-        if self.loudness is None:
-            return wave, None
-        wave, found = level.to_loudness(wave, self.sample_rate, self.loudness, lengths)
-        return wave, found.float()
 
     def _extend(self, latent: Tensor, lengths: Tensor, num_samples: int) -> Tensor:
         """Repeat each item's last token so that the frames (B, F, D) cover `num_samples`."""
@@ -164,74 +173,16 @@ class Codec(nn.Module):
         losses = {"commitment": quantized.commitment_loss, "codebook": quantized.codebook_loss}
         return CodecOutput(wave_hat, quantized.codes, losses, quantized.stats, quantized.levels, encoded.lengths)
 
-    @torch.no_grad()
-    def encode(self, wave: Tensor, lengths: Tensor | None = None) -> Tokens:
-        """Tokenise a batch of utterances; each gets the tokens that it gets alone.
+    def quantize(self, encoded: EncoderOutput) -> Tensor:
+        """Return the codes (B, U, M) of what `features` returns."""
+        return self.quantizer.encode(encoded.layers, encoded.lengths)
 
-        Args:
-            wave: (B, N) samples in [-1, 1].
-            lengths: (B,) samples of each utterance; None: all N.
-        """
-        if lengths is None:
-            lengths = torch.full((len(wave),), wave.shape[1], device=wave.device)
-        wave, loudness = self.at_level(wave, lengths)
-        encoded = self.features(wave, lengths)
-        return Tokens(
-            codes=self.quantizer.encode(encoded.layers, encoded.lengths),
-            lengths=encoded.lengths,
-            num_samples=lengths,
-            frame_rate=self.frame_rate,
-            stream_names=self.quantizer.stream_names,
-            codebook_sizes=self.quantizer.codebook_sizes,
-            loudness=loudness,
-        )
+    def vectors(self, codes: Tensor, streams: Sequence[str] | None = None) -> Tensor:
+        """Return what codes (B, U, M') of the first M' codebooks stand for, (B, U, D); a stream left out adds zero."""
+        return self.quantizer.decode(codes, streams=streams)
 
-    def _place(self, tokens: Tokens) -> tuple[Tensor, set[str]]:
-        """Return codes in this quantizer's order (B, T, M') and the streams that they have."""
-        names, sizes = self.quantizer.stream_names, self.quantizer.codebook_sizes
-        places: list[int] = []
-        for name, size in zip(tokens.stream_names, tokens.codebook_sizes):
-            free = [m for m, own in enumerate(names) if own == name and m not in places]
-            if not free or sizes[free[0]] != size:
-                raise ValueError(
-                    f"tokens of streams {tokens.stream_names}, sizes {tokens.codebook_sizes}: this "
-                    f"codec has {names}, {sizes}"
-                )
-            places.append(free[0])
-        codes = tokens.codes.new_zeros(*tokens.codes.shape[:2], max(places, default=-1) + 1)
-        codes[..., places] = tokens.codes
-        return codes, set(tokens.stream_names)
-
-    @torch.no_grad()
-    def decode(self, tokens: Tokens, streams: Sequence[str] | None = None) -> Tensor:
-        """Return the waveform of tokens, at the loudness that they carry, else as the decoder makes it.
-
-        The loudness is right within 0.4 LU, also that of single streams. Peaks are at most 1 where that can be had (see
-        `hasrd.frontend.loudness.restore`); nothing is clipped.
-
-        Each utterance gives the samples that it gives alone: only those of equal length in frames
-        share a batch, because a decoder looks past an utterance's end.
-
-        Args:
-            tokens: all streams of this codec, or some (Tokens.select), or the first codebooks.
-            streams: names of the streams to hear; None: all that `tokens` has.
-
-        Returns:
-            (B, max num_samples), zero past an utterance's own samples.
-
-        Raises:
-            ValueError: Tokens of another codec, a stream that is not in `tokens`, or an utterance
-                with samples but without tokens.
-        """
-        if torch.any((tokens.lengths == 0) & (tokens.num_samples > 0)):
-            raise ValueError("an utterance with samples, but without a token")
-        wave = self._decode(tokens, *self._place(tokens if streams is None else tokens.select(streams)))
-        if tokens.loudness is None:
-            return wave
-        return level.restore(wave, self.sample_rate, tokens.loudness, tokens.num_samples)
-
-    def _decode(self, tokens: Tokens, codes: Tensor, present: set[str]) -> Tensor:
-        """Return the waveform (B, max num_samples) of codes in this quantizer's order, of these streams."""
+    def synthesize(self, tokens: Tokens, codes: Tensor, present: set[str]) -> Tensor:
+        """Return the waveform (B, max num_samples) of codes; only utterances of equal length share a batch."""
         latent = self.quantizer.decode(codes, streams=present)
         samples = tokens.num_samples
         wave = latent.new_zeros(len(codes), int(samples.max()) if len(codes) else 0)

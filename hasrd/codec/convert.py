@@ -17,8 +17,9 @@ from dataclasses import replace
 from typing import Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from hasrd.codec.model import TokenizerModel
 from hasrd.codec.streams import VOICE, is_split
 from hasrd.codec.tokens import Tokens
 
@@ -101,16 +102,16 @@ def match_frames(source: Tensor, target: Tensor, centroids: Sequence[Tensor]) ->
 
 
 @torch.no_grad()
-def word_centroids(quantizer: nn.Module) -> list[Tensor]:
-    """Return what each code stands for, (K, D), of each codebook of a quantizer that is not acoustic.
+def word_centroids(codec: TokenizerModel) -> list[Tensor]:
+    """Return what each code stands for, (K, D), of each codebook of a codec that is not acoustic.
 
     Of a later codebook of a stream it is with the first code of those before it: no distance depends on that.
     """
-    device = next((tensor.device for tensor in (*quantizer.parameters(), *quantizer.buffers())), None)
+    device = next(codec.parameters()).device
     centroids = []
-    for m, (name, size) in enumerate(zip(quantizer.stream_names, quantizer.codebook_sizes)):
+    for m, (name, size) in enumerate(zip(codec.stream_names, codec.codebook_sizes)):
         if name != VOICE:
             codes = torch.zeros(1, size, m + 1, dtype=torch.long, device=device)
             codes[..., -1] = torch.arange(size, device=device)
-            centroids.append(quantizer.decode(codes, streams=[name])[0])
+            centroids.append(codec.vectors(codes, [name])[0])
     return centroids

@@ -4,18 +4,23 @@
 
 from __future__ import annotations
 
-from typing import Iterator
+from typing import Iterator, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from hasrd.codec.codec import Codec
+from hasrd.codec.model import TokenizerModel
 from hasrd.encoder.frozen import Frozen
 from hasrd.encoder.relative import RelativeStack
 
+_Model = TypeVar("_Model", bound=TokenizerModel)
 
-def prepare(codec: Codec, dtype: torch.dtype = torch.float32, compile: bool = False) -> Codec:
+
+def prepare(codec: _Model, dtype: torch.dtype = torch.float32, compile: bool = False) -> _Model:
     """Make a codec ready for use, in place, on the device where it is.
+
+    A codec of another package stays as its package made it, but for weight norm.
 
     Frontend, normalisation, quantizer and look-ups stay in float32; `encode` and `decode` take and give float32. On a
     CPU, convolutional parts are replaced by forms of other layouts: weights cannot be loaded or saved any more.
@@ -31,10 +36,12 @@ def prepare(codec: Codec, dtype: torch.dtype = torch.float32, compile: bool = Fa
     """
     codec.eval().requires_grad_(False)
     fold_weight_norm(codec)
+    if not isinstance(codec, Codec):
+        return codec
     codec.encoder = inference_form(codec.encoder, dtype)
     codec.decoder = inference_form(codec.decoder, dtype)
-    codec.encoder_dtype = getattr(codec.encoder, "input_dtype", dtype)
-    codec.decoder_dtype = getattr(codec.decoder, "input_dtype", dtype)
+    codec.encoder_dtype = codec.encoder.input_dtype or dtype
+    codec.decoder_dtype = codec.decoder.input_dtype or dtype
     for part in (*_parts(codec.encoder), *_parts(codec.quantizer), *_parts(codec.decoder)):
         if isinstance(part, RelativeStack):
             with torch.no_grad():

@@ -11,7 +11,7 @@ import torch
 
 from hasrd.codec.inference import inference_form
 from hasrd.data.waves import wave_batches
-from hasrd.encoder.output import EncoderOutput, num_tokens
+from hasrd.encoder.output import EncoderOutput
 from hasrd.errors import UserError
 from hasrd.models.checkpoint import load_encoder
 
@@ -51,7 +51,7 @@ class FrozenEncoder:
 
     def num_tokens(self, num_samples: int) -> int:
         """Tokens of an utterance of so many samples."""
-        return int(num_tokens(self.encoder, self.frontend.num_frames(num_samples)))
+        return int(self.encoder.num_tokens(self.frontend.num_frames(num_samples)))
 
     def check_layer(self, layer: int) -> int:
         """Return `layer`; UserError where the encoder has no such one."""

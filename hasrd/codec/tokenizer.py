@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from hasrd.codec.codec import Codec
 from hasrd.codec.latents import BATCH_SAMPLES
+from hasrd.codec.model import TokenizerModel
 from hasrd.codec.token_file import read_token_file, write_token_file
 from hasrd.codec.tokens import Tokens
 from hasrd.data.audio import check_samples
@@ -33,7 +33,7 @@ class Tokenizer:
         model_sha256: Hash of its trained weights: files of tokens carry it.
     """
 
-    def __init__(self, codec: Codec, model_sha256: str = "") -> None:
+    def __init__(self, codec: TokenizerModel, model_sha256: str = "") -> None:
         self.codec = codec
         self.model_sha256 = model_sha256
 
@@ -60,12 +60,12 @@ class Tokenizer:
     @property
     def stream_names(self) -> tuple[str, ...]:
         """M names; codebooks of one stream have the same."""
-        return tuple(self.codec.quantizer.stream_names)
+        return self.codec.stream_names
 
     @property
     def codebook_sizes(self) -> tuple[int, ...]:
         """M sizes."""
-        return tuple(self.codec.quantizer.codebook_sizes)
+        return self.codec.codebook_sizes
 
     @property
     def device(self) -> torch.device:

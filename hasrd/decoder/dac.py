@@ -11,12 +11,13 @@ import torch
 from torch import Tensor, nn
 
 from hasrd.decoder.dac_frames import FramesDecoder
+from hasrd.decoder.decoder import Decoder
 from hasrd.encoder.frames import CHUNK
 from hasrd.encoder.layers import ResidualUnit, Snake1d, wn_conv1d, wn_conv_transpose1d
 from hasrd.encoder.tiles import in_tiles
 
 
-class DACDecoder(nn.Module):
+class DACDecoder(Decoder):
     """Latents to waveform by transposed convolutions and dilated residual units.
 
     Kumar et al. 2023 (DAC); sizes: HASRD section 3. The number of channels halves with each

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from hasrd.decoder.decoder import Decoder
 from hasrd.encoder.frames import (
     CHUNK,
     TILE,
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from hasrd.decoder.dac import DACDecoder
 
 
-class FramesDecoder(nn.Module):
+class FramesDecoder(Decoder):
     """A DACDecoder.
 
     Args:

@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from hasrd.decoder.decoder import Decoder
 from hasrd.encoder.depthwise import depthwise_conv
 from hasrd.encoder.tiles import in_tiles
 
@@ -80,7 +81,7 @@ class ConvNeXtBlock(nn.Module):
         return x + self.scale * y
 
 
-class ISTFTDecoder(nn.Module):
+class ISTFTDecoder(Decoder):
     """Latents to waveform by ConvNeXt blocks and an inverse STFT.
 
     The idea is Vocos' (Siuzdak 2023): no layer runs above the frame rate. Here the first blocks run

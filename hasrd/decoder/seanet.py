@@ -11,11 +11,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from hasrd.decoder.decoder import Decoder
 from hasrd.encoder.layers import wn_conv_transpose1d
 from hasrd.encoder.seanet_layers import ReflectConv1d, ResidualLSTM, SEANetUnit, start, tokens_in_tiles
 
 
-class SEANetDecoder(nn.Module):
+class SEANetDecoder(Decoder):
     """Decoder of SpeechTokenizer (Zhang et al. 2023, section 3.1), the defaults at its sizes.
 
     The mirror image of SEANetEncoder, with an LSTM of one direction. Nothing bounds the samples.

@@ -1,17 +1,6 @@
 # Copyright 2026 The hasrd authors
 # Apache-2.0
-"""Encoders: features to latent frames at the token rate.
-
-An encoder is built as `Encoder(input_size, **conf)` and has the attributes `output_size`,
-`num_layers` (layers that it returns), `stride` (input frames a latent frame) and `input_window`
-(input frames that the first latent frame needs).
-`forward(feats (B, T, F), lengths (B,)) -> EncoderOutput`: padding never changes an utterance's
-output, and outputs past its length are zero.
-
-It may also have `num_tokens(frames)`, where latent frames are not frames // stride, and what
-`hasrd.codec.inference` asks for (decoders too): `inference_form(dtype)`, `float32_parts`,
-`input_dtype` and `fuse()`.
-"""
+"""Encoders: features to latent frames at the token rate (what each must offer: hasrd.encoder.encoder)."""
 
 from __future__ import annotations
 

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from hasrd.encoder.cnn_frames import FramesEncoder
+from hasrd.encoder.encoder import Encoder
 from hasrd.encoder.frames import CHUNK
 from hasrd.encoder.layers import ResidualUnit, Snake1d, length_mask, wn_conv1d
 from hasrd.encoder.output import EncoderOutput
@@ -19,7 +20,7 @@ from hasrd.encoder.tiles import in_tiles
 DILATIONS = (1, 3, 9)  # of a block's residual units: DAC, and HASRD section 2.1
 
 
-class ConvEncoder(nn.Module):
+class ConvEncoder(Encoder):
     """DAC's encoder: convolution, downsampling blocks, Snake, convolution of kernel 3.
 
     A block is three residual units, Snake and a strided convolution of twice the stride's width.

@@ -12,11 +12,12 @@ from torch import Tensor, nn
 from hasrd.encoder.cnn import LogMelCNN
 from hasrd.encoder.conformer import Conformer
 from hasrd.encoder.conv2d import LogMelConv2d
+from hasrd.encoder.encoder import Encoder
 from hasrd.encoder.layers import length_mask
 from hasrd.encoder.output import EncoderOutput
 
 
-class FrontConformer(nn.Module):
+class FrontConformer(Encoder):
     """Convolutions, linear layer, layer norm without weights, Conformer; returns every layer.
 
     The norm brings layer 0 to the scale of the Conformer's layers, which end with a norm as well:
@@ -28,7 +29,7 @@ class FrontConformer(nn.Module):
         conformer: the other arguments of Conformer.
     """
 
-    def __init__(self, cnn: nn.Module, attention_dim: int, **conformer: Any) -> None:
+    def __init__(self, cnn: Encoder, attention_dim: int, **conformer: Any) -> None:
         super().__init__()
         self.cnn = cnn
         self.linear = nn.Linear(cnn.output_size, attention_dim)
@@ -42,7 +43,7 @@ class FrontConformer(nn.Module):
     @property
     def input_dtype(self) -> torch.dtype:
         """What the features are rounded to: nothing, where the CNN of an inference takes them as they are."""
-        return getattr(self.cnn, "input_dtype", self.linear.weight.dtype)
+        return self.cnn.input_dtype or self.linear.weight.dtype
 
     def forward(self, feats: Tensor, lengths: Tensor) -> EncoderOutput:
         """Encode feats (B, T, F) into L + 1 layers (B, T // stride, D)."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from hasrd.encoder.encoder import Encoder
 from hasrd.encoder.frames import (
     CHUNK,
     TILE,
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from hasrd.encoder.cnn import ConvEncoder, DownBlock
 
 
-class FramesEncoder(nn.Module):
+class FramesEncoder(Encoder):
     """A ConvEncoder.
 
     Args:

@@ -10,13 +10,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from hasrd.encoder.encoder import Encoder
 from hasrd.encoder.frames import CHUNK
 from hasrd.encoder.layers import Dropout, length_mask
 from hasrd.encoder.output import EncoderOutput
 from hasrd.encoder.tiles import in_tiles
 
 
-class LogMelConv2d(nn.Module):
+class LogMelConv2d(Encoder):
     """Convolutions over time and frequency that each halve both, with layer norm and LeakyReLU.
 
     The front end of SpeechBrain's BEST-RQ (Whetten et al., arXiv 2405.04296). The norm is over the

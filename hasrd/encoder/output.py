@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from torch import Tensor, nn
+from torch import Tensor
 
 
 @dataclass
@@ -25,12 +25,3 @@ class EncoderOutput:
     def last(self) -> Tensor:
         """The last layer, (B, U, D)."""
         return self.layers[-1]
-
-
-def num_tokens(encoder: nn.Module, frames: int | Tensor) -> int | Tensor:
-    """Return the latent frames of so many input frames (an int or a tensor of any shape).
-
-    That is frames // stride, unless the encoder has a `num_tokens` of its own (convolutions without padding).
-    """
-    count = getattr(encoder, "num_tokens", None)
-    return frames // encoder.stride if count is None else count(frames)

@@ -10,12 +10,13 @@ from typing import Sequence
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from hasrd.encoder.encoder import Encoder
 from hasrd.encoder.layers import length_mask
 from hasrd.encoder.output import EncoderOutput
 from hasrd.encoder.seanet_layers import ReflectConv1d, ResidualLSTM, SEANetUnit, tokens_in_tiles
 
 
-class SEANetEncoder(nn.Module):
+class SEANetEncoder(Encoder):
     """Encoder of SpeechTokenizer (Zhang et al. 2023, section 3.1), the defaults at its sizes.
 
     Convolution of kernel 7; blocks of a residual unit, ELU and a strided convolution of twice the stride's width, which

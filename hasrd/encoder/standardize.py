@@ -9,6 +9,7 @@ from typing import Sequence
 import torch
 from torch import Tensor, nn
 
+from hasrd.encoder.encoder import Encoder
 from hasrd.encoder.layers import length_mask
 from hasrd.encoder.output import EncoderOutput
 
@@ -45,7 +46,7 @@ class LayerStatistics(nn.Module):
         self.std.copy_((square / count - mean.square()).clamp(min=0).sqrt())
 
 
-class StandardizedEncoder(nn.Module):
+class StandardizedEncoder(Encoder):
     """What encoders that others trained have in common: their layers may be brought to one scale.
 
     Args:

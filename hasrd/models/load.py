@@ -14,8 +14,8 @@ from typing import Any
 
 import torch
 
-from hasrd.codec.codec import Codec
 from hasrd.codec.inference import prepare
+from hasrd.codec.model import TokenizerModel
 from hasrd.codec.tokenizer import Tokenizer
 from hasrd.config import read_yaml
 from hasrd.errors import UserError, first_line
@@ -40,7 +40,7 @@ class Model:
 
     kind: str
     config: dict[str, Any]
-    codec: Codec
+    codec: TokenizerModel
     sha256: str
 
 
@@ -79,7 +79,7 @@ def load_model(folder: str | Path, model_file: str | None = None, *, allow_impor
     return Model(kind, experiment.config, codec, sha256(experiment.weights))
 
 
-def load_codec(exp_dir: str | Path, model_file: str | None = None, *, allow_import: bool = False) -> Codec:
+def load_codec(exp_dir: str | Path, model_file: str | None = None, *, allow_import: bool = False) -> TokenizerModel:
     """`load_model`, of which the codec alone is wanted."""
     return load_model(exp_dir, model_file, allow_import=allow_import).codec
 
@@ -112,9 +112,11 @@ def load(
         raise UserError(f"dtype {dtype}: choose one of {', '.join(DTYPES)}")
     device = _device(device)
     model = load_model(path, model_file, allow_import=allow_import)
-    if model.kind == PEER and dtype != torch.float32:
+    if model.kind != PEER:
+        embed_encoder(model.codec)
+    elif dtype != torch.float32:
         raise UserError(f"{path}: a codec of another package computes in float32")
-    return Tokenizer(prepare(embed_encoder(model.codec).to(device), dtype, compile), model.sha256)
+    return Tokenizer(prepare(model.codec.to(device), dtype, compile), model.sha256)
 
 
 def _device(name: str | torch.device) -> torch.device:

@@ -13,7 +13,6 @@ from torch import Tensor, nn
 from hasrd.codec.build import Front
 from hasrd.codec.inference import inference_form
 from hasrd.encoder.frozen import Frozen
-from hasrd.encoder.output import num_tokens
 from hasrd.errors import UserError
 from hasrd.models.checkpoint import load_encoder
 from hasrd.models.importing import load_source
@@ -70,7 +69,7 @@ class SpeechTeacher(nn.Module):
 
     def num_frames(self, num_samples: int) -> int:
         """Frames of a wave of so many samples."""
-        return int(num_tokens(self.front["encoder"], self.front["frontend"].num_frames(num_samples)))
+        return int(self.front["encoder"].num_tokens(self.front["frontend"].num_frames(num_samples)))
 
     def forward(self, waves: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Waves (B, N), lengths (B,) in samples, to features (B, T, D), zero on padding, and their lengths (B,)."""

@@ -60,7 +60,7 @@ def test_convert(monkeypatch, request, data, tmp_path, method, model):
 
     for utterance, target in pairs.items():
         assert speakers[utterance] != speakers[target]
-        tokens = exchange(encode(utterance), encode(target), method, word_centroids(codec.quantizer))
+        tokens = exchange(encode(utterance), encode(target), method, word_centroids(codec))
         wanted = codec.decode(tokens)[0].clamp(-1, 1).numpy()
         found, rate = soundfile.read(read_table(out / "wav.scp")[utterance], dtype="float32")
         assert rate == 16000 and len(found) == soundfile.info(wavs[utterance]).frames

@@ -178,19 +178,19 @@ def test_one_speaker_alone_has_no_number():
 
 
 def test_a_stream_gets_no_codes_of_later_streams(tokenized):
-    """A quantizer of another package takes the first so many codebooks, and sums up all that it is given."""
+    """A codec of another package takes the first so many codebooks, and sums up all that it is given."""
     from types import SimpleNamespace
 
     exp, _ = tokenized
     given = {}
 
-    def decode(codes, streams):
+    def vectors(codes, streams):
         given[streams[0]] = codes.shape[-1]
         return codes[..., :1].float()
 
-    quantizer = SimpleNamespace(stream_names=("semantic", "acoustic", "acoustic"), decode=decode)
+    codec = SimpleNamespace(stream_names=("semantic", "acoustic", "acoustic"), vectors=vectors, frame_rate=31.25)
     codes = read_table(exp / "tokens/test/codes.scp")
-    stream_vectors(SimpleNamespace(quantizer=quantizer, frame_rate=31.25), [Segment("utt0", 0, 1, "AA", "spk0")], codes)
+    stream_vectors(codec, [Segment("utt0", 0, 1, "AA", "spk0")], codes)
     assert given == {"semantic": 1, "acoustic": 3}
 
 

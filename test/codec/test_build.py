@@ -4,11 +4,16 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
+import torch
 
 from hasrd.codec.build import build_modules, check_front
 from hasrd.codec.codec import Codec
+from hasrd.decoder.decoder import Decoder
 from hasrd.errors import UserError
+from hasrd.quantizer.quantizer import Quantizer
 
 DAC = {"frontend": "raw", "encoder": "dac", "quantizer": "residual_vq", "decoder": "dac"}
 FBANK = {**DAC, "frontend": "log_mel", "normalize": "utterance", "encoder": "log_mel_cnn"}
@@ -34,11 +39,66 @@ def test_published_sizes(config, parameters):
         ({"encoder": "no_such"}, "no_such"),
         ({"decoder_conf": {"chanels": 3}}, "decoder_conf: .*chanels.*DACDecoder"),
         ({"quantizer": "hasrd"}, "quantizer_conf: .*semantic_layer"),
+        (
+            {"quantizer": "hasrd", "quantizer_conf": {"semantic_layer": 0, "residual_loss_weight": 1.0}},
+            "quantizer_conf: .*residual_loss_weight.*HASRDQuantizer",
+        ),
     ],
 )
 def test_errors(change, message):
     with pytest.raises(UserError, match=message):
         build_modules({**DAC, **change})
+
+
+class Bare(torch.nn.Module):
+    """A decoder by its methods, but not by its base."""
+
+    hop = 512
+
+    def forward(self, latent):
+        return latent.flatten(1)
+
+
+class WithoutForward(Decoder):
+    hop = 512
+
+
+class WithoutHop(Decoder):
+    def __init__(self, input_size):
+        super().__init__()
+
+    def forward(self, latent):
+        return latent.flatten(1)
+
+
+class OnlyLooksUp(Quantizer):
+    def look_up(self, layers):
+        return layers[-1].argmax(dim=-1, keepdim=True)
+
+
+@pytest.mark.parametrize(
+    "part, name, message",
+    [
+        (
+            "decoder",
+            "Bare",
+            "decoder: 'own_parts:Bare' does not inherit from hasrd.decoder.decoder.Decoder: .*encoder.md",
+        ),
+        ("encoder", "make_bare", "encoder: 'own_parts:make_bare' does not inherit from hasrd.encoder.encoder.Encoder"),
+        ("decoder", "WithoutForward", "decoder: 'own_parts:WithoutForward' has no forward: write"),
+        ("decoder", "WithoutHop", "decoder: WithoutHop does not set hop: do so in its __init__"),
+        ("quantizer", "OnlyLooksUp", "quantizer: 'own_parts:OnlyLooksUp' has no quantize, vectors: write"),
+    ],
+)
+def test_what_a_part_of_ones_own_lacks_is_said_in_one_line(monkeypatch, part, name, message):
+    monkeypatch.setitem(sys.modules, "own_parts", sys.modules[__name__])
+    with pytest.raises(UserError, match=message) as error:
+        build_modules({**DAC, part: f"own_parts:{name}", f"{part}_conf": {}}, allow_import=True)
+    assert "\n" not in str(error.value)
+
+
+def make_bare():
+    return Bare()
 
 
 def test_import_path():

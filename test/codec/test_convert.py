@@ -117,10 +117,10 @@ def test_refuses():
 
 
 def test_word_centroids(codec_dir, hac_dir):
-    quantizer = load_codec(codec_dir).quantizer
-    (centroids,) = word_centroids(quantizer)
-    assert torch.equal(centroids, quantizer.centroids)
-    quantizer = load_codec(hac_dir).quantizer
-    assert word_streams(quantizer.stream_names) == ["phonetic", "lexical"] and is_split(quantizer.stream_names)
-    for level, own in zip(quantizer.levels.values(), word_centroids(quantizer), strict=True):
-        torch.testing.assert_close(own, level.vq.decode(torch.arange(16)[None, :, None])[0])
+    codec = load_codec(codec_dir)
+    (centroids,) = word_centroids(codec)
+    assert torch.equal(centroids, codec.quantizer.centroids)
+    codec = load_codec(hac_dir)
+    assert word_streams(codec.stream_names) == ["phonetic", "lexical"] and is_split(codec.stream_names)
+    for level, own in zip(codec.quantizer.levels.values(), word_centroids(codec), strict=True):
+        torch.testing.assert_close(own, level.vq.books[0].decode(torch.arange(16)))

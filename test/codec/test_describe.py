@@ -16,6 +16,8 @@ from small_models import CODEC, ENCODER, HAC
 from hasrd.codec.build import build_modules
 from hasrd.codec.codec import Codec
 from hasrd.codec.describe import describe
+from hasrd.encoder.encoder import Encoder
+from hasrd.encoder.output import EncoderOutput
 from hasrd.errors import UserError
 
 DAC = {
@@ -137,13 +139,18 @@ def test_receptive_field_in_samples():
     assert describe(CODEC).receptive_field["encoder"]["samples"] is None
 
 
-class NeedsValues(torch.nn.Linear):
+class NeedsValues(Encoder):
     """An encoder that looks at its weights while it is built."""
 
+    output_size, num_layers, stride, input_window = 8, 1, 6, 6
+
     def __init__(self, input_size: int):
-        super().__init__(input_size, 8)
-        self.output_size, self.num_layers, self.stride, self.input_window = 8, 1, 6, 6
-        self.scale = float(self.weight.abs().max())
+        super().__init__()
+        self.linear = torch.nn.Linear(input_size, 8)
+        self.scale = float(self.linear.weight.abs().max())
+
+    def forward(self, feats, lengths):
+        return EncoderOutput((self.linear(feats[:, 5::6]),), lengths // 6)
 
 
 def test_a_class_that_needs_values_gets_them(monkeypatch):

@@ -68,10 +68,6 @@ def parameters(module) -> int:
     return sum(parameter.numel() for parameter in module.parameters())
 
 
-def num_tokens(encoder, frames):
-    return encoder.num_tokens(frames) if hasattr(encoder, "num_tokens") else frames // encoder.stride
-
-
 @pytest.fixture(scope="module")
 def encoders():
     torch.manual_seed(0)
@@ -103,12 +99,12 @@ def test_batch_equals_alone(encoders, name, tokens, masked, seed):
         row[length:] = torch.nan  # nothing that stands in the padding may leak
     with torch.no_grad():
         batch = encoder(feats, lengths)
-        assert torch.equal(batch.lengths, num_tokens(encoder, lengths))
+        assert torch.equal(batch.lengths, encoder.num_tokens(lengths))
         assert len(batch.layers) == encoder.num_layers
-        shape = (len(lengths), num_tokens(encoder, int(lengths.max())), encoder.output_size)
+        shape = (len(lengths), encoder.num_tokens(int(lengths.max())), encoder.output_size)
         for i, length in enumerate(lengths):
             alone = encoder(feats[i : i + 1, :length], length[None])
-            tokens = num_tokens(encoder, int(length))
+            tokens = encoder.num_tokens(int(length))
             for together, single in zip(batch.layers, alone.layers, strict=True):
                 assert together.shape == shape
                 assert single.shape == (1, tokens, encoder.output_size)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from hasrd.codec.inference import prepare
 from hasrd.codec.tokens import Tokens
 from hasrd.models.load import load_codec
-from hasrd.peers.codec import PeerQuantizer
+from hasrd.peers.codec import PeerCodec
 from hasrd.peers.experiment import import_peer
 from hasrd.peers.peer import Peer
 
@@ -187,8 +187,8 @@ def test_streams_alone(name, published, speech, tmp_path):
         torch.testing.assert_close(heard, own, atol=1e-6, rtol=0)
         assert torch.equal(codec.decode(tokens.select([stream]))[0], heard)
     # What codes stand for, by which voice conversion finds frames that say the same.
-    stands = codec.quantizer.decode(tokens.codes[..., :1], streams=["semantic"])
-    latent = codec.quantizer.decode(tokens.codes, streams=["acoustic"])
+    stands = codec.vectors(tokens.codes[..., :1], streams=["semantic"])
+    latent = codec.vectors(tokens.codes, streams=["acoustic"])
     torch.testing.assert_close(latent, vectors.transpose(1, 2))
     assert stands.shape == latent.shape
     assert torch.equal(codec.decode(tokens.first(1)), codec.decode(tokens, ["semantic"]))
@@ -246,16 +246,16 @@ def test_the_last_layer_is_what_is_quantized(name, published, speech, tmp_path):
 @given(st.lists(st.integers(1, 4), min_size=1, max_size=4), st.integers(1, 5), st.integers(0, 99))
 def test_columns_of_codebooks_of_several_rates(steps, frames, seed):
     peer = Peer(torch.nn.Identity(), 24000, 12.0, range(10, 10 + len(steps)), steps=steps)
-    quantizer = PeerQuantizer(peer)
+    codec = PeerCodec(peer)
     generator = torch.Generator().manual_seed(seed)
     books = [torch.randint(0, 10, (2, frames * step), generator=generator) for step in steps]
-    columns = quantizer.join(books)
-    assert columns.shape == (2, frames, sum(steps)) == (2, frames, len(quantizer.codebook_sizes))
-    assert all(torch.equal(a, b) for a, b in zip(quantizer.split(columns, 0), books, strict=True))
+    columns = codec.join(books)
+    assert columns.shape == (2, frames, sum(steps)) == (2, frames, len(codec.codebook_sizes))
+    assert all(torch.equal(a, b) for a, b in zip(codec.split(columns, 0), books, strict=True))
     tokens = Tokens(
-        columns, torch.full((2,), frames), torch.full((2,), 9), 12.0, quantizer.stream_names, quantizer.codebook_sizes
+        columns, torch.full((2,), frames), torch.full((2,), 9), 12.0, codec.stream_names, codec.codebook_sizes
     )
     assert tokens.bitrate == pytest.approx(1000 * peer.kbps(len(steps)))
     # Some of the columns: what is not there stays empty.
-    part = quantizer.split(columns[..., :-1], 0)
+    part = codec.split(columns[..., :-1], 0)
     assert sum(int((book >= 0).sum()) for book in part) == 2 * frames * (sum(steps) - 1)
