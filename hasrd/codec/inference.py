@@ -13,6 +13,8 @@ from hasrd.codec.codec import Codec
 from hasrd.codec.model import TokenizerModel
 from hasrd.encoder.frozen import Frozen
 from hasrd.encoder.relative import RelativeStack
+from hasrd.inference_forms import form_of
+from hasrd.inference_forms.layers import FramesForm
 
 _Model = TypeVar("_Model", bound=TokenizerModel)
 
@@ -46,7 +48,7 @@ def prepare(codec: _Model, dtype: torch.dtype = torch.float32, compile: bool = F
         if isinstance(part, RelativeStack):
             with torch.no_grad():
                 part.keep_positions()
-        if compile and hasattr(part, "fuse"):
+        if compile and isinstance(part, FramesForm):
             part.fuse()
     return codec
 
@@ -54,7 +56,7 @@ def prepare(codec: _Model, dtype: torch.dtype = torch.float32, compile: bool = F
 def inference_form(module: nn.Module, dtype: torch.dtype = torch.float32) -> nn.Module:
     """Return what gives the same as an encoder or decoder, in a type and on the device where it is.
 
-    A class may say what that is by `inference_form(dtype)`, which is for CPUs. It may name in `float32_parts` the
+    On a CPU that is its form in `hasrd.inference_forms`, where there is one. A class may name in `float32_parts` the
     modules, parameters and buffers that keep their type, and in `input_dtype` the type that it takes.
 
     Args:
@@ -64,9 +66,9 @@ def inference_form(module: nn.Module, dtype: torch.dtype = torch.float32) -> nn.
     if isinstance(module, Frozen):
         return Frozen(inference_form(module.module, dtype))
     fold_weight_norm(module)
-    own = getattr(module, "inference_form", None)
-    if own is not None and next(module.parameters()).device.type == "cpu":
-        return own(dtype).eval()
+    make = form_of(module)
+    if make is not None and next(module.parameters()).device.type == "cpu":
+        return make(module, dtype).eval()
     keep = getattr(module, "float32_parts", ())
     for name, child in module.named_children():
         setattr(module, name, inference_form(child, torch.float32 if name in keep else dtype))

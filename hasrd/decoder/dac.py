@@ -10,11 +10,9 @@ from typing import Sequence
 import torch
 from torch import Tensor, nn
 
-from hasrd.decoder.dac_frames import FramesDecoder
 from hasrd.decoder.decoder import Decoder
-from hasrd.encoder.frames import CHUNK
 from hasrd.encoder.layers import ResidualUnit, Snake1d, wn_conv1d, wn_conv_transpose1d
-from hasrd.encoder.tiles import in_tiles
+from hasrd.encoder.tiles import CHUNK, in_tiles
 
 
 class DACDecoder(Decoder):
@@ -73,10 +71,6 @@ class DACDecoder(Decoder):
             else:
                 reach += getattr(layer, "reach", 0)
         return reach
-
-    def inference_form(self, dtype: torch.dtype) -> FramesDecoder:
-        """Return a module that gives the same on a CPU, faster and in bounded memory, and cannot be trained."""
-        return FramesDecoder(self, dtype)
 
     def forward(self, latent: Tensor) -> Tensor:
         """Decode latent (B, U, D) to a waveform (B, U * hop), float32 in [-1, 1].

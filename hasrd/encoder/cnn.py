@@ -10,12 +10,10 @@ from typing import Sequence
 import torch
 from torch import Tensor, nn
 
-from hasrd.encoder.cnn_frames import FramesEncoder
 from hasrd.encoder.encoder import Encoder
-from hasrd.encoder.frames import CHUNK
 from hasrd.encoder.layers import ResidualUnit, Snake1d, length_mask, wn_conv1d
 from hasrd.encoder.output import EncoderOutput
-from hasrd.encoder.tiles import in_tiles
+from hasrd.encoder.tiles import CHUNK, in_tiles
 
 DILATIONS = (1, 3, 9)  # of a block's residual units: DAC, and HASRD section 2.1
 
@@ -68,10 +66,6 @@ class ConvEncoder(Encoder):
         for block, stride in zip(reversed(self.blocks), reversed(self.strides)):
             reach = (reach + 1) * stride + sum(unit.reach for unit in block.units)
         return reach + self.first.padding[0]
-
-    def inference_form(self, dtype: torch.dtype) -> FramesEncoder:
-        """Return a module that gives the same on a CPU, faster and in bounded memory, and cannot be trained."""
-        return FramesEncoder(self, dtype)
 
     def forward(self, feats: Tensor, lengths: Tensor) -> EncoderOutput:
         """Encode feats (B, T, F) into one layer (B, T // stride, D)."""

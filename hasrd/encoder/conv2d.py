@@ -11,10 +11,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from hasrd.encoder.encoder import Encoder
-from hasrd.encoder.frames import CHUNK
 from hasrd.encoder.layers import Dropout, length_mask
 from hasrd.encoder.output import EncoderOutput
-from hasrd.encoder.tiles import in_tiles
+from hasrd.encoder.tiles import CHUNK, in_tiles
 
 
 class LogMelConv2d(Encoder):

@@ -62,11 +62,6 @@ class RelativeStack(nn.Module):
             outputs.append(x)
         return tuple(outputs)
 
-    def inference_form(self, dtype: torch.dtype) -> RelativeStack:
-        """Cast the weights, in place, and keep the positions; see hasrd.codec.inference."""
-        self.to(dtype).keep_positions()
-        return self
-
     @torch.no_grad()
     def keep_positions(self, num_frames: int = 512) -> None:
         """Project the relative positions once for all inputs of up to num_frames frames.

@@ -8,6 +8,9 @@ from typing import Callable
 
 from torch import Tensor
 
+# Tokens after which a signal is cut, so that memory is bounded: the neighbours cost 4% then.
+CHUNK = 512
+
 
 def in_tiles(
     step: Callable[[int, int], Tensor], frames: int, size: int, halo: int, up: int = 1, down: int = 1

@@ -11,6 +11,7 @@ import torch
 
 from hasrd.codec.build import build_modules
 from hasrd.codec.codec import Codec
+from hasrd.codec.inference import inference_form
 from hasrd.encoder import relative
 from hasrd.encoder.w2v_bert import W2VBert
 from hasrd.errors import UserError
@@ -86,7 +87,7 @@ def test_blocks_and_kept_positions_change_nothing(tmp_path, monkeypatch):
     with torch.no_grad():
         whole = encoder(feats, lengths)
         monkeypatch.setattr(relative, "block_sizes", lambda *_: (7, 2))
-        encoder.conformer.inference_form(torch.float32)
+        inference_form(encoder.conformer)
         for one, other in zip(whole.layers, encoder(feats, lengths).layers, strict=True):
             torch.testing.assert_close(one, other, atol=1e-5, rtol=0)
         half = encoder.to(torch.bfloat16)(feats, lengths).last

@@ -25,8 +25,6 @@ from hasrd.encoder.layers import ResidualUnit, Snake1d
 
 # Frames of a tile, at the highest rate in it. What works on it should fit the caches: measured.
 TILE = 4096
-# Tokens after which a signal is cut, so that memory is bounded: the neighbours cost 4% then.
-CHUNK = 512
 # sin(pi v)^2 / v^2 as a polynomial of v^2 in [0, 1/4], highest power first, within 3e-8: Chebyshev interpolation.
 SQUARE_SINE = (
     -3.356108647248772,
@@ -63,6 +61,16 @@ class Scratch:
         whole[:left] = 0.0
         whole[left + number :] = 0.0
         return whole, whole[left : left + number]
+
+
+class FramesForm(nn.Module):
+    """Base of a whole network in this layout."""
+
+    fused = False
+
+    def fuse(self) -> None:
+        """Let torch.compile join what is done element by element, at the first use."""
+        self.fused = True
 
 
 class ScaledSnake(nn.Module):

@@ -1,19 +1,20 @@
 # Copyright 2026 The hasrd authors
 # Apache-2.0
-"""DAC's decoder for inference on a CPU (see hasrd.encoder.frames)."""
+"""DAC's decoder for inference on a CPU (see hasrd.inference_forms.layers)."""
 
 from __future__ import annotations
-
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
+from hasrd.decoder.dac import DACDecoder
 from hasrd.decoder.decoder import Decoder
-from hasrd.encoder.frames import (
-    CHUNK,
+from hasrd.encoder.layers import ResidualUnit, Snake1d
+from hasrd.encoder.tiles import CHUNK, in_tiles
+from hasrd.inference_forms.layers import (
     TILE,
     Convolution,
+    FramesForm,
     FramesUnit,
     ScaledSnake,
     Scratch,
@@ -21,14 +22,9 @@ from hasrd.encoder.frames import (
     shift_of,
     weight_of,
 )
-from hasrd.encoder.layers import ResidualUnit, Snake1d
-from hasrd.encoder.tiles import in_tiles
-
-if TYPE_CHECKING:
-    from hasrd.decoder.dac import DACDecoder
 
 
-class FramesDecoder(Decoder):
+class FramesDecoder(FramesForm, Decoder):
     """A DACDecoder.
 
     Args:
@@ -41,7 +37,6 @@ class FramesDecoder(Decoder):
     def __init__(self, decoder: DACDecoder, dtype: torch.dtype) -> None:
         super().__init__()
         self.hop, self.halo = decoder.hop, decoder.halo
-        self.fused = False
         first, *middle, snake, last, _ = decoder.layers
         self.first = Convolution(weight_of(first), None, 1, dtype)
         shift = shift_of(first)
@@ -57,10 +52,6 @@ class FramesDecoder(Decoder):
         taps = (weight_of(last) / alpha_of(snake)[:, None])[0]
         self.register_buffer("last", taps.to(dtype).contiguous())
         self.register_buffer("bias", last.bias.detach().float())
-
-    def fuse(self) -> None:
-        """Let torch.compile join what is done element by element, at the first use."""
-        self.fused = True
 
     @torch.no_grad()
     def forward(self, latent: Tensor) -> Tensor:

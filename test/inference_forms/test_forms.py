@@ -5,18 +5,20 @@
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hasrd.decoder import dac_frames
+from hasrd.codec.inference import inference_form
 from hasrd.decoder.dac import DACDecoder
-from hasrd.encoder import cnn_frames, frames
-from hasrd.encoder.cnn import ConvEncoder
+from hasrd.encoder.cnn import ConvEncoder, LogMelCNN
 from hasrd.encoder.depthwise import depthwise_valid
 from hasrd.encoder.tiles import in_tiles
+from hasrd.inference_forms import FORMS, cnn, dac, form_of, layers
 
 STRIDES = st.lists(st.integers(2, 5), min_size=1, max_size=3)
 
@@ -34,7 +36,7 @@ def random(module):
 
 
 def set_tiles(monkeypatch, tile, chunk):
-    for module in (cnn_frames, dac_frames):
+    for module in (cnn, dac):
         monkeypatch.setattr(module, "TILE", tile)
         monkeypatch.setattr(module, "CHUNK", chunk)
 
@@ -72,9 +74,9 @@ def test_depthwise_valid(dilation, dtype):
 
 def test_square_sine():
     x = torch.linspace(-50, 50, 100001, dtype=torch.float64)
-    assert (frames.square_sine(x) - x.sin().square()).abs().max() < 3e-8
-    assert (frames.square_sine(x.float()) - x.float().double().sin().square()).abs().max() < 1e-5
-    assert frames.square_sine(torch.zeros(3)).eq(0).all()
+    assert (layers.square_sine(x) - x.sin().square()).abs().max() < 3e-8
+    assert (layers.square_sine(x.float()) - x.float().double().sin().square()).abs().max() < 1e-5
+    assert layers.square_sine(torch.zeros(3)).eq(0).all()
 
 
 @given(
@@ -88,7 +90,7 @@ def test_square_sine():
 def test_decoder(strides, tokens, separable, tile, chunk):
     decoder = random(DACDecoder(5, channels=24, strides=strides, separable=separable))
     latent = torch.randn(2, tokens, 5)
-    form = decoder.inference_form(torch.float32)
+    form = form_of(decoder)(decoder, torch.float32)
     with pytest.MonkeyPatch.context() as patch, torch.no_grad():
         set_tiles(patch, tile, chunk)
         wave = form(latent)
@@ -115,7 +117,7 @@ def test_encoder(strides, lengths, input_size, first_kernel, separable, tile, ch
     for item, length in zip(feats, lengths):
         item[length:] = torch.nan
     before = feats.clone()
-    form = encoder.inference_form(torch.float32)
+    form = form_of(encoder)(encoder, torch.float32)
     with pytest.MonkeyPatch.context() as patch, torch.no_grad():
         set_tiles(patch, tile, chunk)
         output = form(feats, lengths)
@@ -144,11 +146,28 @@ def test_the_trained_modules_cut_what_is_long_too(tokens, chunk):
 def test_bfloat16():
     decoder = random(DACDecoder(32, channels=64, separable=True))
     latent = torch.randn(1, 9, 32)
-    wave = decoder.inference_form(torch.bfloat16)(latent.bfloat16())
+    wave = form_of(decoder)(decoder, torch.bfloat16)(latent.bfloat16())
     assert wave.dtype == torch.float32
     assert (wave - decoder(latent)).square().mean() < 0.02 * decoder(latent).square().mean()
     encoder = random(ConvEncoder(1, (32, 64), (4,), 16, 7, separable=True))
     feats, lengths = torch.randn(1, 200, 1), torch.tensor([200])
-    layer = encoder.inference_form(torch.bfloat16)(feats, lengths).last
+    layer = form_of(encoder)(encoder, torch.bfloat16)(feats, lengths).last
     expected = encoder(feats, lengths).last
     assert layer.dtype == torch.bfloat16 and (layer - expected).square().mean() < 0.02 * expected.square().mean()
+
+
+def test_a_class_has_the_form_of_what_it_inherits_from(monkeypatch):
+    assert form_of(LogMelCNN(4, (4, 8), 8)) is cnn.FramesEncoder and form_of(torch.nn.Linear(1, 1)) is None
+
+    class Own(LogMelCNN):
+        pass
+
+    monkeypatch.setitem(FORMS, Own, lambda module, dtype: module.to(dtype))
+    own = Own(4, (4, 8), 8).eval()
+    assert inference_form(own, torch.bfloat16) is own and own.first.weight.dtype == torch.bfloat16
+
+
+def test_the_trained_classes_do_not_know_them():
+    code = "import sys, hasrd.decoder.dac, hasrd.encoder.cnn_conformer; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert "hasrd.encoder.tiles" in done.stdout and "hasrd.inference_forms" not in done.stdout

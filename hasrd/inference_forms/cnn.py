@@ -1,19 +1,20 @@
 # Copyright 2026 The hasrd authors
 # Apache-2.0
-"""The convolutional encoders for inference on a CPU (see hasrd.encoder.frames)."""
+"""The convolutional encoders for inference on a CPU (see hasrd.inference_forms.layers)."""
 
 from __future__ import annotations
-
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
+from hasrd.encoder.cnn import ConvEncoder, DownBlock
 from hasrd.encoder.encoder import Encoder
-from hasrd.encoder.frames import (
-    CHUNK,
+from hasrd.encoder.output import EncoderOutput
+from hasrd.encoder.tiles import CHUNK, in_tiles
+from hasrd.inference_forms.layers import (
     TILE,
     Convolution,
+    FramesForm,
     FramesUnit,
     ScaledSnake,
     Scratch,
@@ -21,14 +22,9 @@ from hasrd.encoder.frames import (
     shift_of,
     weight_of,
 )
-from hasrd.encoder.output import EncoderOutput
-from hasrd.encoder.tiles import in_tiles
-
-if TYPE_CHECKING:
-    from hasrd.encoder.cnn import ConvEncoder, DownBlock
 
 
-class FramesEncoder(Encoder):
+class FramesEncoder(FramesForm, Encoder):
     """A ConvEncoder.
 
     Args:
@@ -45,7 +41,6 @@ class FramesEncoder(Encoder):
         super().__init__()
         self.output_size, self.stride, self.input_window = encoder.output_size, encoder.stride, encoder.input_window
         self.halo = encoder.halo
-        self.fused = False
         self.first = Convolution(weight_of(encoder.first), None, 1, torch.float32)
         shift = shift_of(encoder.first)
         self.blocks = nn.ModuleList()
@@ -55,10 +50,6 @@ class FramesEncoder(Encoder):
         self.snake = ScaledSnake(encoder.snake, shift, dtype)
         weight = weight_of(encoder.last) / alpha_of(encoder.snake)[:, None]
         self.last = Convolution(weight, shift_of(encoder.last), 1, dtype)
-
-    def fuse(self) -> None:
-        """Let torch.compile join what is done element by element, at the first use."""
-        self.fused = True
 
     @torch.no_grad()
     def forward(self, feats: Tensor, lengths: Tensor) -> EncoderOutput:
