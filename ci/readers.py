@@ -455,15 +455,15 @@ def _compare(path: Path) -> None:
 
 
 def _recogniser(path: Path) -> None:
-    from hasrd.metrics.scoring.text import _read_recogniser
+    from hasrd.metrics.scoring.text import read_recogniser
 
-    _read_recogniser(path)
+    read_recogniser(path)
 
 
 def _crops(path: Path) -> None:
-    from hasrd.metrics.scoring.crops import _facts
+    from hasrd.metrics.crop_agreement import read_crop_facts
 
-    _facts(path)
+    read_crop_facts(path)
 
 
 def _encoder(folder: Path) -> None:
@@ -847,7 +847,7 @@ READERS: Mapping[str, Reader] = {
         ("hasrd/metrics/scoring/text.py",),
     ),
     "crops": Reader(
-        texts(crops_dot_json='{"samples": 16000, "margin": 3}'), "*", _crops, ("hasrd/metrics/scoring/crops.py",)
+        texts(crops_dot_json='{"samples": 16000, "margin": 3}'), "*", _crops, ("hasrd/metrics/crop_agreement.py",)
     ),
     "encoder": Reader(_encoder, "*.safetensors", _load_encoder, ("hasrd/models/checkpoint.py",)),
     "experiment": Reader(_experiment, "*", _load_experiment, ("hasrd/models/checkpoint.py",)),

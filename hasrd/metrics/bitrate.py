@@ -5,14 +5,58 @@
 from __future__ import annotations
 
 import math
-from typing import Sequence
+from typing import Any, Sequence
+
+from hasrd.metrics.influence import JACKKNIFE
+from hasrd.metrics.measure import Measure, Result
+from hasrd.metrics.scoring.reading import Inputs
+from hasrd.metrics.scoring.tokens import LOUDNESS_BITS, TOKENS, CodesReading
 
 SOURCE = "frame rate x sum of log2(codebook size)"
-# Of a codec with a level: one float32 an utterance, beside the tokens.
-LOUDNESS_BITS = 32
 LOUDNESS_NOTE = f"besides {LOUDNESS_BITS} bits an utterance, its loudness"
 
 
 def bitrate(frame_rate: float, codebook_sizes: Sequence[int]) -> float:
     """Return bits a second of `frame_rate` tokens a second over codebooks of these sizes."""
     return frame_rate * sum(math.log2(size) for size in codebook_sizes)
+
+
+class CodesMeasure(Measure):
+    """A measure of tokens alone."""
+
+    unit = "kbps"
+    inputs = TOKENS
+    taken_of = "tokens"
+    reading = CodesReading
+    table = "codebooks"
+
+    def options(self, inputs: Inputs) -> dict[str, Any]:
+        """See `Measure`."""
+        return {"interval": JACKKNIFE}
+
+
+class Bitrate(CodesMeasure):
+    """See the file: of all streams, and of each."""
+
+    name = "bitrate"
+    label = "Bitrate"
+    higher_is_better = False
+    order = 71
+
+    def compute(self, reading: CodesReading, system: str) -> Result:
+        """See `Measure`."""
+        sizes, names = reading.facts["codebook_sizes"], reading.facts["stream_names"]
+        frame_rate = reading.facts["frame_rate"]
+        rate = bitrate(frame_rate, sizes) / 1000
+        streams = {
+            name: bitrate(frame_rate, [size for size, other in zip(sizes, names) if other == name]) / 1000
+            for name in dict.fromkeys(names)
+        }
+        details = {
+            "source": "; ".join([SOURCE, *([LOUDNESS_NOTE] if "loudness_bits" in reading.facts else [])]),
+            "streams": streams,
+            "interval": "none: it follows from the codebooks' sizes",
+            **reading.facts,
+        }
+        rows = {utt: (len(array),) for utt, array in reading.codes.items()}
+        return Result(rate, (rate, rate), ("tokens",), rows, details)
