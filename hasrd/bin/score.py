@@ -6,7 +6,8 @@ An experiment: all that can be measured of it by the files that are there; what 
 
   hasrd score --exp_dir exp/codec_... --data data/test [--train_data data/train] [--probes latent=exp/...]
 
-Any systems: measures that need the same input, several systems with as many --system, --hyp and --out.
+Any systems: measures that need the same input, several systems with as many --system, --hyp and --out. Both forms
+take --ecapa_dir and --nj.
 
 {forms}
 
@@ -21,13 +22,12 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Sequence
 
-from hasrd.bin.options import str2bool
 from hasrd.errors import UserError, run_main
 from hasrd.metrics.measure import Measure
 from hasrd.metrics.scores import MEASURES
-from hasrd.metrics.scoring.experiment import Choices, groups, score_codec, score_probes
+from hasrd.metrics.scoring.experiment import find_recogniser, groups, score_codec, score_probes
 from hasrd.metrics.scoring.job import leave_out, take
-from hasrd.metrics.scoring.reading import Inputs
+from hasrd.metrics.scoring.reading import Inputs, names
 from hasrd.metrics.scoring.tokens import read_token_facts
 from hasrd.registry import resolve
 
@@ -41,7 +41,7 @@ def get_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         description=__doc__.format(forms=forms), formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("measures", nargs="?", type=_names, help="one or several, joined by commas (default: all)")
+    parser.add_argument("measures", nargs="?", type=names, help="one or several, joined by commas (default: all)")
     group = parser.add_argument_group("an experiment")
     group.add_argument("--exp_dir", type=Path, help="folder of the codec, with tokens/<set> of stage 6")
     group.add_argument("--data", type=Path, help="data directory of the test set")
@@ -54,7 +54,6 @@ def get_parser() -> argparse.ArgumentParser:
         default="all",
         help="of those that are taken of the whole reconstruction alone (default: all)",
     )
-    group.add_argument("--conversion", type=str2bool, default=True, help="whether to score conversions of voices")
     group.add_argument(
         "--recogniser",
         default="auto",
@@ -70,34 +69,9 @@ def get_parser() -> argparse.ArgumentParser:
     group.add_argument(
         "--run", default="", help="which of several trainings it is, such as seed1 (default: the main one)"
     )
-    group.add_argument("--ref", type=Path, help="references: wav.scp (audio measures) or text")
-    group.add_argument("--hyp", type=Path, nargs="+", help="what is scored: wav.scp or text, one a system")
-    group.add_argument("--pairs", type=Path, help="lines 'source target' of voice conversion (of hasrd convert)")
-    group.add_argument("--losses", type=Path, help="lines 'utt loss' (CTC loss of an utterance, nats)")
-    group.add_argument("--codes", type=Path, help="scp file of integers (T, M)")
-    group.add_argument("--codebook_sizes", type=_sizes, help="entries of each codebook, joined by commas")
-    group.add_argument("--stream_names", type=_names, help="stream of each codebook, joined by commas")
-    group.add_argument("--frame_rate", type=float, help="tokens a second")
-    group.add_argument(
-        "--loudness", type=float, help="LUFS that the codec takes speech at, where tokens carry a loudness"
-    )
-    group.add_argument("--tokens_info", type=Path, help="codes.json of stage 6, in place of these four options")
-    group.add_argument("--phones", type=Path, help="phones.ctm (hasrd import-alignments)")
-    group.add_argument("--words", type=Path, help="words.ctm (hasrd import-alignments)")
-    group.add_argument(
-        "--train_codes", type=Path, help="codes of the training set: scp file, or text 'utt c0 c1 ...' of codebook 1"
-    )
-    group.add_argument("--train_words", type=Path, help="words.ctm of the training set")
-    group.add_argument(
-        "--crops", type=Path, help="scp file of integers (T, 1 + M): place and codes of crops (hasrd tokenize)"
-    )
-    group.add_argument("--masked", type=Path, help="scp file of integers (T, 2): target, prediction")
-    parser.add_argument(
-        "--ecapa_dir",
-        type=Path,
-        help="folder with a SpeechBrain ECAPA-TDNN, for ecapa_similarity (its hyperparams.yaml is run: trust it)",
-    )
-    parser.add_argument("--nj", type=int, default=1, help="processes for audio measures and the recogniser")
+    for field in fields(Inputs):
+        group.add_argument(f"--{field.name}", **field.metadata)
+    group.add_argument("--tokens_info", type=Path, help="codes.json of stage 6, in place of what states the tokens")
     return parser
 
 
@@ -121,7 +95,7 @@ def score_experiment(args: argparse.Namespace) -> None:
     every = list(MEASURES.values())
     measures = [find_measure(name) for name in args.measures or ()]
     if not measures and args.quality_measures != "all":
-        chosen = [find_measure(name) for name in _names(args.quality_measures)]
+        chosen = [find_measure(name) for name in names(args.quality_measures)]
         others = [measure for measure in every if measure.taken_of == "reconstruction" and measure not in chosen]
         leave_out({measure: "not among --quality_measures" for measure in others})
         measures = list(dict.fromkeys([*(measure for measure in every if measure not in others), *chosen]))
@@ -133,7 +107,9 @@ def score_experiment(args: argparse.Namespace) -> None:
             raise UserError(f"--probes {word}: give what it reads and its folder, <system>=<folder>")
         probes[Path(folder)] = system
     if args.exp_dir is not None:
-        score_codec(measures, Choices(**{field.name: getattr(args, field.name) for field in fields(Choices)}))
+        transcribe = find_recogniser(args.recogniser, args.lang, args.nj, args.ngpu)
+        inputs = Inputs(ecapa_dir=args.ecapa_dir, nj=args.nj)
+        score_codec(measures, args.exp_dir, args.data, args.train_data, transcribe, inputs)
     score_probes(measures, probes, args.data)
     without = {"training": "taken of a pre-training: give its --masked"}
     if not probes:
@@ -163,9 +139,9 @@ def score_systems(args: argparse.Namespace) -> None:
         )
     if len(set(args.system)) < len(args.system):
         raise UserError("--system: one name stands there twice")
-    inputs = {field.name: getattr(args, field.name) for field in fields(Inputs)}
-    inputs["hyp"] = dict(zip(args.system, args.hyp or ()))
-    take(measures, dict(zip(args.system, args.out)), Inputs(**inputs), args.test_set, args.run)
+    args.hyp = dict(zip(args.system, args.hyp or ()))
+    inputs = Inputs(**{field.name: getattr(args, field.name) for field in fields(Inputs)})
+    take(measures, dict(zip(args.system, args.out)), inputs, args.test_set, args.run)
 
 
 def find_measure(name: str) -> Measure:
@@ -185,14 +161,6 @@ def find_measure(name: str) -> Measure:
     if not (isinstance(found, type) and issubclass(found, Measure) and found.name):
         raise UserError(f"'{name}' is no measure: it takes a subclass of hasrd.metrics.measure.Measure with a name")
     return found()
-
-
-def _names(text: str) -> list[str]:
-    return list(filter(None, text.split(",")))
-
-
-def _sizes(text: str) -> list[int]:
-    return [int(size) for size in text.split(",")]
 
 
 if __name__ == "__main__":

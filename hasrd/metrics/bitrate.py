@@ -5,11 +5,10 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Sequence
+from typing import Sequence
 
 from hasrd.metrics.influence import JACKKNIFE
 from hasrd.metrics.measure import Measure, Result
-from hasrd.metrics.scoring.reading import Inputs
 from hasrd.metrics.scoring.tokens import LOUDNESS_BITS, TOKENS, CodesReading
 
 SOURCE = "frame rate x sum of log2(codebook size)"
@@ -28,11 +27,8 @@ class CodesMeasure(Measure):
     inputs = TOKENS
     taken_of = "tokens"
     reading = CodesReading
+    settings = {"interval": JACKKNIFE}
     table = "codebooks"
-
-    def options(self, inputs: Inputs) -> dict[str, Any]:
-        """See `Measure`."""
-        return {"interval": JACKKNIFE}
 
 
 class Bitrate(CodesMeasure):
@@ -44,7 +40,6 @@ class Bitrate(CodesMeasure):
     order = 71
 
     def compute(self, reading: CodesReading, system: str) -> Result:
-        """See `Measure`."""
         sizes, names = reading.facts["codebook_sizes"], reading.facts["stream_names"]
         frame_rate = reading.facts["frame_rate"]
         rate = bitrate(frame_rate, sizes) / 1000

@@ -27,7 +27,6 @@ class EffectiveBitrate(CodesMeasure):
     order = 70
 
     def compute(self, reading: CodesReading, system: str) -> Result:
-        """See `Measure`."""
         sizes, names = reading.facts["codebook_sizes"], reading.facts["stream_names"]
         frame_rate = reading.facts["frame_rate"]
         arrays = [reading.codes[utt] for utt in sorted(reading.codes)]

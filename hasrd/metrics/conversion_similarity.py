@@ -36,7 +36,8 @@ class ConversionReading(Reading):
     """
 
     def __init__(self, inputs: Inputs) -> None:
-        self.inputs, self.targets, self.recordings = inputs, read_table(inputs.pairs), read_table(inputs.ref)
+        super().__init__(inputs)
+        self.targets, self.recordings = read_table(inputs.pairs), read_table(inputs.ref)
         for source, target in self.targets.items():
             missing = next((utt for utt in (source, target) if utt not in self.recordings), None)
             if missing is not None:
@@ -44,17 +45,12 @@ class ConversionReading(Reading):
         self.outputs = {system: read_table(path) for system, path in inputs.hyp.items()}
         for system, path in inputs.hyp.items():
             match(self.targets, self.outputs[system], str(inputs.pairs), str(path))
-        self._recorded = table_facts(inputs.ref)
-        self._converted = {system: table_facts(path) for system, path in inputs.hyp.items()}
+        self.read = {"the references": table_facts(inputs.ref), "the pairs": content(self.targets)}
+        self.read_of = {system: {"the outputs": table_facts(path)} for system, path in inputs.hyp.items()}
         self.voices: dict[tuple[str | None, str], np.ndarray | None] = {}
 
-    def tables(self, system: str) -> dict[str, list]:
-        """See `Reading`."""
-        read = {"the references": self._recorded, "the pairs": content(self.targets)}
-        return {**read, "the outputs": self._converted[system]}
-
     def results(self, jobs: Sequence[Job]) -> Iterator[tuple[Job, Result]]:
-        """See `Reading`: every file's voice is embedded once, those of recordings under the system None."""
+        """Yield each job with its result; every file is embedded once, recordings under the system None."""
         files = {(None, utt): self.recordings[utt] for pair in self.targets.items() for utt in pair}
         for system in dict.fromkeys(job.system for job in jobs):
             files.update({(system, utt): path for utt, path in self.outputs[system].items()})
@@ -79,7 +75,6 @@ class ConversionSimilarity(Measure):
     which: int
 
     def compute(self, reading: ConversionReading, system: str) -> Result:
-        """See `Measure`."""
         values, between, left_out, silent = {}, {}, {}, []
         for source, target in sorted(reading.targets.items()):
             recorded = reading.voices[None, source], reading.voices[None, target]

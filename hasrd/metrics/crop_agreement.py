@@ -48,22 +48,16 @@ class CropReading(Reading):
     """
 
     def __init__(self, inputs: Inputs) -> None:
-        self.inputs = inputs
+        super().__init__(inputs)
         self.whole = dict(read_archives(inputs.codes, read_integers))
         self.crops = dict(read_archives(inputs.crops, read_integers))
-        self.facts = read_crop_facts(inputs.crops.with_name("crops.json"))
+        made_with = read_crop_facts(inputs.crops.with_name("crops.json"))
+        names, sizes = list(inputs.stream_names), list(inputs.codebook_sizes)
+        self.facts = {"sizes": sizes, "stream_names": names, **made_with}
         if not self.crops:
             raise Undefined(f"{inputs.crops}: no utterance is longer than a crop")
-
-    def tables(self, system: str) -> dict[str, list]:
-        """See `Reading`."""
         whole = {utt: self.whole[utt].tolist() if utt in self.whole else None for utt in self.crops}
-        return {"the codes": content({utt: (array.tolist(), whole[utt]) for utt, array in self.crops.items()})}
-
-    def options(self, system: str) -> dict[str, Any]:
-        """See `Reading`."""
-        names, sizes = list(self.inputs.stream_names), list(self.inputs.codebook_sizes)
-        return {"sizes": sizes, "stream_names": names, **self.facts}
+        self.read = {"the codes": content({utt: (array.tolist(), whole[utt]) for utt, array in self.crops.items()})}
 
 
 class CropAgreement(Measure):
@@ -83,13 +77,13 @@ class CropAgreement(Measure):
     order = 80
 
     def compute(self, reading: CropReading, system: str) -> Result:
-        """See `Measure`.
+        """Compute as in `Measure`.
 
         Raises:
             UserError: An utterance without codes, or crops and codes that do not fit together.
         """
         crops, whole, margin = reading.crops, reading.whole, reading.facts["margin"]
-        sizes, stream_names = reading.inputs.codebook_sizes, reading.inputs.stream_names
+        sizes, stream_names = reading.facts["sizes"], reading.facts["stream_names"]
         order = sorted(crops)
         same, middle = {}, {}
         for utt in order:

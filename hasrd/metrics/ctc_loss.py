@@ -25,11 +25,12 @@ class LossReading(Reading):
     """
 
     def __init__(self, inputs: Inputs) -> None:
-        self.ref, self.references = inputs.ref, read_table(inputs.ref, may_be_empty=True)
-        self.table = read_table(inputs.losses)
-        self.utterances = match(self.references, self.table, str(inputs.ref), str(inputs.losses))
+        super().__init__(inputs)
+        self.references, table = read_table(inputs.ref, may_be_empty=True), read_table(inputs.losses)
+        self.read = {"the references": content(self.references), "the losses": content(table)}
+        self.utterances = match(self.references, table, str(inputs.ref), str(inputs.losses))
         self.losses: dict[str, float] = {}
-        for number, (utterance, text) in enumerate(self.table.items(), start=1):
+        for number, (utterance, text) in enumerate(table.items(), start=1):
             try:
                 self.losses[utterance] = float(text)
             except ValueError:
@@ -37,10 +38,6 @@ class LossReading(Reading):
                     f"{inputs.losses}:{number}: '{text}' is no number: write one loss an utterance"
                 ) from None
         check_finite(self.losses, str(inputs.losses))
-
-    def tables(self, system: str) -> dict[str, list]:
-        """See `Reading`."""
-        return {"the references": content(self.references), "the losses": content(self.table)}
 
 
 class CTCLoss(Measure):
@@ -58,7 +55,7 @@ class CTCLoss(Measure):
     order = 12
 
     def compute(self, reading: LossReading, system: str) -> Result:
-        """See `Measure`.
+        """Compute as in `Measure`.
 
         Raises:
             UserError: Every reference is empty.
@@ -68,7 +65,7 @@ class CTCLoss(Measure):
         try:
             mean = loss_per_character(*zip(*((losses[utt], lengths[utt]) for utt in utterances)))
         except ValueError as error:
-            raise UserError(f"{reading.ref}: {error}: there is nothing to score against") from None
+            raise UserError(f"{reading.inputs.ref}: {error}: there is nothing to score against") from None
         rows = {utt: (losses[utt], lengths[utt]) for utt in utterances}
         return Result.of_ratio(mean, losses, lengths, ("loss", "characters"), rows, source=self.source)
 

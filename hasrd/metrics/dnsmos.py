@@ -43,7 +43,6 @@ class DNSMOS(AudioMeasure):
     worst = Opinion(1.0, 1.0, 1.0, 1.0)
 
     def value(self, pair: Pair) -> Opinion:
-        """See `AudioMeasure`."""
         return opinion(pair.estimate.wave)
 
 

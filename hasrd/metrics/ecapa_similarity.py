@@ -66,7 +66,6 @@ class ECAPASimilarity(AudioMeasure):
         return {"model": folder_digest(inputs.ecapa_dir)}
 
     def value(self, pair: Pair) -> float:
-        """See `AudioMeasure`."""
         return similarity(*(signal.once(embed, pair.inputs.ecapa_dir) for signal in (pair.reference, pair.estimate)))
 
 

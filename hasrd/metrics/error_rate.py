@@ -15,13 +15,12 @@ counts as a character between words, as ESPnet's scoring counts it; runs of spac
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Callable, ClassVar, Sequence
+from typing import Callable, ClassVar, Sequence
 
 import numpy as np
 
 from hasrd.errors import UserError
 from hasrd.metrics.measure import Measure, Result
-from hasrd.metrics.scoring.reading import Inputs
 from hasrd.metrics.scoring.text import RecognisedReading, TextReading
 
 SOURCE = "sclite's alignment (costs 4, 3, 3), sum of errors / sum of reference length"
@@ -116,14 +115,14 @@ class ErrorRate(Measure):
     higher_is_better = False
     source = SOURCE
     inputs = ("ref", "hyp")
+    taken_of = "probe"
+    reading = TextReading
+    table = "probes"
+    settings = {"alignment": SOURCE}
     count: ClassVar[Callable[[str, str], Errors]]
 
-    def options(self, inputs: Inputs) -> dict[str, Any]:
-        """See `Measure`."""
-        return {"alignment": SOURCE}
-
     def compute(self, reading: TextReading, system: str) -> Result:
-        """See `Measure`.
+        """Compute as in `Measure`.
 
         Raises:
             UserError: Every reference is empty.
@@ -144,7 +143,7 @@ class ErrorRate(Measure):
         try:
             rate = error_rate(list(errors.values()))
         except ValueError as error:
-            raise UserError(f"{reading.ref}: {error}: there is nothing to score against") from None
+            raise UserError(f"{reading.inputs.ref}: {error}: there is nothing to score against") from None
         return Result.of_ratio(
             rate,
             {utt: error.total for utt, error in errors.items()},
@@ -153,7 +152,7 @@ class ErrorRate(Measure):
             rows,
             scale=100.0,
             source=SOURCE,
-            **reading.options(system),
+            **reading.facts_of.get(system, {}),
             **{kind: sum(getattr(error, kind) for error in errors.values()) for kind in kinds},
             reference_length=sum(error.length for error in errors.values()),
             empty_references=sum(not text for text in references.values()),
@@ -166,9 +165,6 @@ class CER(ErrorRate):
 
     name = "cer"
     label = "CER"
-    taken_of = "probe"
-    reading = TextReading
-    table = "probes"
     order = 10
     count = character_errors
 
@@ -178,34 +174,32 @@ class WER(ErrorRate):
 
     name = "wer"
     label = "WER"
-    taken_of = "probe"
-    reading = TextReading
-    table = "probes"
     order = 11
     count = word_errors
 
 
-class RecogniserCER(ErrorRate):
-    """Character error rate of what a recogniser understands of decoded speech."""
+class RecogniserErrorRate(ErrorRate):
+    """A rate of errors of what a recogniser understands of decoded speech."""
 
-    name = "recogniser_cer"
-    label = "Recogniser's CER"
     packages = ("whisper-normalizer",)
     taken_of = "recognised"
     reading = RecognisedReading
     table = "recogniser"
+
+
+class RecogniserCER(RecogniserErrorRate):
+    """Its character error rate."""
+
+    name = "recogniser_cer"
+    label = "Recogniser's CER"
     order = 40
     count = character_errors
 
 
-class RecogniserWER(ErrorRate):
-    """Word error rate of what a recogniser understands of decoded speech."""
+class RecogniserWER(RecogniserErrorRate):
+    """Its word error rate."""
 
     name = "recogniser_wer"
     label = "Recogniser's WER"
-    packages = ("whisper-normalizer",)
-    taken_of = "recognised"
-    reading = RecognisedReading
-    table = "recogniser"
     order = 41
     count = word_errors

@@ -30,13 +30,11 @@ class PredictionReading(Reading):
     """
 
     def __init__(self, inputs: Inputs) -> None:
+        super().__init__(inputs)
         self.pairs = shaped(inputs.masked, dict(read_archives(inputs.masked, read_integers)), 2)
         if not any(map(len, self.pairs.values())):
             raise UserError(f"{inputs.masked}: no masked token in it: was it made with masking?")
-
-    def tables(self, system: str) -> dict[str, list]:
-        """See `Reading`."""
-        return {"the predictions": content({utt: array.tolist() for utt, array in self.pairs.items()})}
+        self.read = {"the predictions": content({utt: array.tolist() for utt, array in self.pairs.items()})}
 
 
 class MaskedAccuracy(Measure):
@@ -53,7 +51,6 @@ class MaskedAccuracy(Measure):
     order = 90
 
     def compute(self, reading: PredictionReading, system: str) -> Result:
-        """See `Measure`."""
         pairs = reading.pairs
         targets = {utt: array[:, 0] for utt, array in pairs.items()}
         lengths = {utt: len(array) for utt, array in targets.items()}

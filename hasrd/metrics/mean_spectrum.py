@@ -36,14 +36,11 @@ class References(Reading):
     """
 
     def __init__(self, inputs: Inputs) -> None:
-        self.inputs, self.recordings = inputs, read_table(inputs.ref)
+        super().__init__(inputs)
+        self.recordings = read_table(inputs.ref)
         if not self.recordings:
             raise UserError(f"{inputs.ref}: no utterance in it")
-        self._recorded = table_facts(inputs.ref)
-
-    def tables(self, system: str) -> dict[str, list]:
-        """See `Reading`."""
-        return {"the references": self._recorded}
+        self.read = {"the references": table_facts(inputs.ref)}
 
 
 class MeanSpectrum(Measure):
@@ -61,7 +58,7 @@ class MeanSpectrum(Measure):
     order = 60
 
     def compute(self, reading: References, system: str) -> Result:
-        """See `Measure`: in two passes, the mean, then the distances.
+        """Take two passes: the mean, then the distances.
 
         Raises:
             UserError: A recording that can't be read, or nothing but silence.

@@ -76,6 +76,7 @@ class Measure:
         reading: How the inputs are read; measures with the same one share it.
         table: Key of the report's table that shows it; "": none does.
         order: Its place where measures are listed.
+        settings: What else than the inputs shapes the score: if it changes, the score is taken again.
         worst: Values (those of `columns`, if it has some) of an output that holds nothing, digital silence; None: what
             `compute` says of it.
     """
@@ -93,6 +94,7 @@ class Measure:
     reading: ClassVar[type[Reading]] = Reading
     table: ClassVar[str] = ""
     order: ClassVar[int] = 1000
+    settings: ClassVar[Mapping[str, Any]] = {}
     worst: ClassVar[tuple[float, ...] | None] = None
 
     @classmethod
@@ -111,8 +113,8 @@ class Measure:
         return "" if self.available() else self.missing
 
     def options(self, inputs: Inputs) -> dict[str, Any]:
-        """Return what else than the content of the inputs shapes the score: if it changes, the score is taken again."""
-        return {}
+        """Return `settings`, and what the inputs add to them."""
+        return dict(self.settings)
 
     def compute(self, reading: Any, system: str) -> Result:
         """Return the result of one system from what its `reading` read."""

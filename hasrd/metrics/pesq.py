@@ -45,7 +45,6 @@ class PESQ(AudioMeasure):
     worst = (1.0,)
 
     def value(self, pair: Pair) -> float:
-        """See `AudioMeasure`."""
         return wide_band(*pair.cut)
 
 

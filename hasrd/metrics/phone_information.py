@@ -163,25 +163,19 @@ class PhonesReading(Reading):
     """
 
     def __init__(self, inputs: Inputs) -> None:
-        self.ctm, self.facts = inputs.phones, token_facts(inputs)
+        super().__init__(inputs)
+        self.facts = token_facts(inputs)
         self.pair = read_aligned(inputs.codes, inputs.phones, "phones", inputs.codebook_sizes)
         self.languages = languages_of(inputs.phones, self.pair.utterances)
-
-    def tables(self, system: str) -> dict[str, list]:
-        """See `Reading`."""
-        languages = {"the languages": content(self.languages)} if self.languages else {}
-        return {"codes and phones": self.pair.content, **languages}
-
-    def options(self, system: str) -> dict[str, Any]:
-        """See `Reading`."""
-        return self.facts
+        spoken = {"the languages": content(self.languages)} if self.languages else {}
+        self.read = {"codes and phones": self.pair.content, **spoken}
 
     @functools.cached_property
     def every(self) -> _Labelled:
         """All frames; UserError for fewer than two different phones."""
         found = self._labelled(self.pair)
         if len(np.unique(found.phones)) < 2:
-            raise UserError(f"{self.ctm}: fewer than two different phones in these utterances: is it phones?")
+            raise UserError(f"{self.inputs.phones}: fewer than two different phones in these utterances: is it phones?")
         return found
 
     @functools.cached_property
@@ -207,18 +201,15 @@ class PhoneMeasure(Measure):
     source = SOURCE
     inputs = (*TOKENS, "phones")
     taken_of = "tokens"
+    settings = {"interval": [JACKKNIFE, DELTA]}
     reading = PhonesReading
     table = "alignment"
     value: ClassVar[Callable[[np.ndarray], float]]
     influences: ClassVar[Callable[[Frames], np.ndarray]]
     interval: ClassVar[str] = DELTA
 
-    def options(self, inputs: Inputs) -> dict[str, Any]:
-        """See `Measure`."""
-        return {"interval": [JACKKNIFE, DELTA]}
-
     def compute(self, reading: PhonesReading, system: str) -> Result:
-        """See `Measure`.
+        """Compute as in `Measure`.
 
         Raises:
             UserError: Fewer than two different phones.

@@ -37,7 +37,6 @@ class SpeakerSimilarity(AudioMeasure):
     worst = (0.0,)
 
     def value(self, pair: Pair) -> float:
-        """See `AudioMeasure`."""
         return similarity(pair.reference.once(embed), pair.estimate.once(embed))
 
 

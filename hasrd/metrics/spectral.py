@@ -33,7 +33,6 @@ class MelMeasure(AudioMeasure):
     order = 20
 
     def value(self, pair: Pair) -> float:
-        """See `AudioMeasure`."""
         return mel_distance(*pair.levelled)
 
 
@@ -48,7 +47,6 @@ class STFTMeasure(AudioMeasure):
     order = 21
 
     def value(self, pair: Pair) -> float:
-        """See `AudioMeasure`."""
         return stft_distance(*pair.levelled)
 
 

@@ -35,7 +35,6 @@ class STOI(AudioMeasure):
     worst = (0.0,)
 
     def value(self, pair: Pair) -> float:
-        """See `AudioMeasure`."""
         return intelligibility(*pair.cut)
 
 

@@ -48,7 +48,6 @@ class ViSQOL(AudioMeasure):
     worst = Quality(1.0, 0.0)
 
     def value(self, pair: Pair) -> Quality:
-        """See `AudioMeasure`."""
         return quality(*(wave.numpy() for wave in pair.levelled))
 
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
-from typing import Any, Mapping, Sequence
+from typing import Mapping, Sequence
 
 import numpy as np
 
@@ -246,7 +246,8 @@ class WordsReading(Reading):
     """
 
     def __init__(self, inputs: Inputs) -> None:
-        self.ctm, self.facts, sizes = inputs.words, token_facts(inputs), inputs.codebook_sizes
+        super().__init__(inputs)
+        self.facts, sizes = token_facts(inputs), inputs.codebook_sizes
         self.pair = read_aligned(inputs.codes, inputs.words, "words", sizes)
         self.train = read_aligned(inputs.train_codes, inputs.train_words, "words", sizes, fewer=True)
         shared = sorted(set(self.pair.utterances) & set(self.train.utterances))
@@ -257,15 +258,8 @@ class WordsReading(Reading):
             )
         self.languages = languages_of(inputs.words, self.pair.utterances)
         self.train_languages = languages_of(inputs.train_words, self.train.utterances)
-
-    def tables(self, system: str) -> dict[str, list]:
-        """See `Reading`."""
         spoken = {"the languages": content([self.languages, self.train_languages])} if self.languages else {}
-        return {"the test set": self.pair.content, "the training set": self.train.content, **spoken}
-
-    def options(self, system: str) -> dict[str, Any]:
-        """See `Reading`."""
-        return self.facts
+        self.read = {"the test set": self.pair.content, "the training set": self.train.content, **spoken}
 
     @functools.cached_property
     def names(self) -> list[str]:
@@ -286,16 +280,13 @@ class WordF1(Measure):
     source = SOURCE
     inputs = (*TOKENS, "words", "train_codes", "train_words")
     taken_of = "tokens"
+    settings = {"interval": DELTA}
     reading = WordsReading
     table = "alignment"
     order = 53
 
-    def options(self, inputs: Inputs) -> dict[str, Any]:
-        """See `Measure`."""
-        return {"interval": DELTA}
-
     def compute(self, reading: WordsReading, system: str) -> Result:
-        """See `Measure`.
+        """Compute as in `Measure`.
 
         Raises:
             UserError: No word occurs often enough.
@@ -308,7 +299,9 @@ class WordF1(Measure):
         test_set, train_set = reading.word_set(pair), reading.word_set(train)
         eligible = test_set.eligible(len(names))
         if not len(eligible):
-            raise UserError(f"{reading.ctm}: no word occurs {MIN_OCCURRENCES} times: a larger test set is needed")
+            raise UserError(
+                f"{reading.inputs.words}: no word occurs {MIN_OCCURRENCES} times: a larger test set is needed"
+            )
 
         def books_of(test: _WordSet, trained: _WordSet) -> list[dict]:
             return [

@@ -114,20 +114,16 @@ class AudioReading(Reading):
     """
 
     def __init__(self, inputs: Inputs) -> None:
-        self.inputs = inputs
+        super().__init__(inputs)
         self.references = read_table(inputs.ref)
         self.outputs = {system: read_table(path) for system, path in inputs.hyp.items()}
         for system, path in inputs.hyp.items():
             match(self.references, self.outputs[system], str(inputs.ref), str(path))
-        self._recorded = table_facts(inputs.ref)
-        self._decoded = {system: table_facts(path) for system, path in inputs.hyp.items()}
-
-    def tables(self, system: str) -> dict[str, list]:
-        """See `Reading`."""
-        return {"the references": self._recorded, "the outputs": self._decoded[system]}
+        self.read = {"the references": table_facts(inputs.ref)}
+        self.read_of = {system: {"the outputs": table_facts(path)} for system, path in inputs.hyp.items()}
 
     def results(self, jobs: Sequence[Job]) -> Iterator[tuple[Job, Result]]:
-        """See `Reading`: in one pass over the files."""
+        """Yield each job with its result, of one pass over the files."""
         measures: dict[str, list[AudioMeasure]] = {}
         for job in jobs:
             measures.setdefault(job.system, []).append(job.measure)

@@ -102,8 +102,9 @@ def take(
     for system, out in systems.items():
         for measure in possible:
             names = {"measure": measure.name, "system": system, "test_set": test_set, "run": run}
-            options = {"hasrd": hasrd.__version__, **names, **reading.options(system), **own[measure.name]}
-            record = {**Origin(options).record(), "tables": reading.tables(system)}
+            facts = {**reading.facts, **reading.facts_of.get(system, {}), **own[measure.name]}
+            read = {**reading.read, **reading.read_of.get(system, {})}
+            record = {**Origin({"hasrd": hasrd.__version__, **names, **facts}).record(), "tables": read}
             job = Job(measure, system, test_set, out, run, own[measure.name], record)
             if not job.current():
                 todo.append(job)

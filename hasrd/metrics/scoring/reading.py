@@ -4,8 +4,7 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Iterator, Mapping, Sequence
 
@@ -17,52 +16,68 @@ if TYPE_CHECKING:
     from hasrd.metrics.scoring.job import Job
 
 
+def option(kind: Any, help: str, default: Any = None, **more: Any) -> Any:
+    """Return a field that is an option of the command line; the arguments are argparse's."""
+    return field(default=default, metadata={"type": kind, "help": help, "default": default, **more})
+
+
+def names(text: str) -> list[str]:
+    """Return names that were joined by commas."""
+    return list(filter(None, text.split(",")))
+
+
+def _sizes(text: str) -> list[int]:
+    return [int(size) for size in text.split(",")]
+
+
 @dataclass(frozen=True)
 class Inputs:
     """What measures are taken from: the options of `hasrd score` by the same names; None: not given.
 
-    Attributes:
-        hyp: System to its file.
-        nj: Processes.
+    `hyp` is system to its file.
     """
 
-    ref: Path | None = None
-    hyp: Mapping[str, Path] | None = None
-    pairs: Path | None = None
-    losses: Path | None = None
-    codes: Path | None = None
-    codebook_sizes: Sequence[int] | None = None
-    stream_names: Sequence[str] | None = None
-    frame_rate: float | None = None
-    loudness: float | None = None
-    phones: Path | None = None
-    words: Path | None = None
-    train_codes: Path | None = None
-    train_words: Path | None = None
-    crops: Path | None = None
-    masked: Path | None = None
-    ecapa_dir: Path | None = None
-    nj: int = 1
+    ref: Path | None = option(Path, "references: wav.scp (audio measures) or text")
+    hyp: Mapping[str, Path] | None = option(Path, "what is scored: wav.scp or text, one a system", nargs="+")
+    pairs: Path | None = option(Path, "lines 'source target' of voice conversion (of hasrd convert)")
+    losses: Path | None = option(Path, "lines 'utt loss' (CTC loss of an utterance, nats)")
+    codes: Path | None = option(Path, "scp file of integers (T, M)")
+    codebook_sizes: Sequence[int] | None = option(_sizes, "entries of each codebook, joined by commas")
+    stream_names: Sequence[str] | None = option(names, "stream of each codebook, joined by commas")
+    frame_rate: float | None = option(float, "tokens a second")
+    loudness: float | None = option(float, "LUFS that the codec takes speech at, where tokens carry a loudness")
+    phones: Path | None = option(Path, "phones.ctm (hasrd import-alignments)")
+    words: Path | None = option(Path, "words.ctm (hasrd import-alignments)")
+    train_codes: Path | None = option(
+        Path, "codes of the training set: scp file, or text 'utt c0 c1 ...' of codebook 1"
+    )
+    train_words: Path | None = option(Path, "words.ctm of the training set")
+    crops: Path | None = option(Path, "scp file of integers (T, 1 + M): place and codes of crops (hasrd tokenize)")
+    masked: Path | None = option(Path, "scp file of integers (T, 2): target, prediction")
+    ecapa_dir: Path | None = option(
+        Path, "folder with a SpeechBrain ECAPA-TDNN, for ecapa_similarity (its hyperparams.yaml is run: trust it)"
+    )
+    nj: int = option(int, "processes for audio measures and the recogniser", default=1)
 
 
-class Reading(ABC):
+class Reading:
     """What was read and checked for measures that share it.
 
-    A subclass reads in `__init__(inputs)`. It raises UserError for what can't be used, and Undefined where there is
-    nothing that the measures could be taken of, which is no error.
+    A subclass reads in `__init__`. It raises UserError for what can't be used, and Undefined where there is nothing
+    that the measures could be taken of, which is no error.
+
+    Attributes:
+        read: Name to the `content` of what was read, or to the facts of a table that lists files.
+        facts: What else shapes the scores and came with what was read.
+        read_of, facts_of: System to what is its own of these.
     """
 
-    @abstractmethod
     def __init__(self, inputs: Inputs) -> None:
-        """Read `inputs`."""
-
-    @abstractmethod
-    def tables(self, system: str) -> dict[str, list]:
-        """Return name to the `content` of what was read, or to the facts of a table that lists files."""
-
-    def options(self, system: str) -> dict[str, Any]:
-        """Return what else shapes the scores and came with what was read."""
-        return {}
+        self.inputs = inputs
+        self.read: dict[str, list] = {}
+        self.facts: dict[str, Any] = {}
+        self.read_of: dict[str, dict[str, list]] = {}
+        self.facts_of: dict[str, dict[str, Any]] = {}
 
     def results(self, jobs: Sequence[Job]) -> Iterator[tuple[Job, Result]]:
         """Yield each job with its result; whoever asks for the next one has written it."""

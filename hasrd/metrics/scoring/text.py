@@ -17,7 +17,6 @@ class TextReading(Reading):
     """References (`ref`) and each system's transcripts (`hyp`).
 
     Attributes:
-        ref: File of the references.
         texts: System to references and transcripts, each utterance to text.
 
     Raises:
@@ -25,17 +24,18 @@ class TextReading(Reading):
     """
 
     def __init__(self, inputs: Inputs) -> None:
-        self.ref = inputs.ref
+        super().__init__(inputs)
         references = read_table(inputs.ref, may_be_empty=True)
         self.texts = {}
         for system, path in inputs.hyp.items():
             self.texts[system] = references, read_table(path, may_be_empty=True)
             match(*self.texts[system], str(inputs.ref), str(path))
+            self.note(system)
 
-    def tables(self, system: str) -> dict[str, list]:
-        """See `Reading`."""
+    def note(self, system: str) -> None:
+        """State what the texts of a system are."""
         references, hypotheses = self.texts[system]
-        return {"the references": content(references), "the hypotheses": content(hypotheses)}
+        self.read_of[system] = {"the references": content(references), "the hypotheses": content(hypotheses)}
 
 
 class RecognisedReading(TextReading):
@@ -47,16 +47,12 @@ class RecognisedReading(TextReading):
 
     def __init__(self, inputs: Inputs) -> None:
         super().__init__(inputs)
-        self._made_by: dict[str, dict[str, Any]] = {}
         for system, path in inputs.hyp.items():
             recogniser = read_recogniser(path.with_name("recogniser.json"))
             normalise, name = make_normaliser(recogniser["language"])
-            self._made_by[system] = {"recogniser": recogniser, "normalisation": name}
+            self.facts_of[system] = {"recogniser": recogniser, "normalisation": name}
             self.texts[system] = tuple({utt: normalise(own[utt]) for utt in own} for own in self.texts[system])
-
-    def options(self, system: str) -> dict[str, Any]:
-        """See `Reading`."""
-        return self._made_by[system]
+            self.note(system)
 
 
 class _Recogniser(TypedDict):

@@ -26,27 +26,20 @@ class CodesReading(Reading):
 
     Attributes:
         codes: Utterance to integers (T, M).
-        facts: See `token_facts`; also the bits of an utterance's loudness, where the codec has a level.
 
     Raises:
         UserError: Not one name a codebook, no utterance, or codes that are not (T, M) inside their codebooks.
     """
 
     def __init__(self, inputs: Inputs) -> None:
+        super().__init__(inputs)
         self.facts = token_facts(inputs)
         if inputs.loudness is not None:
             self.facts["loudness_bits"] = LOUDNESS_BITS
         self.codes = read_codes(inputs.codes, len(inputs.codebook_sizes))
         for utterance, array in self.codes.items():
             check_range(inputs.codes, utterance, array, inputs.codebook_sizes)
-
-    def tables(self, system: str) -> dict[str, list]:
-        """See `Reading`."""
-        return {"the codes": content({utt: array.tolist() for utt, array in self.codes.items()})}
-
-    def options(self, system: str) -> dict[str, Any]:
-        """See `Reading`."""
-        return self.facts
+        self.read = {"the codes": content({utt: array.tolist() for utt, array in self.codes.items()})}
 
 
 def read_token_facts(path: Path) -> dict[str, Any]:
