@@ -37,6 +37,7 @@ class Bitrate(CodesMeasure):
     name = "bitrate"
     label = "Bitrate"
     higher_is_better = False
+    source = SOURCE
     order = 71
 
     def compute(self, reading: CodesReading, system: str) -> Result:
@@ -47,11 +48,8 @@ class Bitrate(CodesMeasure):
             name: bitrate(frame_rate, [size for size, other in zip(sizes, names) if other == name]) / 1000
             for name in dict.fromkeys(names)
         }
-        details = {
-            "source": "; ".join([SOURCE, *([LOUDNESS_NOTE] if "loudness_bits" in reading.facts else [])]),
-            "streams": streams,
-            "interval": "none: it follows from the codebooks' sizes",
-            **reading.facts,
-        }
+        details = {"streams": streams, "interval": "none: it follows from the codebooks' sizes", **reading.facts}
+        if "loudness_bits" in reading.facts:
+            details["source"] = f"{self.source}; {LOUDNESS_NOTE}"
         rows = {utt: (len(array),) for utt, array in reading.codes.items()}
         return Result(rate, (rate, rate), ("tokens",), rows, details)

@@ -24,6 +24,7 @@ class EffectiveBitrate(CodesMeasure):
 
     name = "codebook"
     label = "Effective bitrate"
+    source = SOURCE
     order = 70
 
     def compute(self, reading: CodesReading, system: str) -> Result:
@@ -60,7 +61,7 @@ class EffectiveBitrate(CodesMeasure):
         low, high = interval(all_bits, influences, 0.0, bitrate(1.0, sizes))
         scale = frame_rate / 1000
         rows = {utt: (len(array),) for utt, array in reading.codes.items()}
-        details = {"source": SOURCE, "codebooks": books, "interval": JACKKNIFE, **reading.facts}
+        details = {"codebooks": books, "interval": JACKKNIFE, **reading.facts}
         return Result(scale * all_bits, (scale * low, scale * high), ("tokens",), rows, details)
 
 

@@ -88,7 +88,7 @@ class ConversionSimilarity(Measure):
             between[source] = speaker_similarity.similarity(*recorded)
         if not values:
             raise UserError(f"{system}: the source or the target of every pair is digital silence")
-        details = {"source": self.source, "between_source_and_target": sum(between.values()) / len(between)}
+        details = {"between_source_and_target": sum(between.values()) / len(between)}
         if left_out:
             details["left_out"] = left_out
         if silent:

@@ -123,16 +123,15 @@ class CropAgreement(Measure):
             utt: (int(hits.sum()), len(hits), int(hits[inside].sum()), int(inside.sum()))
             for utt, (hits, inside) in first.items()
         }
-        details = {
-            "source": self.source,
-            "codebooks": books,
-            "crop_samples": reading.facts["samples"],
-            "margin": margin,
-            "inner": "the middle half" if margin is None else "beyond what the encoder sees of the crop's ends",
-            "left_out": len(whole) - len(crops),
-        }
-        columns = ("agreeing", "tokens", "inner_agreeing", "inner_tokens")
-        return Result(books[0]["value"], tuple(books[0]["ci95"]), columns, rows, details)
+        return Result.of_books(
+            books,
+            ("agreeing", "tokens", "inner_agreeing", "inner_tokens"),
+            rows,
+            crop_samples=reading.facts["samples"],
+            margin=margin,
+            inner="the middle half" if margin is None else "beyond what the encoder sees of the crop's ends",
+            left_out=len(whole) - len(crops),
+        )
 
 
 def agreement(crop: np.ndarray, places: np.ndarray, whole: np.ndarray) -> np.ndarray:

@@ -67,7 +67,7 @@ class CTCLoss(Measure):
         except ValueError as error:
             raise UserError(f"{reading.inputs.ref}: {error}: there is nothing to score against") from None
         rows = {utt: (losses[utt], lengths[utt]) for utt in utterances}
-        return Result.of_ratio(mean, losses, lengths, ("loss", "characters"), rows, source=self.source)
+        return Result.of_ratio(mean, losses, lengths, ("loss", "characters"), rows)
 
 
 def loss_per_character(losses: Sequence[float], characters: Sequence[int]) -> float:

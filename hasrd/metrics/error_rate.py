@@ -151,7 +151,6 @@ class ErrorRate(Measure):
             ("errors", "length", *kinds, "ref", "hyp"),
             rows,
             scale=100.0,
-            source=SOURCE,
             **reading.facts_of.get(system, {}),
             **{kind: sum(getattr(error, kind) for error in errors.values()) for kind in kinds},
             reference_length=sum(error.length for error in errors.values()),

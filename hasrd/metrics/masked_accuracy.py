@@ -69,7 +69,6 @@ class MaskedAccuracy(Measure):
             ("correct", "most_frequent", "masked"),
             {utt: (correct[utt], control[utt], lengths[utt]) for utt in pairs},
             scale=100.0,
-            source=self.source,
             masked_tokens=sum(below),
             most_frequent={
                 "target": answer,

@@ -72,7 +72,7 @@ class MeanSpectrum(Measure):
         make = functools.partial(_make_constant_distance, mean_spectra(list(sums.values())))
         results = progress(run_workers(make, list(sums), nj), total=len(sums), desc=f"distances of {ref}")
         values = {item[0]: value for item, value in results}
-        details = {"source": self.source, "sample_rate": SAMPLE_RATE}
+        details = {"sample_rate": SAMPLE_RATE}
         if len(sums) < len(items):
             details["left_out"] = {utt: SILENT_REFERENCE for utt in sorted(set(reading.recordings) - set(values))}
         return Result.of_mean(values, **details)

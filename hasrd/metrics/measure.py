@@ -42,6 +42,17 @@ class Result:
         return cls(sum(ordered) / len(ordered), mean_interval(ordered), ("value",), rows, details)
 
     @classmethod
+    def of_books(
+        cls,
+        books: Sequence[Mapping[str, Any]],
+        columns: Sequence[str],
+        rows: Mapping[str, Sequence[Any]],
+        **details: Any,
+    ) -> Result:
+        """Return the value of the first codebook; all stand in the details, each with "value" and "ci95"."""
+        return cls(books[0]["value"], tuple(books[0]["ci95"]), columns, rows, {"codebooks": books, **details})
+
+    @classmethod
     def of_ratio(
         cls,
         mean: float,

@@ -227,22 +227,20 @@ class PhoneMeasure(Measure):
             enough = len(np.unique(reading.parts[language].phones)) > 1
             return books_of(reading.parts[language]) if enough else "fewer than two different phones"
 
-        books = books_of(every)
-        details = {
-            "source": SOURCE,
-            "codebooks": books,
-            "interval": self.interval,
-            "frames": len(every.phones),
-            "silent_frames": int((~every.speech).sum()),
-            "phones": len(np.unique(every.phones)),
-            "without_alignment": pair.without,
-            "silence": "a phone (as in HuBERT); what no segment covers is silence",
-            "shuffled": f"the same codes shuffled in time over the set, seed {SHUFFLE_SEED}",
+        return Result.of_books(
+            books_of(every),
+            ("tokens", "frames"),
+            {utt: (len(array), length) for utt, array, length in zip(pair.utterances, pair.codes, every.lengths)},
+            interval=self.interval,
+            frames=len(every.phones),
+            silent_frames=int((~every.speech).sum()),
+            phones=len(np.unique(every.phones)),
+            without_alignment=pair.without,
+            silence="a phone (as in HuBERT); what no segment covers is silence",
+            shuffled=f"the same codes shuffled in time over the set, seed {SHUFFLE_SEED}",
             **by_language(reading.languages, of_language),
             **reading.facts,
-        }
-        rows = {utt: (len(array), length) for utt, array, length in zip(pair.utterances, pair.codes, every.lengths)}
-        return Result(books[0]["value"], tuple(books[0]["ci95"]), ("tokens", "frames"), rows, details)
+        )
 
 
 class PNMI(PhoneMeasure):

@@ -319,27 +319,25 @@ class WordF1(Measure):
             trained = reading.word_set(train.part(reading.train_languages[language]))
             return [{**book, "best_words": book["best_words"][:FEWER_WORDS]} for book in books_of(test, trained)]
 
-        books = books_of(test_set, train_set)
         known = np.isin(eligible, train_set.met.segment_words)
-        details = {
-            "source": SOURCE,
-            "codebooks": books,
-            "interval": f"{DELTA}, words and their codes kept",
-            "min_occurrences": MIN_OCCURRENCES,
-            "top": TOP,
-            "eligible_words": len(eligible),
-            "words_not_in_training": int((~known).sum()),
-            "segments": len(test_set.met.segment_words),
-            "training_segments": len(train_set.met.segment_words),
-            "training_utterances": len(train.utterances),
-            "without_alignment": pair.without,
-            "shuffled": f"codes of both sets shuffled in time, each over its set, seed {SHUFFLE_SEED}",
+        segments = zip(pair.utterances, pair.codes, test_set.segments)
+        return Result.of_books(
+            books_of(test_set, train_set),
+            ("tokens", "words"),
+            {utt: (len(array), int(number)) for utt, array, number in segments},
+            interval=f"{DELTA}, words and their codes kept",
+            min_occurrences=MIN_OCCURRENCES,
+            top=TOP,
+            eligible_words=len(eligible),
+            words_not_in_training=int((~known).sum()),
+            segments=len(test_set.met.segment_words),
+            training_segments=len(train_set.met.segment_words),
+            training_utterances=len(train.utterances),
+            without_alignment=pair.without,
+            shuffled=f"codes of both sets shuffled in time, each over its set, seed {SHUFFLE_SEED}",
             **by_language(reading.languages, of_language),
             **reading.facts,
-        }
-        lengths = zip(pair.utterances, pair.codes, test_set.segments)
-        rows = {utt: (len(array), int(number)) for utt, array, number in lengths}
-        return Result(books[0]["value"], tuple(books[0]["ci95"]), ("tokens", "words"), rows, details)
+        )
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 import soundfile
 
+import hasrd
 from hasrd.bin.score import main
 from hasrd.data.alignments.tracks import Track, write_ctm
 from hasrd.data.archive import write_archive
@@ -23,30 +25,26 @@ from hasrd.metrics.scoring import experiment
 
 UTTERANCES = [f"u{i}" for i in range(4)]
 FRAMES = 60
-OWN = '''
-"""A measure of somebody else's: the ratio of signal to noise, in dB."""
-import numpy as np
+# What docs/measures.md shows, and what else may stand beside it.
+EXAMPLE = re.search(
+    r"```python\n(.*?)```",
+    (Path(hasrd.__file__).parents[1] / "docs/measures.md").read_text(encoding="utf-8"),
+    re.DOTALL,
+)
+MORE = """
 
-from hasrd.metrics.scoring.audio import AudioMeasure, Pair
-
-
-class SNR(AudioMeasure):
-    name = "snr"
-    label = "Signal to noise"
-    unit = "dB"
-    source = "10 log10 of the energies"
+class OfTwo(SNR):
+    name = "of_two"
+    taken_of = "decoded"
     columns = ("value", "energy")
-    worst = (-100.0, 0.0)
 
-    def value(self, pair: Pair) -> tuple[float, float]:
-        reference, estimate = pair.cut
-        energy = float(np.square(reference).sum())
-        return 10 * np.log10(energy / np.square(reference - estimate).sum()), energy
+    def value(self, pair):
+        return super().value(pair), float(np.square(pair.cut[0]).sum())
 
 
 class Nameless(AudioMeasure):
     pass
-'''
+"""
 
 
 def write_wavs(folder: Path, scale: float = 1.0) -> None:
@@ -222,35 +220,36 @@ def test_an_experiment_without_tokens(folder):
 @pytest.fixture
 def own(tmp_path, monkeypatch):
     """A module outside of the package."""
-    (tmp_path / "my_measures_of_test.py").write_text(OWN)
+    (tmp_path / "my_measures_of_test.py").write_text(EXAMPLE[1] + MORE, encoding="utf-8")
     monkeypatch.syspath_prepend(tmp_path)
-    yield "my_measures_of_test:SNR"
+    yield "my_measures_of_test"
     sys.modules.pop("my_measures_of_test", None)
 
 
 @pytest.mark.parametrize("nj", ["1", "2"])
 def test_a_measure_of_ones_own(folder, own, nj, monkeypatch):
     monkeypatch.setattr("hasrd.metrics.scoring.audio._CHUNK", 2)
-    score(folder, f"mel,{own}", "--nj", nj)
-    assert set(found(folder)) == {"combined", "semantic", "shuffled", "books_1"}
-    path = folder / "exp/codec_a/scores/test/combined/snr.json"
-    snr = read_score(path)
+    score(folder, f"mel,{own}:SNR,{own}.OfTwo", "--nj", nj)
+    streams = {name: {"mel", "of_two"} for name in ("semantic", "shuffled", "books_1")}
+    assert found(folder) == {"combined": {"mel", "of_two", "snr"}, **streams}
+    snr, of_two = (read_score(folder / f"exp/codec_a/scores/test/combined/{name}.json") for name in ("snr", "of_two"))
     # A tenth less loud: the difference is a tenth.
-    assert snr.mean == pytest.approx(20.0, abs=1e-3) and snr.unit == "dB" and snr.count == 4 and snr.label == "snr"
-    assert snr.details["source"] == "10 log10 of the energies" and snr.details["energy"] > 0
-    assert set(read_rows(path)["u0"]) == {"value", "energy"}
+    assert snr.mean == pytest.approx(20.0, abs=1e-3) == of_two.mean
+    assert snr.unit == "dB" and snr.count == 4 and snr.label == "snr" and snr.higher_is_better
+    assert snr.details["source"] == "10 log10 of the energies, at 16 kHz" and of_two.details["energy"] > 0
+    assert set(read_rows(folder / "exp/codec_a/scores/test/combined/of_two.json")["u0"]) == {"value", "energy"}
 
 
 def test_a_measure_of_ones_own_of_any_files(folder, own, capsys):
     data, hyp = folder / "data/test/wav.scp", folder / "exp/codec_a/tokens/test/combined/wav.scp"
     words = ["--test_set", "t", "--system", "s", "--ref", str(data), "--hyp", str(hyp), "--out", str(folder / "out")]
-    main([f"{own},mel", *words])
-    main([f"{own},mel", *words])
+    for _ in range(2):
+        main([f"{own}:SNR,mel", *words])
     assert read_score(folder / "out/snr.json").mean == pytest.approx(20.0, abs=1e-3)
     assert capsys.readouterr().out.count("up to date, skipped") == 2
     for name, message in (
-        ("my_measures_of_test:None", "no class 'None'"),
-        ("my_measures_of_test:Nameless", "is no measure"),
+        (f"{own}:None", "no class 'None'"),
+        (f"{own}:Nameless", "is no measure"),
         ("no_such_module:SNR", "no module named 'no_such_module'"),
     ):
         with pytest.raises(UserError, match=message):

@@ -213,7 +213,6 @@ class AudioMeasure(Measure):
         """
         rows = {utt: one["values"][self.name] for utt, one in found.items() if self.name in one["values"]}
         details: dict[str, Any] = {
-            "source": self.source,
             "sample_rate": SAMPLE_RATE,
             **self.facts,
             **options,

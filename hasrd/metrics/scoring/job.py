@@ -65,7 +65,7 @@ class Job:
             len(result.rows),
             measure.unit,
             measure.higher_is_better,
-            {"interval": METHOD, **run, **result.details, **origin},
+            {"interval": METHOD, **run, "source": measure.source, **result.details, **origin},
             versions(("numpy", *measure.packages)),
         )
         path = write_score(self.out, score, result.columns, result.rows)
