@@ -14,8 +14,7 @@ from typing import Sequence
 
 from hasrd.errors import run_main
 from hasrd.jobs.chunks import parse_shard
-from hasrd.metrics.recogniser import DEFAULT_MODEL
-from hasrd.metrics.scoring.recognise import recognise
+from hasrd.metrics.recogniser import DEFAULT_MODEL, recognise
 
 
 def get_parser() -> argparse.ArgumentParser:

@@ -23,11 +23,10 @@ from pathlib import Path
 from typing import Sequence
 
 from hasrd.errors import UserError, run_main
-from hasrd.metrics.measure import Measure
+from hasrd.metrics.measure import Inputs, Measure, names
 from hasrd.metrics.scores import MEASURES
 from hasrd.metrics.scoring.experiment import find_recogniser, groups, score_codec, score_probes
 from hasrd.metrics.scoring.job import leave_out, take
-from hasrd.metrics.scoring.reading import Inputs, names
 from hasrd.metrics.scoring.tokens import read_token_facts
 from hasrd.registry import resolve
 
@@ -111,9 +110,9 @@ def score_experiment(args: argparse.Namespace) -> None:
         inputs = Inputs(ecapa_dir=args.ecapa_dir, nj=args.nj)
         score_codec(measures, args.exp_dir, args.data, args.train_data, transcribe, inputs)
     score_probes(measures, probes, args.data)
-    without = {"training": "taken of a pre-training: give its --masked"}
-    if not probes:
-        without["probe"] = "--probes names none"
+    without = {} if probes else {"probe": "--probes names none"}
+    if args.measures:
+        without["training"] = "taken of a pre-training: give its --masked"
     leave_out({measure: without.get(measure.taken_of, "") for measure in measures})
 
 
@@ -127,11 +126,11 @@ def score_systems(args: argparse.Namespace) -> None:
     one, *others = groups(measures)
     if others:
         raise UserError(f"{one[0].name} and {others[0][0].name} need different input: score them in two calls")
-    needed = ("test_set", "system", "out", *measures[0].inputs)
-    missing = [option for option in needed if getattr(args, option) is None]
+    needed = dict.fromkeys(option for measure in measures for option in measure.inputs)
+    missing = [option for option in ("test_set", "system", "out", *needed) if getattr(args, option) is None]
     if missing:
         raise UserError(f"{', '.join(args.measures)}: --{missing[0]} is needed")
-    wanted = len(args.hyp) if "hyp" in measures[0].inputs else 1
+    wanted = len(args.hyp) if "hyp" in needed else 1
     if not len(args.system) == len(args.out) == wanted:
         raise UserError(
             f"{len(args.system)} --system, {len(args.out)} --out and {wanted} "

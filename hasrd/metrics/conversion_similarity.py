@@ -18,9 +18,8 @@ from hasrd.errors import UserError
 from hasrd.jobs.origin import table_facts
 from hasrd.jobs.workers import run_workers
 from hasrd.metrics import speaker_similarity
-from hasrd.metrics.measure import Measure, Result
+from hasrd.metrics.measure import Inputs, Measure, Reading, Result, content, match
 from hasrd.metrics.scoring.audio import Signal
-from hasrd.metrics.scoring.reading import Inputs, Reading, content, match
 from hasrd.progress import progress
 
 if TYPE_CHECKING:

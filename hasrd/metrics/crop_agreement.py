@@ -17,8 +17,7 @@ from hasrd.config import read_json
 from hasrd.data.archive import read_archives, read_integers
 from hasrd.errors import UserError
 from hasrd.metrics.bootstrap import ratio_interval
-from hasrd.metrics.measure import Measure, Result
-from hasrd.metrics.scoring.reading import Inputs, Reading, content
+from hasrd.metrics.measure import Inputs, Measure, Reading, Result, content
 from hasrd.metrics.scoring.tokens import TOKENS
 from hasrd.metrics.undefined import Undefined
 

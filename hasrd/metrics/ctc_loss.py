@@ -12,9 +12,8 @@ from typing import Sequence
 
 from hasrd.data.kaldi import read_table
 from hasrd.errors import UserError
-from hasrd.metrics.measure import Measure, Result
+from hasrd.metrics.measure import Inputs, Measure, Reading, Result, content, match
 from hasrd.metrics.scores import check_finite
-from hasrd.metrics.scoring.reading import Inputs, Reading, content, match
 
 
 class LossReading(Reading):

@@ -20,8 +20,8 @@ from typing import Any
 import numpy as np
 
 from hasrd.errors import UserError, first_line
+from hasrd.metrics.measure import Inputs
 from hasrd.metrics.scoring.audio import AudioMeasure, Pair
-from hasrd.metrics.scoring.reading import Inputs
 from hasrd.metrics.speaker_similarity import similarity
 
 SAMPLE_RATE = 16000

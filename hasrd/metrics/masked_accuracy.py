@@ -17,8 +17,7 @@ from hasrd.data.archive import read_archives, read_integers
 from hasrd.errors import UserError
 from hasrd.metrics.bootstrap import ratio_interval
 from hasrd.metrics.codebook import perplexity
-from hasrd.metrics.measure import Measure, Result
-from hasrd.metrics.scoring.reading import Inputs, Reading, content
+from hasrd.metrics.measure import Inputs, Measure, Reading, Result, content
 from hasrd.metrics.scoring.tokens import shaped
 
 

@@ -18,9 +18,8 @@ from hasrd.errors import UserError
 from hasrd.jobs.origin import table_facts
 from hasrd.jobs.workers import run_workers
 from hasrd.metrics import level
-from hasrd.metrics.measure import Measure, Result
+from hasrd.metrics.measure import Inputs, Measure, Reading, Result
 from hasrd.metrics.scoring.audio import SAMPLE_RATE, SILENT_REFERENCE, Signal
-from hasrd.metrics.scoring.reading import Inputs, Reading
 from hasrd.metrics.spectral import mel_module
 from hasrd.progress import progress
 

@@ -34,9 +34,8 @@ from hasrd.metrics.influence import (
     interval,
     jackknife_influences,
 )
-from hasrd.metrics.measure import Measure, Result
+from hasrd.metrics.measure import Inputs, Measure, Reading, Result, content
 from hasrd.metrics.scoring.alignment import SHUFFLE_SEED, Aligned, by_language, languages_of, read_aligned
-from hasrd.metrics.scoring.reading import Inputs, Reading, content
 from hasrd.metrics.scoring.tokens import TOKENS, token_facts
 
 SOURCE = "HuBERT: co-occurrence of code and phone at the centre of each token's frame"

@@ -23,9 +23,8 @@ import numpy as np
 from hasrd.data.alignments.labels import SILENCE
 from hasrd.errors import UserError
 from hasrd.metrics.influence import DELTA, interval
-from hasrd.metrics.measure import Measure, Result
+from hasrd.metrics.measure import Inputs, Measure, Reading, Result, content
 from hasrd.metrics.scoring.alignment import SHUFFLE_SEED, Aligned, by_language, languages_of, read_aligned
-from hasrd.metrics.scoring.reading import Inputs, Reading, content
 from hasrd.metrics.scoring.tokens import TOKENS, token_facts
 
 SOURCE = "ResDAVEnet-VQ: window of +-40 ms; codes chosen on the training set"

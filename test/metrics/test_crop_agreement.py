@@ -15,9 +15,9 @@ from hasrd.data.archive import write_archive
 from hasrd.data.kaldi import write_table
 from hasrd.errors import UserError
 from hasrd.metrics.crop_agreement import agreement, chance, inner
+from hasrd.metrics.measure import Inputs
 from hasrd.metrics.scores import MEASURES, read_rows, read_score
 from hasrd.metrics.scoring.job import take
-from hasrd.metrics.scoring.reading import Inputs
 
 WHOLE = {"a": np.arange(20).reshape(10, 2) % 7, "b": np.ones((8, 2), dtype=int), "short": np.ones((2, 2), dtype=int)}
 NAMES = ("semantic", "acoustic")

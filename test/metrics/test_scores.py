@@ -9,8 +9,8 @@ import pytest
 import hasrd
 from hasrd.errors import UserError
 from hasrd.jobs.origin import Origin
+from hasrd.metrics.measure import Inputs
 from hasrd.metrics.scores import MEASURES, Score, check_finite, read_rows, read_score, why_stale, write_score
-from hasrd.metrics.scoring.reading import Inputs
 
 SCORE = Score("mel", "combined", "test", 1.5, (1.0, 2.0), 2, "", False, {"fingerprint": "f"}, {"torch": "2"})
 

@@ -27,8 +27,7 @@ from hasrd.jobs.chunks import run_in_chunks
 from hasrd.jobs.origin import content_sha256, table_facts
 from hasrd.metrics import level
 from hasrd.metrics.bootstrap import mean_interval
-from hasrd.metrics.measure import Measure, Result
-from hasrd.metrics.scoring.reading import Inputs, Reading, match
+from hasrd.metrics.measure import Inputs, Measure, Reading, Result, match
 from hasrd.metrics.undefined import Undefined
 
 if TYPE_CHECKING:

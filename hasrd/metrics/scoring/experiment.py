@@ -12,11 +12,9 @@ from pathlib import Path
 from typing import Callable, Iterable, Iterator, Mapping, Sequence
 
 from hasrd.errors import UserError
-from hasrd.metrics.measure import Measure
-from hasrd.metrics.recogniser import DEFAULT_MODEL
+from hasrd.metrics.measure import Inputs, Measure
+from hasrd.metrics.recogniser import DEFAULT_MODEL, recognise
 from hasrd.metrics.scoring.job import leave_out, take
-from hasrd.metrics.scoring.reading import Inputs
-from hasrd.metrics.scoring.recognise import recognise
 from hasrd.metrics.scoring.tokens import read_token_facts
 
 _SEED = re.compile(r"_(seed\d+)$")

@@ -11,9 +11,8 @@ from typing import Any, Mapping, Sequence
 import hasrd
 from hasrd.jobs.origin import Origin, Record, content_sha256
 from hasrd.metrics.bootstrap import METHOD
-from hasrd.metrics.measure import Measure, Result
+from hasrd.metrics.measure import Inputs, Measure, Result
 from hasrd.metrics.scores import Score, check_finite, why_stale, write_score
-from hasrd.metrics.scoring.reading import Inputs
 from hasrd.metrics.undefined import Undefined
 from hasrd.metrics.versions import versions
 

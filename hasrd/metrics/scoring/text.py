@@ -9,7 +9,7 @@ from typing import Any, TypedDict
 
 from hasrd.config import check, read_json
 from hasrd.data.kaldi import read_table
-from hasrd.metrics.scoring.reading import Inputs, Reading, content, match
+from hasrd.metrics.measure import Inputs, Reading, content, match
 from hasrd.metrics.text_norm import make_normaliser
 
 

@@ -13,7 +13,7 @@ from hasrd.config import parse_count, read_json
 from hasrd.data.archive import read_archives, read_integers
 from hasrd.data.kaldi import read_table
 from hasrd.errors import UserError
-from hasrd.metrics.scoring.reading import Inputs, Reading, content
+from hasrd.metrics.measure import Inputs, Reading, content
 
 # What states the tokens, among `Inputs`.
 TOKENS = ("codes", "codebook_sizes", "stream_names", "frame_rate")
