@@ -46,7 +46,6 @@ OTHERS = {
     "hasrd/bin/extract.py": "contents.json of its own, through hasrd.config; damage counts as none",
     "hasrd/bin/codec_work.py": "codes.json, as row token_facts",
     "hasrd/bin/token_map.py": "codes.json, as row token_facts",
-    "hasrd/bin/score.py": "codes.json, as row token_facts",
     "hasrd/report/card.py": "codes.json of its own, through hasrd.config",
     "hasrd/report/paper.py": "a file of the package",
     "hasrd/tasks/asr.py": "a configuration through hasrd.config",
