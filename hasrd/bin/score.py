@@ -159,6 +159,8 @@ def find_measure(name: str) -> Measure:
     found = resolve({}, name, allow_import=True)
     if not (isinstance(found, type) and issubclass(found, Measure) and found.name):
         raise UserError(f"'{name}' is no measure: it takes a subclass of hasrd.metrics.measure.Measure with a name")
+    if found.name in MEASURES:
+        raise UserError(f"'{name}': '{found.name}' is a measure of hasrd: give yours another name")
     return found()
 
 

@@ -44,6 +44,10 @@ class OfTwo(SNR):
 
 class Nameless(AudioMeasure):
     pass
+
+
+class Mel(AudioMeasure):
+    name = "mel"
 """
 
 
@@ -248,7 +252,12 @@ def test_a_measure_of_ones_own_of_any_files(folder, own, capsys):
         main([f"{own}:SNR,mel", *words])
     assert read_score(folder / "out/snr.json").mean == pytest.approx(20.0, abs=1e-3)
     assert capsys.readouterr().out.count("up to date, skipped") == 2
+    path = folder / f"{own}.py"
+    path.write_text(path.read_text(encoding="utf-8") + "\n# changed", encoding="utf-8")
+    main([f"{own}:SNR,mel", *words])
+    assert "snr.json: scored again: code was" in capsys.readouterr().out
     for name, message in (
+        (f"{own}:Mel", "'mel' is a measure of hasrd"),
         (f"{own}:None", "no class 'None'"),
         (f"{own}:Nameless", "is no measure"),
         ("no_such_module:SNR", "no module named 'no_such_module'"),

@@ -4,11 +4,13 @@
 
 from __future__ import annotations
 
+import inspect
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Mapping, Sequence
 
 import hasrd
+from hasrd.jobs.digest import sha256
 from hasrd.jobs.origin import Origin, Record, content_sha256
 from hasrd.metrics.bootstrap import METHOD
 from hasrd.metrics.measure import Inputs, Measure, Result
@@ -23,7 +25,7 @@ class Job:
 
     Attributes:
         run: Which of several trainings this is of ("seed1"); "" for the main one.
-        options: What else shapes the score (`Measure.options`).
+        options: What else shapes the score (`Measure.options`; the code of a measure from elsewhere).
         record: What the score is taken from.
     """
 
@@ -96,7 +98,7 @@ def take(
     except Undefined as reason:
         leave_out({measure: str(reason) for measure in possible})
         return
-    own = {measure.name: measure.options(inputs) for measure in possible}
+    own = {measure.name: {**measure.options(inputs), **_code_of(measure)} for measure in possible}
     todo = []
     for system, out in systems.items():
         for measure in possible:
@@ -110,6 +112,12 @@ def take(
     if todo:
         for job, result in reading.results(todo):
             job.write(result)
+
+
+def _code_of(measure: Measure) -> dict[str, str]:
+    """Return what code of somebody else's the measure is: of this package, the version counts."""
+    inside = type(measure).__module__.partition(".")[0] == hasrd.__name__
+    return {} if inside else {"code": sha256(inspect.getfile(type(measure)))}
 
 
 def leave_out(reasons: Mapping[Measure, str]) -> None:
