@@ -76,7 +76,7 @@ class CropAgreement(Measure):
     order = 80
 
     def compute(self, reading: CropReading, system: str) -> Result:
-        """Compute as in `Measure`.
+        """Return the result of one system; see `Measure`.
 
         Raises:
             UserError: An utterance without codes, or crops and codes that do not fit together.

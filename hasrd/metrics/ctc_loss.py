@@ -54,7 +54,7 @@ class CTCLoss(Measure):
     order = 12
 
     def compute(self, reading: LossReading, system: str) -> Result:
-        """Compute as in `Measure`.
+        """Return the result of one system; see `Measure`.
 
         Raises:
             UserError: Every reference is empty.

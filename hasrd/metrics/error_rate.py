@@ -122,7 +122,7 @@ class ErrorRate(Measure):
     count: ClassVar[Callable[[str, str], Errors]]
 
     def compute(self, reading: TextReading, system: str) -> Result:
-        """Compute as in `Measure`.
+        """Return the result of one system; see `Measure`.
 
         Raises:
             UserError: Every reference is empty.

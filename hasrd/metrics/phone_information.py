@@ -208,7 +208,7 @@ class PhoneMeasure(Measure):
     interval: ClassVar[str] = DELTA
 
     def compute(self, reading: PhonesReading, system: str) -> Result:
-        """Compute as in `Measure`.
+        """Return the result of one system; see `Measure`.
 
         Raises:
             UserError: Fewer than two different phones.

@@ -285,7 +285,7 @@ class WordF1(Measure):
     order = 53
 
     def compute(self, reading: WordsReading, system: str) -> Result:
-        """Compute as in `Measure`.
+        """Return the result of one system; see `Measure`.
 
         Raises:
             UserError: No word occurs often enough.

@@ -252,6 +252,9 @@ def test_a_measure_of_ones_own_of_any_files(folder, own, capsys):
         main([f"{own}:SNR,mel", *words])
     assert read_score(folder / "out/snr.json").mean == pytest.approx(20.0, abs=1e-3)
     assert capsys.readouterr().out.count("up to date, skipped") == 2
+    same = [data if word == str(hyp) else word for word in map(str, words)]
+    with pytest.raises(UserError, match="no utterance gives a value for snr of s; 'u0': the output is the reference"):
+        main([f"{own}:SNR", *map(str, same)])
     path = folder / f"{own}.py"
     path.write_text(path.read_text(encoding="utf-8") + "\n# changed", encoding="utf-8")
     main([f"{own}:SNR,mel", *words])
