@@ -34,9 +34,9 @@ from hasrd.metrics.influence import (
     interval,
     jackknife_influences,
 )
-from hasrd.metrics.measure import Inputs, Measure, Reading, Result, content
-from hasrd.metrics.scoring.alignment import SHUFFLE_SEED, Aligned, by_language, languages_of, read_aligned
-from hasrd.metrics.scoring.tokens import TOKENS, token_facts
+from hasrd.metrics.measure import Inputs, Measure, Result, content
+from hasrd.metrics.scoring.alignment import SHUFFLE_SEED, Aligned, AlignedReading, by_language
+from hasrd.metrics.scoring.tokens import TOKENS
 
 SOURCE = "HuBERT: co-occurrence of code and phone at the centre of each token's frame"
 
@@ -154,18 +154,13 @@ def _purity_influences(frames: Frames, joint: np.ndarray, hits: np.ndarray) -> n
     return delta_influences(gradient, frames.cells, frames.owner, frames.num_utterances)
 
 
-class PhonesReading(Reading):
-    """Tokens (`codes`, see `read_aligned`) beside phones.ctm (`phones`), and utt2lang beside that.
+class PhonesReading(AlignedReading):
+    """Tokens beside phones."""
 
-    Raises:
-        UserError: See `read_aligned`.
-    """
+    kind = "phones"
 
     def __init__(self, inputs: Inputs) -> None:
         super().__init__(inputs)
-        self.facts = token_facts(inputs)
-        self.pair = read_aligned(inputs.codes, inputs.phones, "phones", inputs.codebook_sizes)
-        self.languages = languages_of(inputs.phones, self.pair.utterances)
         spoken = {"the languages": content(self.languages)} if self.languages else {}
         self.read = {"codes and phones": self.pair.content, **spoken}
 
@@ -174,7 +169,7 @@ class PhonesReading(Reading):
         """All frames; UserError for fewer than two different phones."""
         found = self._labelled(self.pair)
         if len(np.unique(found.phones)) < 2:
-            raise UserError(f"{self.inputs.phones}: fewer than two different phones in these utterances: is it phones?")
+            raise UserError(f"{self.ctm}: fewer than two different phones in these utterances: is it phones?")
         return found
 
     @functools.cached_property

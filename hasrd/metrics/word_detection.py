@@ -23,9 +23,16 @@ import numpy as np
 from hasrd.data.alignments.labels import SILENCE
 from hasrd.errors import UserError
 from hasrd.metrics.influence import DELTA, interval
-from hasrd.metrics.measure import Inputs, Measure, Reading, Result, content
-from hasrd.metrics.scoring.alignment import SHUFFLE_SEED, Aligned, by_language, languages_of, read_aligned
-from hasrd.metrics.scoring.tokens import TOKENS, token_facts
+from hasrd.metrics.measure import Inputs, Measure, Result, content
+from hasrd.metrics.scoring.alignment import (
+    SHUFFLE_SEED,
+    Aligned,
+    AlignedReading,
+    by_language,
+    languages_of,
+    read_aligned,
+)
+from hasrd.metrics.scoring.tokens import TOKENS
 
 SOURCE = "ResDAVEnet-VQ: window of +-40 ms; codes chosen on the training set"
 HALF_WIDTH = 0.04
@@ -234,28 +241,27 @@ def _expand(first: np.ndarray, behind: np.ndarray) -> tuple[np.ndarray, np.ndarr
     return owner, first[owner] + offset
 
 
-class WordsReading(Reading):
-    """Tokens and words.ctm of the test set (`codes`, `words`) and of the training set (`train_codes`, `train_words`).
+class WordsReading(AlignedReading):
+    """Tokens beside words, of the test set and (`train_codes`, `train_words`) of the training set.
 
-    The training codes may be those of the first codebooks alone: then these are scored. Attributes `languages` and
-    `train_languages` are those of `languages_of`.
+    The training codes may be those of the first codebooks alone: then these are scored. `train` and `train_languages`
+    are as `pair` and `languages`.
 
     Raises:
-        UserError: See `read_aligned`; also sets that share an utterance.
+        UserError: Also sets that share an utterance.
     """
+
+    kind = "words"
 
     def __init__(self, inputs: Inputs) -> None:
         super().__init__(inputs)
-        self.facts, sizes = token_facts(inputs), inputs.codebook_sizes
-        self.pair = read_aligned(inputs.codes, inputs.words, "words", sizes)
-        self.train = read_aligned(inputs.train_codes, inputs.train_words, "words", sizes, fewer=True)
+        self.train = read_aligned(inputs.train_codes, inputs.train_words, "words", inputs.codebook_sizes, fewer=True)
         shared = sorted(set(self.pair.utterances) & set(self.train.utterances))
         if shared:
             raise UserError(
                 f"{inputs.train_codes}: utterance '{shared[0]}' is in {inputs.codes}, too: words are scored on "
                 "utterances that no code was chosen on"
             )
-        self.languages = languages_of(inputs.words, self.pair.utterances)
         self.train_languages = languages_of(inputs.train_words, self.train.utterances)
         spoken = {"the languages": content([self.languages, self.train_languages])} if self.languages else {}
         self.read = {"the test set": self.pair.content, "the training set": self.train.content, **spoken}
@@ -298,9 +304,7 @@ class WordF1(Measure):
         test_set, train_set = reading.word_set(pair), reading.word_set(train)
         eligible = test_set.eligible(len(names))
         if not len(eligible):
-            raise UserError(
-                f"{reading.inputs.words}: no word occurs {MIN_OCCURRENCES} times: a larger test set is needed"
-            )
+            raise UserError(f"{reading.ctm}: no word occurs {MIN_OCCURRENCES} times: a larger test set is needed")
 
         def books_of(test: _WordSet, trained: _WordSet) -> list[dict]:
             return [

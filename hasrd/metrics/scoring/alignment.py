@@ -7,14 +7,15 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Callable, Mapping, Sequence
+from typing import Any, Callable, ClassVar, Mapping, Sequence
 
 import numpy as np
 
 from hasrd.data.alignments.tracks import Track, load_ctm
 from hasrd.data.kaldi import read_table
 from hasrd.errors import UserError
-from hasrd.metrics.scoring.tokens import check_range, read_codes
+from hasrd.metrics.measure import Inputs, Reading
+from hasrd.metrics.scoring.tokens import check_range, read_codes, token_facts
 
 SHUFFLE_SEED = 0
 
@@ -116,3 +117,26 @@ def read_aligned(codes: Path, ctm: Path, kind: str, sizes: Sequence[int], fewer:
             "give the alignment of this set"
         )
     return Aligned(both, [arrays[utt] for utt in both], [tracks[utt] for utt in both], len(arrays) - len(both))
+
+
+class AlignedReading(Reading):
+    """Tokens (`codes`) beside an alignment, words.ctm or phones.ctm, and utt2lang beside that.
+
+    Attributes:
+        kind: "words" or "phones", which is also the input's name.
+        ctm: The alignment.
+        pair: Both of each utterance.
+        languages: See `languages_of`.
+
+    Raises:
+        UserError: See `read_aligned` and `token_facts`.
+    """
+
+    kind: ClassVar[str]
+
+    def __init__(self, inputs: Inputs) -> None:
+        super().__init__(inputs)
+        self.facts = token_facts(inputs)
+        self.ctm = getattr(inputs, self.kind)
+        self.pair = read_aligned(inputs.codes, self.ctm, self.kind, inputs.codebook_sizes)
+        self.languages = languages_of(self.ctm, self.pair.utterances)
