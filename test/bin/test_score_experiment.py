@@ -154,6 +154,7 @@ def test_everything_that_is_possible(folder, capsys):
         "latent": {"cer", "wer", "ctc_loss"},
     }
     said = capsys.readouterr().out
+    assert said.count("ecapa_similarity: left out") == 1
     assert "note: pesq, stoi, dnsmos: left out: not among --quality_measures\n" in said
     assert "masked_accuracy" not in said
     wer = read_score(probe / "scores/test/wer.json")
@@ -175,7 +176,8 @@ def test_what_is_left_out_and_why(folder, capsys, monkeypatch):
     for line in (
         f"pnmi, phone_purity, cluster_purity: left out: {folder}/data/test/phones.ctm is not there",
         f"crop_agreement: left out: {tokens}/crops.scp is not there",
-        f"source_similarity, target_similarity: left out: {tokens}/conversion/pairs is not there",
+        "speaker_similarity, source_similarity, target_similarity: left out: Resemblyzer is not installed: pip install "
+        "'hasrd[eval]'",
         "word_f1: left out: no --train_data",
         "recogniser_cer, recogniser_wer: left out: --recogniser none",
         "cer, wer, ctc_loss: left out: --probes names none",
@@ -183,8 +185,10 @@ def test_what_is_left_out_and_why(folder, capsys, monkeypatch):
     ):
         assert f"note: {line}\n" in said, line
     assert found(folder)["combined"] == {"mel", "stft", "codebook", "bitrate"}
-    score(folder, "recogniser_wer,masked_accuracy", "--lang", "de")
+    monkeypatch.setattr(measure, "find_spec", lambda name: name)
+    score(folder, "source_similarity,target_similarity,recogniser_wer,masked_accuracy", "--lang", "de")
     said = capsys.readouterr().out
+    assert f"note: source_similarity, target_similarity: left out: {tokens}/conversion/pairs is not there\n" in said
     assert "note: masked_accuracy: left out: taken of a pre-training: give its --masked\n" in said
     assert "recogniser_wer: left out: no recogniser: the one that comes along knows English, and --lang is 'de'" in said
 

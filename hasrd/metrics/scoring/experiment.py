@@ -14,7 +14,7 @@ from typing import Callable, Iterable, Iterator, Mapping, Sequence
 from hasrd.errors import UserError
 from hasrd.metrics.measure import Inputs, Measure
 from hasrd.metrics.recogniser import DEFAULT_MODEL, recognise
-from hasrd.metrics.scoring.job import leave_out, take
+from hasrd.metrics.scoring.job import installed, leave_out, take
 from hasrd.metrics.scoring.tokens import read_token_facts
 
 _SEED = re.compile(r"_(seed\d+)$")
@@ -61,6 +61,7 @@ def score_codec(
     audio = replace(inputs, ref=data / "wav.scp")
     facts = read_token_facts(_needed(tokens / "codes.scp", 6).with_name("codes.json"))
     streams = dict.fromkeys(facts["stream_names"])
+    measures = installed(measures, inputs)
 
     def there(*systems: str) -> dict[str, Path]:
         wavs = {system: tokens / system / "wav.scp" for system in systems}

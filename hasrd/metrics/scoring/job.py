@@ -88,9 +88,7 @@ def take(
     Raises:
         UserError: Inputs that can't be used; see the readings.
     """
-    reasons = {measure: measure.why_not(inputs) for measure in measures}
-    leave_out(reasons)
-    possible = [measure for measure in measures if not reasons[measure]]
+    possible = installed(measures, inputs)
     if not possible:
         return
     try:
@@ -112,6 +110,13 @@ def take(
     if todo:
         for job, result in reading.results(todo):
             job.write(result)
+
+
+def installed(measures: Sequence[Measure], inputs: Inputs) -> list[Measure]:
+    """Return the measures that what is installed can take, and say why the others are left out."""
+    reasons = {measure: measure.why_not(inputs) for measure in measures}
+    leave_out(reasons)
+    return [measure for measure in measures if not reasons[measure]]
 
 
 def _code_of(measure: Measure) -> dict[str, str]:
