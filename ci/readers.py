@@ -46,7 +46,6 @@ OTHERS = {
     "hasrd/bin/extract.py": "contents.json of its own, through hasrd.config; damage counts as none",
     "hasrd/bin/codec_work.py": "codes.json, as row token_facts",
     "hasrd/bin/token_map.py": "codes.json, as row token_facts",
-    "hasrd/bin/score.py": "codes.json, as row token_facts",
     "hasrd/report/card.py": "codes.json of its own, through hasrd.config",
     "hasrd/report/paper.py": "a file of the package",
     "hasrd/tasks/asr.py": "a configuration through hasrd.config",
@@ -455,15 +454,15 @@ def _compare(path: Path) -> None:
 
 
 def _recogniser(path: Path) -> None:
-    from hasrd.metrics.scoring.text import _read_recogniser
+    from hasrd.metrics.scoring.text import read_recogniser
 
-    _read_recogniser(path)
+    read_recogniser(path)
 
 
 def _crops(path: Path) -> None:
-    from hasrd.metrics.scoring.crops import _facts
+    from hasrd.metrics.crop_agreement import read_crop_facts
 
-    _facts(path)
+    read_crop_facts(path)
 
 
 def _encoder(folder: Path) -> None:
@@ -847,7 +846,7 @@ READERS: Mapping[str, Reader] = {
         ("hasrd/metrics/scoring/text.py",),
     ),
     "crops": Reader(
-        texts(crops_dot_json='{"samples": 16000, "margin": 3}'), "*", _crops, ("hasrd/metrics/scoring/crops.py",)
+        texts(crops_dot_json='{"samples": 16000, "margin": 3}'), "*", _crops, ("hasrd/metrics/crop_agreement.py",)
     ),
     "encoder": Reader(_encoder, "*.safetensors", _load_encoder, ("hasrd/models/checkpoint.py",)),
     "experiment": Reader(_experiment, "*", _load_experiment, ("hasrd/models/checkpoint.py",)),

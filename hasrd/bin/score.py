@@ -1,105 +1,76 @@
 # Copyright 2026 The hasrd authors
 # Apache-2.0
-"""Score one or several systems on a test set: one JSON and one table of utterances a measure.
+"""Score a codec's experiment on a test set, or any systems: one JSON and one table of utterances a measure.
 
-  mel, stft, visqol, pesq, stoi, dnsmos, speaker_similarity, ecapa_similarity
-                                  --ref wav.scp --hyp wav.scp (ecapa_similarity: --ecapa_dir)
-  source_similarity, target_similarity
-                                  --ref wav.scp --hyp wav.scp --pairs pairs (of hasrd convert)
-  mean_spectrum                   --ref wav.scp
-  cer, wer                        --ref text --hyp text
-  recogniser_cer, recogniser_wer  --ref text --hyp text (of hasrd recognise)
-  ctc_loss                        --ref text --losses utt2loss (CTC loss of an utterance, nats)
-  codebook, bitrate               --codes codes.scp --codebook_sizes --stream_names --frame_rate
-  pnmi, phone_purity, cluster_purity
-                                  --codes ... (as above) --phones phones.ctm
-  word_f1                         --codes ... (as above) --words words.ctm --train_codes --train_words
-  crop_agreement                  --codes ... (as above) --crops crops.scp (of hasrd tokenize --crop_seconds)
-  masked_accuracy                 --masked masked.scp (integers (T, 2): target, prediction)
+An experiment: all that can be measured of it by the files that are there; what is left out is said.
 
-Several systems are scored against one reference with as many --system, --hyp and --out.
+  hasrd score --exp_dir exp/codec_... --data data/test [--train_data data/train] [--probes latent=exp/...]
+
+Any systems: measures that need the same input, several systems with as many --system, --hyp and --out. Both forms
+take --ecapa_dir and --nj.
+
+{forms}
+
+A measure of your own is named by its import path (package.module:Class).
 What is up to date is skipped: a score file knows the content that it was made from.
 """
 
 from __future__ import annotations
 
 import argparse
+from dataclasses import fields
 from pathlib import Path
 from typing import Sequence
 
-from hasrd.codec.token_file import TokenFacts
-from hasrd.config import read_json
 from hasrd.errors import UserError, run_main
+from hasrd.metrics.measure import Inputs, Measure, names
 from hasrd.metrics.scores import MEASURES
-from hasrd.metrics.scoring.job import Job
-
-_TOKENS = ("codes", "codebook_sizes", "stream_names", "frame_rate")
-# Measures that share one reading of the input, and the options that they need.
-GROUPS = {
-    (
-        "mel",
-        "stft",
-        "visqol",
-        "pesq",
-        "stoi",
-        "dnsmos",
-        "speaker_similarity",
-        "ecapa_similarity",
-    ): ("ref", "hyp"),
-    ("source_similarity", "target_similarity"): ("ref", "hyp", "pairs"),
-    ("mean_spectrum",): ("ref",),
-    ("cer", "wer"): ("ref", "hyp"),
-    ("recogniser_cer", "recogniser_wer"): ("ref", "hyp"),
-    ("ctc_loss",): ("ref", "losses"),
-    ("codebook", "bitrate"): _TOKENS,
-    ("pnmi", "phone_purity", "cluster_purity"): (*_TOKENS, "phones"),
-    ("word_f1",): (*_TOKENS, "words", "train_codes", "train_words"),
-    ("crop_agreement",): (*_TOKENS, "crops"),
-    ("masked_accuracy",): ("masked",),
-}
+from hasrd.metrics.scoring.experiment import find_recogniser, groups, score_codec, score_probes
+from hasrd.metrics.scoring.job import leave_out, take
+from hasrd.metrics.scoring.tokens import read_token_facts
+from hasrd.registry import resolve
 
 
 def get_parser() -> argparse.ArgumentParser:
     """The options of this entry point."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("measures", type=_names, help=f"one or several, joined by commas: {', '.join(MEASURES)}")
-    parser.add_argument("--test_set", required=True, help="name of the test set, shown beside every number")
-    parser.add_argument(
-        "--system",
-        required=True,
-        nargs="+",
-        help="name of what is scored, such as combined or latent",
+    forms = "\n".join(
+        f"  {','.join(measure.name for measure in group)}\n      --{' --'.join(group[0].inputs)}"
+        for group in groups(MEASURES.values())
     )
-    parser.add_argument("--out", required=True, nargs="+", type=Path, help="folder of the score files, one a system")
-    parser.add_argument(
+    parser = argparse.ArgumentParser(
+        description=__doc__.format(forms=forms), formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("measures", nargs="?", type=names, help="one or several, joined by commas (default: all)")
+    group = parser.add_argument_group("an experiment")
+    group.add_argument("--exp_dir", type=Path, help="folder of the codec, with tokens/<set> of stage 6")
+    group.add_argument("--data", type=Path, help="data directory of the test set")
+    group.add_argument("--train_data", type=Path, help="data directory of the training set, for word_f1")
+    group.add_argument(
+        "--probes", nargs="*", default=[], metavar="SYSTEM=DIR", help="what a probe reads, and its folder of stage 7"
+    )
+    group.add_argument(
+        "--quality_measures",
+        default="all",
+        help="of those that are taken of the whole reconstruction alone (default: all)",
+    )
+    group.add_argument(
+        "--recogniser",
+        default="auto",
+        help="transcribes the speech: folder of a Whisper model in CTranslate2's format; auto: tiny.en where it is "
+        "installed and --lang is en; none",
+    )
+    group.add_argument("--lang", default="", help="the language that is spoken, as Whisper names it")
+    group.add_argument("--ngpu", type=int, default=0, help="1: recognise on the GPU")
+    group = parser.add_argument_group("any systems")
+    group.add_argument("--test_set", help="name of the test set, shown beside every number")
+    group.add_argument("--system", nargs="+", help="name of what is scored, such as combined or latent")
+    group.add_argument("--out", nargs="+", type=Path, help="folder of the score files, one a system")
+    group.add_argument(
         "--run", default="", help="which of several trainings it is, such as seed1 (default: the main one)"
     )
-    parser.add_argument("--ref", type=Path, help="references: wav.scp (audio measures) or text")
-    parser.add_argument("--hyp", type=Path, nargs="+", help="what is scored: wav.scp or text, one a system")
-    parser.add_argument(
-        "--ecapa_dir",
-        type=Path,
-        help="folder with a SpeechBrain ECAPA-TDNN, for ecapa_similarity (its hyperparams.yaml is run: trust it)",
-    )
-    parser.add_argument("--pairs", type=Path, help="lines 'source target' of voice conversion")
-    parser.add_argument("--losses", type=Path, help="lines 'utt loss'")
-    parser.add_argument("--codes", type=Path, help="scp file of integers (T, M)")
-    parser.add_argument("--codebook_sizes", type=_sizes, help="entries of each codebook, joined by commas")
-    parser.add_argument("--stream_names", type=_names, help="stream of each codebook, joined by commas")
-    parser.add_argument("--frame_rate", type=float, help="tokens a second")
-    parser.add_argument(
-        "--loudness", type=float, help="LUFS that the codec takes speech at, where tokens carry a loudness"
-    )
-    parser.add_argument("--tokens_info", type=Path, help="codes.json of stage 6, in place of these four options")
-    parser.add_argument("--phones", type=Path, help="phones.ctm (hasrd import-alignments)")
-    parser.add_argument("--words", type=Path, help="words.ctm (hasrd import-alignments)")
-    parser.add_argument(
-        "--train_codes", type=Path, help="codes of the training set: scp file, or text 'utt c0 c1 ...' of codebook 1"
-    )
-    parser.add_argument("--train_words", type=Path, help="words.ctm of the training set")
-    parser.add_argument("--crops", type=Path, help="scp file of integers (T, 1 + M): place and codes of crops")
-    parser.add_argument("--masked", type=Path, help="scp file of integers (T, 2)")
-    parser.add_argument("--nj", type=int, default=1, help="processes for audio measures")
+    for field in fields(Inputs):
+        group.add_argument(f"--{field.name}", **field.metadata)
+    group.add_argument("--tokens_info", type=Path, help="codes.json of stage 6, in place of what states the tokens")
     return parser
 
 
@@ -110,79 +81,56 @@ def main(argv: Sequence[str] | None = None) -> None:
         UserError: Measures and options that don't fit together, or input that can't be scored.
     """
     args = get_parser().parse_args(argv)
-    if args.tokens_info is not None:
-        _read_tokens_info(args)
-    group = _group(args)
-    hypotheses = dict(zip(args.system, args.hyp or []))
-    jobs = [
-        Job(measure, system, args.test_set, out, args.run)
-        for system, out in zip(args.system, args.out)
-        for measure in args.measures
-    ]
-    # Imported here: audio measures take seconds to import, text measures do not need them.
-    if "mel" in group:
-        from hasrd.metrics.scoring.audio import score_audio
-
-        score_audio(jobs, args.ref, hypotheses, args.nj, args.ecapa_dir)
-    elif "source_similarity" in group:
-        from hasrd.metrics.scoring.conversion import score_conversion
-
-        score_conversion(jobs, args.ref, hypotheses, args.pairs, args.nj)
-    elif "cer" in group:
-        from hasrd.metrics.scoring.text import score_text
-
-        for system, hypothesis in hypotheses.items():
-            score_text([job for job in jobs if job.system == system], args.ref, hypothesis)
-    elif "recogniser_wer" in group:
-        from hasrd.metrics.scoring.text import score_recognised
-
-        for system, hypothesis in hypotheses.items():
-            score_recognised([job for job in jobs if job.system == system], args.ref, hypothesis)
-    elif "mean_spectrum" in group:
-        from hasrd.metrics.scoring.audio import score_mean_spectrum
-
-        score_mean_spectrum(jobs[0], args.ref, args.nj)
-    elif "ctc_loss" in group:
-        from hasrd.metrics.scoring.text import score_ctc_loss
-
-        score_ctc_loss(jobs[0], args.ref, args.losses)
-    elif "codebook" in group:
-        from hasrd.metrics.scoring.tokens import score_codes
-
-        score_codes(jobs, args.codes, args.codebook_sizes, args.frame_rate, args.stream_names, args.loudness)
-    elif "pnmi" in group:
-        from hasrd.metrics.scoring.alignment import score_phones
-
-        tokens = (args.codes, args.codebook_sizes, args.frame_rate, args.stream_names)
-        score_phones(jobs, *tokens, args.phones)
-    elif "word_f1" in group:
-        from hasrd.metrics.scoring.words import score_words
-
-        tokens = (args.codes, args.codebook_sizes, args.frame_rate, args.stream_names)
-        score_words(jobs[0], *tokens, args.words, args.train_codes, args.train_words)
-    elif "crop_agreement" in group:
-        from hasrd.metrics.scoring.crops import score_crops
-
-        score_crops(jobs[0], args.crops, args.codes, args.codebook_sizes, args.stream_names)
+    if args.exp_dir is None and not args.probes:
+        score_systems(args)
+    elif args.data is None:
+        raise UserError("--exp_dir and --probes: --data is needed")
     else:
-        from hasrd.metrics.scoring.tokens import score_masked
-
-        score_masked(jobs[0], args.masked)
+        score_experiment(args)
 
 
-def _group(args: argparse.Namespace) -> tuple[str, ...]:
-    """Return the group of measures that is asked for; refuse what does not fit together."""
-    unknown = [measure for measure in args.measures if measure not in MEASURES]
-    if unknown:
-        raise UserError(f"unknown measure '{unknown[0]}': choose among {', '.join(MEASURES)}")
-    groups = [group for group in GROUPS if set(group) & set(args.measures)]
-    if len(groups) > 1:
-        raise UserError(f"{groups[0][0]} and {groups[1][0]} need different input: score them in two calls")
-    missing = [option for option in GROUPS[groups[0]] if getattr(args, option) is None]
+def score_experiment(args: argparse.Namespace) -> None:
+    """Score what is in --exp_dir and --probes."""
+    every = list(MEASURES.values())
+    measures = [find_measure(name) for name in args.measures or ()]
+    if not measures and args.quality_measures != "all":
+        chosen = [find_measure(name) for name in names(args.quality_measures)]
+        others = [measure for measure in every if measure.taken_of == "reconstruction" and measure not in chosen]
+        leave_out({measure: "not among --quality_measures" for measure in others})
+        measures = list(dict.fromkeys([*(measure for measure in every if measure not in others), *chosen]))
+    measures = measures or every
+    probes = {}
+    for word in args.probes:
+        system, _, folder = word.partition("=")
+        if not folder:
+            raise UserError(f"--probes {word}: give what it reads and its folder, <system>=<folder>")
+        probes[Path(folder)] = system
+    if args.exp_dir is not None:
+        transcribe = find_recogniser(args.recogniser, args.lang, args.nj, args.ngpu)
+        inputs = Inputs(ecapa_dir=args.ecapa_dir, nj=args.nj)
+        score_codec(measures, args.exp_dir, args.data, args.train_data, transcribe, inputs)
+    score_probes(measures, probes, args.data)
+    without = {} if probes else {"probe": "--probes names none"}
+    if args.measures:
+        without["training"] = "taken of a pre-training: give its --masked"
+    leave_out({measure: without.get(measure.taken_of, "") for measure in measures})
+
+
+def score_systems(args: argparse.Namespace) -> None:
+    """Score the systems that the options name one by one."""
+    if not args.measures:
+        raise UserError("give --exp_dir and --data, or measures and their input: see hasrd score --help")
+    measures = [find_measure(name) for name in args.measures]
+    if args.tokens_info is not None:
+        vars(args).update(read_token_facts(args.tokens_info))
+    one, *others = groups(measures)
+    if others:
+        raise UserError(f"{one[0].name} and {others[0][0].name} need different input: score them in two calls")
+    needed = dict.fromkeys(option for measure in measures for option in measure.inputs)
+    missing = [option for option in ("test_set", "system", "out", *needed) if getattr(args, option) is None]
     if missing:
         raise UserError(f"{', '.join(args.measures)}: --{missing[0]} is needed")
-    several = "hyp" in GROUPS[groups[0]]
-    wanted = len(args.hyp) if several else 1
+    wanted = len(args.hyp) if "hyp" in needed else 1
     if not len(args.system) == len(args.out) == wanted:
         raise UserError(
             f"{len(args.system)} --system, {len(args.out)} --out and {wanted} "
@@ -190,24 +138,30 @@ def _group(args: argparse.Namespace) -> tuple[str, ...]:
         )
     if len(set(args.system)) < len(args.system):
         raise UserError("--system: one name stands there twice")
-    return groups[0]
+    args.hyp = dict(zip(args.system, args.hyp or ()))
+    inputs = Inputs(**{field.name: getattr(args, field.name) for field in fields(Inputs)})
+    take(measures, dict(zip(args.system, args.out)), inputs, args.test_set, args.run)
 
 
-def _read_tokens_info(args: argparse.Namespace) -> None:
-    facts = read_json(args.tokens_info, TokenFacts, "run stage 6 again")
-    if facts.frame_rate is None:
-        raise UserError(f"{args.tokens_info}: no frame_rate in it: run stage 6 again")
-    args.codebook_sizes, args.stream_names = list(facts.codebook_sizes), list(facts.stream_names)
-    args.frame_rate = facts.frame_rate
-    args.loudness = facts.loudness
+def find_measure(name: str) -> Measure:
+    """Return the measure of a name or an import path, which the command line names: it is imported.
 
-
-def _names(text: str) -> list[str]:
-    return list(filter(None, text.split(",")))
-
-
-def _sizes(text: str) -> list[int]:
-    return [int(size) for size in text.split(",")]
+    Raises:
+        UserError: There is no such measure.
+    """
+    if name in MEASURES:
+        return MEASURES[name]
+    if "." not in name and ":" not in name:
+        raise UserError(
+            f"unknown measure '{name}': choose among {', '.join(MEASURES)}, or give an import path "
+            "(package.module:Class)"
+        )
+    found = resolve({}, name, allow_import=True)
+    if not (isinstance(found, type) and issubclass(found, Measure) and found.name):
+        raise UserError(f"'{name}' is no measure: it takes a subclass of hasrd.metrics.measure.Measure with a name")
+    if found.name in MEASURES:
+        raise UserError(f"'{name}': '{found.name}' is a measure of hasrd: give yours another name")
+    return found()
 
 
 if __name__ == "__main__":

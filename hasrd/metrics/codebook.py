@@ -11,19 +11,58 @@ from __future__ import annotations
 
 import numpy as np
 
+from hasrd.metrics.bitrate import CodesMeasure, bitrate
+from hasrd.metrics.influence import JACKKNIFE, entropies_left_out, interval, jackknife_influences
+from hasrd.metrics.measure import Result
+from hasrd.metrics.scoring.tokens import CodesReading, count_codes
+
 SOURCE = "plug-in entropy of the counts; effective bitrate = entropy x frame rate, summed over the codebooks"
 
 
-def count_codes(codes: np.ndarray, size: int) -> np.ndarray:
-    """Return how often each of `size` entries occurs in `codes` (T,): (size,).
+class EffectiveBitrate(CodesMeasure):
+    """How all codebooks are used; the mean is the effective bitrate of all of them together."""
 
-    Raises:
-        ValueError: A code is not in [0, size).
-    """
-    outside = codes[(codes < 0) | (codes >= size)]
-    if outside.size:
-        raise ValueError(f"code {outside[0]} is not in a codebook of {size}")
-    return np.bincount(codes, minlength=size)
+    name = "codebook"
+    label = "Effective bitrate"
+    source = SOURCE
+    order = 70
+
+    def compute(self, reading: CodesReading, system: str) -> Result:
+        sizes, names = reading.facts["codebook_sizes"], reading.facts["stream_names"]
+        frame_rate = reading.facts["frame_rate"]
+        arrays = [reading.codes[utt] for utt in sorted(reading.codes)]
+        count, tokens = len(arrays), np.concatenate(arrays)
+        owner = np.repeat(np.arange(count), [len(array) for array in arrays])
+        books = []
+        influences = np.zeros(count)
+        for index, (size, name) in enumerate(zip(sizes, names)):
+            own = tokens[:, index].astype(np.int64)
+            total = count_codes(own, size)
+            bits = entropy(total)
+            added = jackknife_influences(entropies_left_out(own, owner, count, size))
+            influences += added
+            low, high = interval(bits, added, 0.0, float(np.log2(size)))
+            books.append(
+                {
+                    "codebook": index,
+                    "stream": name,
+                    "size": size,
+                    "tokens": int(total.sum()),
+                    "used": int((total > 0).sum()),
+                    "usage": usage(total),
+                    "entropy": bits,
+                    "entropy_ci95": [low, high],
+                    "perplexity": perplexity(total),
+                    "perplexity_ci95": [2.0**low, 2.0**high],
+                    "effective_bitrate": effective_bitrate(total, frame_rate),
+                }
+            )
+        all_bits = sum(book["entropy"] for book in books)
+        low, high = interval(all_bits, influences, 0.0, bitrate(1.0, sizes))
+        scale = frame_rate / 1000
+        rows = {utt: (len(array),) for utt, array in reading.codes.items()}
+        details = {"codebooks": books, "interval": JACKKNIFE, **reading.facts}
+        return Result(scale * all_bits, (scale * low, scale * high), ("tokens",), rows, details)
 
 
 def usage(counts: np.ndarray) -> float:

@@ -8,12 +8,129 @@ not report it.
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any, TypedDict
+
 import numpy as np
 
-SOURCE = (
-    "ours: share of the tokens of one random crop an utterance, encoded alone, that the same frames have in the whole "
-    "utterance; the crops begin where a token does"
-)
+from hasrd.config import read_json
+from hasrd.data.archive import read_archives, read_integers
+from hasrd.errors import UserError
+from hasrd.metrics.bootstrap import ratio_interval
+from hasrd.metrics.measure import Inputs, Measure, Reading, Result, content
+from hasrd.metrics.scoring.tokens import TOKENS
+from hasrd.metrics.undefined import Undefined
+
+
+class CropFacts(TypedDict):
+    """What crops.json says: samples of a crop, and what `inner` takes."""
+
+    samples: int
+    margin: int | None
+
+
+def read_crop_facts(path: Path) -> CropFacts:
+    """Read crops.json, as `hasrd tokenize --crop_seconds` writes it; UserError where it is none."""
+    return read_json(path, CropFacts, "run stage 6 again, with --crop_seconds")
+
+
+class CropReading(Reading):
+    """Codes of crops (`crops`), beside them crops.json, and of the utterances (`codes`).
+
+    Attributes:
+        crops: Utterance to integers (T', 1 + M), place in the utterance and codes.
+        whole: Utterance to integers (T, M), of these utterances and maybe more.
+
+    Raises:
+        Undefined: There is no crop.
+        UserError: No such files.
+    """
+
+    def __init__(self, inputs: Inputs) -> None:
+        super().__init__(inputs)
+        self.whole = dict(read_archives(inputs.codes, read_integers))
+        self.crops = dict(read_archives(inputs.crops, read_integers))
+        made_with = read_crop_facts(inputs.crops.with_name("crops.json"))
+        names, sizes = list(inputs.stream_names), list(inputs.codebook_sizes)
+        self.facts = {"sizes": sizes, "stream_names": names, **made_with}
+        if not self.crops:
+            raise Undefined(f"{inputs.crops}: no utterance is longer than a crop")
+        whole = {utt: self.whole[utt].tolist() if utt in self.whole else None for utt in self.crops}
+        self.read = {"the codes": content({utt: (array.tolist(), whole[utt]) for utt, array in self.crops.items()})}
+
+
+class CropAgreement(Measure):
+    """See the file; the mean is that of the first codebook."""
+
+    name = "crop_agreement"
+    label = "Crop agreement"
+    unit = "%"
+    source = (
+        "ours: share of the tokens of one random crop an utterance, encoded alone, that the same frames have in the "
+        "whole utterance; the crops begin where a token does"
+    )
+    inputs = (*TOKENS, "crops")
+    taken_of = "tokens"
+    reading = CropReading
+    table = "crops"
+    order = 80
+
+    def compute(self, reading: CropReading, system: str) -> Result:
+        """Return the result of one system; see `Measure`.
+
+        Raises:
+            UserError: An utterance without codes, or crops and codes that do not fit together.
+        """
+        crops, whole, margin = reading.crops, reading.whole, reading.facts["margin"]
+        sizes, stream_names = reading.facts["sizes"], reading.facts["stream_names"]
+        order = sorted(crops)
+        same, middle = {}, {}
+        for utt in order:
+            if utt not in whole:
+                raise UserError(
+                    f"{reading.inputs.codes}: utterance '{utt}' of {reading.inputs.crops} is missing: run stage 6 again"
+                )
+            array = crops[utt]
+            try:
+                if array.ndim != 2 or array.shape[1] != 1 + len(sizes) or len(stream_names) != len(sizes):
+                    raise ValueError(
+                        f"crops {array.shape} for {len(sizes)} codebooks, {len(stream_names)} stream names"
+                    )
+                same[utt] = agreement(array[:, 1:], array[:, 0], whole[utt])
+            except ValueError as error:
+                raise UserError(f"{reading.inputs.crops}: utterance '{utt}': {error}: run stage 6 again") from None
+            middle[utt] = inner(len(array), margin)
+        tokens = [len(same[utt]) for utt in order]
+        inner_tokens = [int(middle[utt].sum()) for utt in order]
+        books = []
+        for book, (size, stream) in enumerate(zip(sizes, stream_names)):
+            all_codes = np.concatenate([array[:, book] for array in whole.values()])
+            hits = [int(same[utt][:, book].sum()) for utt in order]
+            inner_hits = [int(same[utt][middle[utt], book].sum()) for utt in order]
+            books.append(
+                {
+                    "codebook": book,
+                    "stream": stream,
+                    "size": size,
+                    **_share("", hits, tokens),
+                    **(_share("inner_", inner_hits, inner_tokens) if sum(inner_tokens) else {}),
+                    "chance": 100 * chance(all_codes, size),
+                }
+            )
+        first = {utt: (same[utt][:, 0], middle[utt]) for utt in order}
+        rows = {
+            utt: (int(hits.sum()), len(hits), int(hits[inside].sum()), int(inside.sum()))
+            for utt, (hits, inside) in first.items()
+        }
+        return Result.of_books(
+            books,
+            ("agreeing", "tokens", "inner_agreeing", "inner_tokens"),
+            rows,
+            crop_samples=reading.facts["samples"],
+            margin=margin,
+            inner="the middle half" if margin is None else "beyond what the encoder sees of the crop's ends",
+            left_out=len(whole) - len(crops),
+        )
 
 
 def agreement(crop: np.ndarray, places: np.ndarray, whole: np.ndarray) -> np.ndarray:
@@ -57,3 +174,8 @@ def chance(codes: np.ndarray, size: int) -> float:
     """Agreement of two tokens drawn at random: the sum of the squared shares of the codes (n,)."""
     share = np.bincount(codes, minlength=size) / max(len(codes), 1)
     return float((share**2).sum())
+
+
+def _share(name: str, hits: list[int], tokens: list[int]) -> dict[str, Any]:
+    low, high = ratio_interval(hits, tokens)
+    return {f"{name}value": 100 * sum(hits) / sum(tokens), f"{name}ci95": [100 * low, 100 * high]}

@@ -10,7 +10,63 @@ from __future__ import annotations
 
 from typing import Sequence
 
-SOURCE = "sum of the utterances' CTC losses (nats) / sum of their characters, spaces included"
+from hasrd.data.kaldi import read_table
+from hasrd.errors import UserError
+from hasrd.metrics.measure import Inputs, Measure, Reading, Result, content, match
+from hasrd.metrics.scores import check_finite
+
+
+class LossReading(Reading):
+    """References (`ref`) and lines "utt loss", the summed CTC loss of an utterance in nats (`losses`).
+
+    Raises:
+        UserError: The two don't hold the same utterances, or a loss is no finite number.
+    """
+
+    def __init__(self, inputs: Inputs) -> None:
+        super().__init__(inputs)
+        self.references, table = read_table(inputs.ref, may_be_empty=True), read_table(inputs.losses)
+        self.read = {"the references": content(self.references), "the losses": content(table)}
+        self.utterances = match(self.references, table, str(inputs.ref), str(inputs.losses))
+        self.losses: dict[str, float] = {}
+        for number, (utterance, text) in enumerate(table.items(), start=1):
+            try:
+                self.losses[utterance] = float(text)
+            except ValueError:
+                raise UserError(
+                    f"{inputs.losses}:{number}: '{text}' is no number: write one loss an utterance"
+                ) from None
+        check_finite(self.losses, str(inputs.losses))
+
+
+class CTCLoss(Measure):
+    """See the file."""
+
+    name = "ctc_loss"
+    label = "CTC loss"
+    unit = "nats/char"
+    higher_is_better = False
+    source = "sum of the utterances' CTC losses (nats) / sum of their characters, spaces included"
+    inputs = ("ref", "losses")
+    taken_of = "probe"
+    reading = LossReading
+    table = "probes"
+    order = 12
+
+    def compute(self, reading: LossReading, system: str) -> Result:
+        """Return the result of one system; see `Measure`.
+
+        Raises:
+            UserError: Every reference is empty.
+        """
+        losses, utterances = reading.losses, reading.utterances
+        lengths = {utt: len(" ".join(reading.references[utt].split())) for utt in utterances}
+        try:
+            mean = loss_per_character(*zip(*((losses[utt], lengths[utt]) for utt in utterances)))
+        except ValueError as error:
+            raise UserError(f"{reading.inputs.ref}: {error}: there is nothing to score against") from None
+        rows = {utt: (losses[utt], lengths[utt]) for utt in utterances}
+        return Result.of_ratio(mean, losses, lengths, ("loss", "characters"), rows)
 
 
 def loss_per_character(losses: Sequence[float], characters: Sequence[int]) -> float:

@@ -10,17 +10,14 @@ of 9.01 s, one a second, are averaged; a shorter clip is repeated until it fills
 from __future__ import annotations
 
 from functools import lru_cache
-from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from hasrd.errors import UserError
+from hasrd.metrics.scoring.audio import AudioMeasure, Pair
 
 SAMPLE_RATE = 16000
-SOURCE = "DNSMOS P.835, overall quality, of the output alone (speechmos); windows of 9.01 s, shorter clips repeated"
-MISSING = "speechmos or onnxruntime is not installed: pip install 'hasrd[eval]'"
 
 
 class Opinion(NamedTuple):
@@ -32,13 +29,21 @@ class Opinion(NamedTuple):
     p808: float
 
 
-# Of digital silence, whatever a network that never saw it would say.
-WORST = Opinion(1.0, 1.0, 1.0, 1.0)
+class DNSMOS(AudioMeasure):
+    """See the file; digital silence gets the worst, whatever a network that never saw it would say."""
 
+    name = "dnsmos"
+    label = "DNSMOS"
+    source = "DNSMOS P.835, overall quality, of the output alone (speechmos); windows of 9.01 s, shorter clips repeated"
+    packages = modules = ("speechmos", "onnxruntime", "librosa")
+    missing = "speechmos or onnxruntime is not installed: pip install 'hasrd[eval]'"
+    taken_of = "reconstruction"
+    order = 25
+    columns = ("value", "sig", "bak", "p808")
+    worst = Opinion(1.0, 1.0, 1.0, 1.0)
 
-def available() -> bool:
-    """Say whether the networks and what runs them are installed."""
-    return all(find_spec(name) is not None for name in ("speechmos", "onnxruntime", "librosa"))
+    def value(self, pair: Pair) -> Opinion:
+        return opinion(pair.estimate.wave)
 
 
 def opinion(wave: np.ndarray) -> Opinion:
@@ -53,8 +58,7 @@ def opinion(wave: np.ndarray) -> Opinion:
 
 @lru_cache(maxsize=None)
 def _model():
-    if not available():
-        raise UserError(f"DNSMOS: {MISSING}")
+    DNSMOS.require()
     import onnxruntime
     from speechmos import dnsmos
 

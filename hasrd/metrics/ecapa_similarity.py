@@ -14,16 +14,17 @@ from __future__ import annotations
 import hashlib
 import warnings
 from functools import lru_cache
-from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from hasrd.errors import UserError, first_line
+from hasrd.metrics.measure import Inputs
+from hasrd.metrics.scoring.audio import AudioMeasure, Pair
+from hasrd.metrics.speaker_similarity import similarity
 
 SAMPLE_RATE = 16000
-SOURCE = "cosine of ECAPA-TDNN embeddings (SpeechBrain) of the whole signals"
-MISSING = "speechbrain is not installed: pip install 'hasrd[eval]'"
 _CONFIG = "hyperparams.yaml"
 # What the published folder builds: nothing else is.
 _CLASSES = (
@@ -43,9 +44,29 @@ _TAGS = {
 _SHORTEST = 1600
 
 
-def available() -> bool:
-    """Say whether SpeechBrain is installed."""
-    return find_spec("speechbrain") is not None
+class ECAPASimilarity(AudioMeasure):
+    """See the file."""
+
+    name = "ecapa_similarity"
+    label = "Speaker similarity (ECAPA)"
+    source = "cosine of ECAPA-TDNN embeddings (SpeechBrain) of the whole signals"
+    packages = ("speechbrain", "torch")
+    modules = ("speechbrain",)
+    missing = "speechbrain is not installed: pip install 'hasrd[eval]'"
+    order = 27
+    worst = (0.0,)
+
+    def why_not(self, inputs: Inputs) -> str:
+        """See `Measure`; it also needs a model."""
+        no_model = "" if inputs.ecapa_dir else "no --ecapa_dir names a folder with a SpeechBrain ECAPA-TDNN"
+        return super().why_not(inputs) or no_model
+
+    def options(self, inputs: Inputs) -> dict[str, Any]:
+        """See `Measure`: the model's files count."""
+        return {"model": folder_digest(inputs.ecapa_dir)}
+
+    def value(self, pair: Pair) -> float:
+        return similarity(*(signal.once(embed, pair.inputs.ecapa_dir) for signal in (pair.reference, pair.estimate)))
 
 
 def folder_digest(folder: str | Path) -> str:
@@ -117,8 +138,7 @@ def check_hyperparams(text: str, where: str | Path) -> None:
 
 @lru_cache(maxsize=None)
 def _encoder(folder: str):
-    if not available():
-        raise UserError(f"ECAPA similarity: {MISSING}")
+    ECAPASimilarity.require()
     folder_digest(folder)
     config = Path(folder) / _CONFIG
     text = config.read_text(encoding="utf-8", errors="replace")

@@ -15,9 +15,13 @@ counts as a character between words, as ESPnet's scoring counts it; runs of spac
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Sequence
+from typing import Callable, ClassVar, Sequence
 
 import numpy as np
+
+from hasrd.errors import UserError
+from hasrd.metrics.measure import Measure, Result
+from hasrd.metrics.scoring.text import RecognisedReading, TextReading
 
 SOURCE = "sclite's alignment (costs 4, 3, 3), sum of errors / sum of reference length"
 SUBSTITUTION, DELETION, INSERTION = 4, 3, 3
@@ -102,3 +106,99 @@ def _costs(left: np.ndarray, right: np.ndarray) -> np.ndarray:
         # Insertions run along the row: the least, over all earlier columns, of what stands there plus the way from it.
         costs[row] = np.minimum.accumulate(costs[row] - ramp) + ramp
     return costs
+
+
+class ErrorRate(Measure):
+    """A rate of errors; what both texts are goes into the table of utterances, so that a report can show it."""
+
+    unit = "%"
+    higher_is_better = False
+    source = SOURCE
+    inputs = ("ref", "hyp")
+    taken_of = "probe"
+    reading = TextReading
+    table = "probes"
+    settings = {"alignment": SOURCE}
+    count: ClassVar[Callable[[str, str], Errors]]
+
+    def compute(self, reading: TextReading, system: str) -> Result:
+        """Return the result of one system; see `Measure`.
+
+        Raises:
+            UserError: Every reference is empty.
+        """
+        references, hypotheses = reading.texts[system]
+        errors = {utt: type(self).count(references[utt], hypotheses[utt]) for utt in sorted(references)}
+        kinds = ("substitutions", "deletions", "insertions")
+        rows = {
+            utt: (
+                error.total,
+                error.length,
+                *(getattr(error, kind) for kind in kinds),
+                references[utt],
+                hypotheses[utt],
+            )
+            for utt, error in errors.items()
+        }
+        try:
+            rate = error_rate(list(errors.values()))
+        except ValueError as error:
+            raise UserError(f"{reading.inputs.ref}: {error}: there is nothing to score against") from None
+        return Result.of_ratio(
+            rate,
+            {utt: error.total for utt, error in errors.items()},
+            {utt: error.length for utt, error in errors.items()},
+            ("errors", "length", *kinds, "ref", "hyp"),
+            rows,
+            scale=100.0,
+            **reading.facts_of.get(system, {}),
+            **{kind: sum(getattr(error, kind) for error in errors.values()) for kind in kinds},
+            reference_length=sum(error.length for error in errors.values()),
+            empty_references=sum(not text for text in references.values()),
+            empty_hypotheses=sum(not text for text in hypotheses.values()),
+        )
+
+
+class CER(ErrorRate):
+    """Character error rate of a probe's transcripts."""
+
+    name = "cer"
+    label = "CER"
+    order = 10
+    count = character_errors
+
+
+class WER(ErrorRate):
+    """Word error rate of a probe's transcripts."""
+
+    name = "wer"
+    label = "WER"
+    order = 11
+    count = word_errors
+
+
+class RecogniserErrorRate(ErrorRate):
+    """A rate of errors of what a recogniser understands of decoded speech."""
+
+    packages = ("whisper-normalizer",)
+    taken_of = "recognised"
+    reading = RecognisedReading
+    table = "recogniser"
+
+
+class RecogniserCER(RecogniserErrorRate):
+    """Its character error rate."""
+
+    name = "recogniser_cer"
+    label = "Recogniser's CER"
+    order = 40
+    count = character_errors
+
+
+class RecogniserWER(RecogniserErrorRate):
+    """Its word error rate."""
+
+    name = "recogniser_wer"
+    label = "Recogniser's WER"
+    order = 41
+    count = word_errors

@@ -9,19 +9,13 @@ wraps it. Raw scores of -0.5 to 4.5 become 1.04 to 4.64. It levels and aligns bo
 from __future__ import annotations
 
 import math
-from importlib.util import find_spec
 
 import numpy as np
 
-from hasrd.errors import UserError
+from hasrd.metrics.scoring.audio import AudioMeasure, Pair
 from hasrd.metrics.undefined import Undefined
 
 SAMPLE_RATE = 16000
-SOURCE = "ITU-T P.862.2, wide band at 16 kHz (pesq)"
-MISSING = (
-    "pesq is not installed: tools/install.sh --extras pesq, or pip install 'hasrd[pesq]' "
-    "(it comes as source and needs a C compiler)"
-)
 
 
 def mos_lqo(raw: float) -> float:
@@ -33,13 +27,25 @@ def mos_lqo(raw: float) -> float:
 # the next than 0.2 s, or shorter: a clip below 20 s can't have so many.
 _MOST_STRETCHES = 45
 _SAFE_SAMPLES = 20 * SAMPLE_RATE
-# Of digital silence: the lowest opinion. Noise gets 1.02: its raw scores go below -0.5.
-WORST = 1.0
 
 
-def available() -> bool:
-    """Say whether the package is installed."""
-    return find_spec("pesq") is not None
+class PESQ(AudioMeasure):
+    """See the file; of digital silence the lowest opinion. Noise gets 1.02: its raw scores go below -0.5."""
+
+    name = "pesq"
+    label = "PESQ"
+    source = "ITU-T P.862.2, wide band at 16 kHz (pesq)"
+    packages = modules = ("pesq",)
+    missing = (
+        "pesq is not installed: tools/install.sh --extras pesq, or pip install 'hasrd[pesq]' "
+        "(it comes as source and needs a C compiler)"
+    )
+    taken_of = "reconstruction"
+    order = 23
+    worst = (1.0,)
+
+    def value(self, pair: Pair) -> float:
+        return wide_band(*pair.cut)
 
 
 def wide_band(reference: np.ndarray, estimate: np.ndarray) -> float:
@@ -50,8 +56,7 @@ def wide_band(reference: np.ndarray, estimate: np.ndarray) -> float:
             code has room for.
         UserError: pesq is not installed.
     """
-    if not available():
-        raise UserError(f"PESQ: {MISSING}")
+    PESQ.require()
     import pesq
 
     if len(reference) > _SAFE_SAMPLES and _stretches(reference) > _MOST_STRETCHES:

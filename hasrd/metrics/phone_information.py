@@ -17,12 +17,26 @@ Silence is a phone, as in HuBERT.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import functools
+from dataclasses import dataclass, replace
+from typing import Any, Callable, ClassVar, Mapping
 
 import numpy as np
 
+from hasrd.data.alignments.labels import SILENCE
+from hasrd.errors import UserError
 from hasrd.metrics.codebook import entropy
-from hasrd.metrics.influence import delta_influences, entropies_left_out, jackknife_influences
+from hasrd.metrics.influence import (
+    DELTA,
+    JACKKNIFE,
+    delta_influences,
+    entropies_left_out,
+    interval,
+    jackknife_influences,
+)
+from hasrd.metrics.measure import Inputs, Measure, Result, content
+from hasrd.metrics.scoring.alignment import SHUFFLE_SEED, Aligned, AlignedReading, by_language
+from hasrd.metrics.scoring.tokens import TOKENS
 
 SOURCE = "HuBERT: co-occurrence of code and phone at the centre of each token's frame"
 
@@ -138,3 +152,183 @@ def _purity_influences(frames: Frames, joint: np.ndarray, hits: np.ndarray) -> n
     total = joint.sum()
     gradient = (hits - (hits * joint).sum() / total) / total
     return delta_influences(gradient, frames.cells, frames.owner, frames.num_utterances)
+
+
+class PhonesReading(AlignedReading):
+    """Tokens beside phones."""
+
+    kind = "phones"
+
+    def __init__(self, inputs: Inputs) -> None:
+        super().__init__(inputs)
+        spoken = {"the languages": content(self.languages)} if self.languages else {}
+        self.read = {"codes and phones": self.pair.content, **spoken}
+
+    @functools.cached_property
+    def every(self) -> _Labelled:
+        """All frames; UserError for fewer than two different phones."""
+        found = self._labelled(self.pair)
+        if len(np.unique(found.phones)) < 2:
+            raise UserError(f"{self.ctm}: fewer than two different phones in these utterances: is it phones?")
+        return found
+
+    @functools.cached_property
+    def parts(self) -> dict[str, _Labelled]:
+        """Language to its frames."""
+        return {language: self._labelled(self.pair.part(own)) for language, own in self.languages.items()}
+
+    def _labelled(self, pair: Aligned) -> _Labelled:
+        names = sorted({SILENCE["phones"]}.union(*(track.labels for track in self.pair.tracks)))
+        numbers = {name: number for number, name in enumerate(names)}
+        return _Labelled.make(pair, numbers, self.facts["frame_rate"])
+
+
+class PhoneMeasure(Measure):
+    """A measure of counts of phones and codes, of every codebook, in all and by language; the mean is the first's.
+
+    Attributes:
+        value: Counts (Y, Z) to the value.
+        influences: Frames to what each utterance adds to it (n,).
+        interval: Which interval these give.
+    """
+
+    source = SOURCE
+    inputs = (*TOKENS, "phones")
+    taken_of = "tokens"
+    settings = {"interval": [JACKKNIFE, DELTA]}
+    reading = PhonesReading
+    table = "alignment"
+    value: ClassVar[Callable[[np.ndarray], float]]
+    influences: ClassVar[Callable[[Frames], np.ndarray]]
+    interval: ClassVar[str] = DELTA
+
+    def compute(self, reading: PhonesReading, system: str) -> Result:
+        """Return the result of one system; see `Measure`.
+
+        Raises:
+            UserError: Fewer than two different phones.
+        """
+        pair, every = reading.pair, reading.every
+
+        def books_of(part: _Labelled) -> list[dict]:
+            sizes, streams = reading.facts["codebook_sizes"], reading.facts["stream_names"]
+            return [
+                {"codebook": index, "stream": stream, "size": size, **part.values(self, index, size)}
+                for index, (size, stream) in enumerate(zip(sizes, streams))
+            ]
+
+        def of_language(language: str) -> list[dict] | str:
+            enough = len(np.unique(reading.parts[language].phones)) > 1
+            return books_of(reading.parts[language]) if enough else "fewer than two different phones"
+
+        return Result.of_books(
+            books_of(every),
+            ("tokens", "frames"),
+            {utt: (len(array), length) for utt, array, length in zip(pair.utterances, pair.codes, every.lengths)},
+            interval=self.interval,
+            frames=len(every.phones),
+            silent_frames=int((~every.speech).sum()),
+            phones=len(np.unique(every.phones)),
+            without_alignment=pair.without,
+            silence="a phone (as in HuBERT); what no segment covers is silence",
+            shuffled=f"the same codes shuffled in time over the set, seed {SHUFFLE_SEED}",
+            **by_language(reading.languages, of_language),
+            **reading.facts,
+        )
+
+
+class PNMI(PhoneMeasure):
+    """See the file."""
+
+    name = "pnmi"
+    label = "PNMI"
+    order = 50
+    value = pnmi
+    influences = pnmi_influences
+    interval = JACKKNIFE
+
+
+class PhonePurity(PhoneMeasure):
+    """See the file."""
+
+    name = "phone_purity"
+    label = "Phone purity"
+    order = 51
+    value = phone_purity
+    influences = phone_purity_influences
+
+
+class ClusterPurity(PhoneMeasure):
+    """See the file."""
+
+    name = "cluster_purity"
+    label = "Cluster purity"
+    order = 52
+    value = cluster_purity
+    influences = cluster_purity_influences
+
+
+@dataclass(frozen=True)
+class _Labelled:
+    """Phone (T,), codes (T, M) and utterance (T,) of each frame of a set; frames of its utterances; phones' numbers."""
+
+    phones: np.ndarray
+    codes: np.ndarray
+    owner: np.ndarray
+    lengths: list[int]
+    numbers: Mapping[str, int]
+
+    @classmethod
+    def make(cls, pair: Aligned, numbers: Mapping[str, int], frame_rate: float) -> _Labelled:
+        labels = [
+            frame_labels(
+                track.starts,
+                track.ends,
+                np.array([numbers[name] for name in track.labels], dtype=np.int64),
+                len(array),
+                frame_rate,
+                numbers[SILENCE["phones"]],
+            )
+            for array, track in zip(pair.codes, pair.tracks)
+        ]
+        lengths = [len(own) for own in labels]
+        return cls(
+            np.concatenate(labels),
+            np.concatenate([array[:length] for array, length in zip(pair.codes, lengths)]),
+            np.repeat(np.arange(len(lengths)), lengths),
+            lengths,
+            numbers,
+        )
+
+    @property
+    def speech(self) -> np.ndarray:
+        """True where the phone is not silence (T,)."""
+        return self.phones != self.numbers[SILENCE["phones"]]
+
+    def values(self, measure: PhoneMeasure, index: int, size: int) -> dict[str, Any]:
+        """Measure one codebook, with and without silence."""
+        own = self.codes[:, index].astype(np.int64)
+        shuffled = own[np.random.default_rng(SHUFFLE_SEED).permutation(len(own))]
+        every = Frames(self.phones, own, self.owner, len(self.numbers), size, len(self.lengths))
+        by_chance = replace(every, codes=shuffled)
+        found = _phone_values(measure, every, by_chance)
+        speech = self.speech
+        if len(np.unique(self.phones[speech])) > 1:
+            found["without_silence"] = _phone_values(measure, _part(every, speech), _part(by_chance, speech))
+        return found
+
+
+def _phone_values(measure: PhoneMeasure, frames: Frames, by_chance: Frames) -> dict:
+    value, influences = type(measure).value, type(measure).influences
+    estimate = value(frames.joint)
+    ci95 = interval(estimate, influences(frames), 0.0, 1.0)
+    return {"value": estimate, "ci95": list(ci95), "shuffled": value(by_chance.joint)}
+
+
+def _part(frames: Frames, which: np.ndarray) -> Frames:
+    return replace(
+        frames,
+        phones=frames.phones[which],
+        codes=frames.codes[which],
+        owner=frames.owner[which],
+    )

@@ -9,53 +9,50 @@ utterances.
 
 from __future__ import annotations
 
+import functools
+import importlib
 import math
+import pkgutil
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Mapping, Sequence
+from typing import Any, Iterator, Mapping, Sequence
 
 from hasrd.config import read_json
 from hasrd.errors import UserError, first_line
 from hasrd.jobs.atomic import write_json, write_text
 from hasrd.jobs.origin import Record, check_record, difference
+from hasrd.metrics.measure import Measure
 
 
-@dataclass(frozen=True)
-class Measure:
-    """What is known of a measure before it is taken."""
+class _Measures(Mapping[str, Measure]):
+    """Every measure that a file of this folder defines, by name; the files are imported when the first is asked for."""
 
-    label: str
-    unit: str
-    higher_is_better: bool
-    packages: tuple[str, ...] = ()
+    @functools.cached_property
+    def _found(self) -> dict[str, Measure]:
+        package = importlib.import_module("hasrd.metrics")
+        names = [entry.name for entry in pkgutil.iter_modules(package.__path__) if not entry.ispkg]
+        modules = [importlib.import_module(f"hasrd.metrics.{name}") for name in names]
+        defined = [(item, module) for module in modules for item in vars(module).values() if isinstance(item, type)]
+        measures = [
+            item()
+            for item, module in defined
+            if issubclass(item, Measure) and item.name and item.__module__ == module.__name__
+        ]
+        return {
+            measure.name: measure for measure in sorted(measures, key=lambda measure: (measure.order, measure.name))
+        }
+
+    def __getitem__(self, name: str) -> Measure:
+        return self._found[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._found)
+
+    def __len__(self) -> int:
+        return len(self._found)
 
 
-MEASURES = {
-    "cer": Measure("CER", "%", False),
-    "wer": Measure("WER", "%", False),
-    "ctc_loss": Measure("CTC loss", "nats/char", False),
-    "mel": Measure("Mel distance", "", False, ("torch", "torchaudio")),
-    "stft": Measure("STFT distance", "", False, ("torch", "torchaudio")),
-    "visqol": Measure("ViSQOL", "", True, ("visqol-python",)),
-    "pesq": Measure("PESQ", "", True, ("pesq",)),
-    "stoi": Measure("STOI", "", True, ("pystoi",)),
-    "dnsmos": Measure("DNSMOS", "", True, ("speechmos", "onnxruntime", "librosa")),
-    "speaker_similarity": Measure("Speaker similarity", "", True, ("resemblyzer", "torch", "librosa")),
-    "ecapa_similarity": Measure("Speaker similarity (ECAPA)", "", True, ("speechbrain", "torch")),
-    "source_similarity": Measure("Similarity to the source", "", False, ("resemblyzer", "torch")),
-    "target_similarity": Measure("Similarity to the target", "", True, ("resemblyzer", "torch")),
-    "recogniser_cer": Measure("Recogniser's CER", "%", False, ("whisper-normalizer",)),
-    "recogniser_wer": Measure("Recogniser's WER", "%", False, ("whisper-normalizer",)),
-    "pnmi": Measure("PNMI", "", True),
-    "phone_purity": Measure("Phone purity", "", True),
-    "cluster_purity": Measure("Cluster purity", "", True),
-    "word_f1": Measure("Word detection F1", "", True),
-    "mean_spectrum": Measure("Mel distance", "", False, ("torch", "torchaudio")),
-    "codebook": Measure("Effective bitrate", "kbps", True),
-    "bitrate": Measure("Bitrate", "kbps", False),
-    "crop_agreement": Measure("Crop agreement", "%", True),
-    "masked_accuracy": Measure("Masked accuracy", "%", True),
-}
+MEASURES = _Measures()
 
 
 @dataclass(frozen=True)

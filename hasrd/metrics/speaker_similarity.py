@@ -11,11 +11,10 @@ from __future__ import annotations
 
 import warnings
 from functools import lru_cache
-from importlib.util import find_spec
 
 import numpy as np
 
-from hasrd.errors import UserError
+from hasrd.metrics.scoring.audio import AudioMeasure, Pair
 
 SOURCE = (
     "cosine of GE2E embeddings (Resemblyzer), silences trimmed; the entries are never negative: "
@@ -25,9 +24,20 @@ SAMPLE_RATE = 16000
 MISSING = "Resemblyzer is not installed: pip install 'hasrd[eval]'"
 
 
-def available() -> bool:
-    """Say whether the speaker encoder is installed."""
-    return find_spec("resemblyzer") is not None
+class SpeakerSimilarity(AudioMeasure):
+    """See the file."""
+
+    name = "speaker_similarity"
+    label = "Speaker similarity"
+    source = SOURCE
+    packages = ("resemblyzer", "torch", "librosa")
+    modules = ("resemblyzer",)
+    missing = MISSING
+    order = 26
+    worst = (0.0,)
+
+    def value(self, pair: Pair) -> float:
+        return similarity(pair.reference.once(embed), pair.estimate.once(embed))
 
 
 def embed(wave: np.ndarray) -> np.ndarray | None:
@@ -58,8 +68,7 @@ def similarity(reference: np.ndarray, estimate: np.ndarray | None) -> float:
 
 @lru_cache(maxsize=None)
 def _encoder():
-    if not available():
-        raise UserError(f"speaker similarity: {MISSING}")
+    SpeakerSimilarity.require()
     with warnings.catch_warnings():
         # It imports a name that scipy has moved.
         warnings.simplefilter("ignore", DeprecationWarning)

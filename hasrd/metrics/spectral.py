@@ -11,56 +11,75 @@ MultiScaleSTFTLoss (hasrd.loss.spectral), on signals at the level of DAC's evalu
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor
+from hasrd.metrics import level
+from hasrd.metrics.scoring.audio import AudioMeasure, Pair
 
-from hasrd.errors import UserError
-from hasrd.loss.spectral import MelDistance, STFTDistance
+if TYPE_CHECKING:
+    from torch import Tensor
 
-# One token of 31.25 Hz at 16 kHz: a reconstruction further off is not this utterance's.
-TOLERANCE = 512
-
-
-def cut_to_shorter(reference: Tensor, estimate: Tensor) -> tuple[Tensor, Tensor]:
-    """Cut two signals (N,), (N',), tensors or arrays, to the shorter.
-
-    Raises:
-        UserError: They are more than 512 samples apart, or one is empty.
-    """
-    lengths = reference.shape[-1], estimate.shape[-1]
-    if abs(lengths[0] - lengths[1]) > TOLERANCE:
-        raise UserError(
-            f"the reference has {lengths[0]} samples and the output {lengths[1]}: "
-            f"more than one token ({TOLERANCE}) apart"
-        )
-    if min(lengths) == 0:
-        raise UserError("it has no samples")
-    return reference[..., : min(lengths)], estimate[..., : min(lengths)]
+    from hasrd.loss.spectral import MelDistance, STFTDistance
 
 
-@torch.no_grad()
+class MelMeasure(AudioMeasure):
+    """Mel distance."""
+
+    name = "mel"
+    label = "Mel distance"
+    higher_is_better = False
+    source = f"DAC's MelSpectrogramLoss; {level.DESCRIPTION}"
+    packages = ("torch", "torchaudio")
+    order = 20
+
+    def value(self, pair: Pair) -> float:
+        return mel_distance(*pair.levelled)
+
+
+class STFTMeasure(AudioMeasure):
+    """STFT distance."""
+
+    name = "stft"
+    label = "STFT distance"
+    higher_is_better = False
+    source = f"DAC's MultiScaleSTFTLoss; {level.DESCRIPTION}"
+    packages = ("torch", "torchaudio")
+    order = 21
+
+    def value(self, pair: Pair) -> float:
+        return stft_distance(*pair.levelled)
+
+
 def mel_distance(reference: Tensor, estimate: Tensor) -> float:
     """Return DAC's mel distance of two signals (N,) at 16 kHz, of equal length and level: L1 of
     log10 mels over 7 scales.
     """
-    return float(mel_module()(estimate[None], reference[None]))
+    import torch
+
+    with torch.no_grad():
+        return float(mel_module()(estimate[None], reference[None]))
 
 
-@torch.no_grad()
 def stft_distance(reference: Tensor, estimate: Tensor) -> float:
     """Return DAC's multi-scale STFT distance (2048, 512) of two signals (N,), of equal length and
     level.
     """
-    return float(_stft_module()(estimate[None], reference[None]))
+    import torch
+
+    with torch.no_grad():
+        return float(_stft_module()(estimate[None], reference[None]))
 
 
 @lru_cache(maxsize=None)
 def mel_module() -> MelDistance:
     """Return the one mel distance of this process (its filterbanks take a moment to make)."""
+    from hasrd.loss.spectral import MelDistance
+
     return MelDistance()
 
 
 @lru_cache(maxsize=None)
 def _stft_module() -> STFTDistance:
+    from hasrd.loss.spectral import STFTDistance
+
     return STFTDistance()

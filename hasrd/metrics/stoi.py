@@ -9,27 +9,33 @@ correlation of the envelopes of 15 third-octave bands over 0.4 s, silent frames 
 from __future__ import annotations
 
 import warnings
-from importlib.util import find_spec
 
 import numpy as np
 
-from hasrd.errors import UserError
+from hasrd.metrics.scoring.audio import AudioMeasure, Pair
 from hasrd.metrics.undefined import Undefined
 
 SAMPLE_RATE = 16000
-SOURCE = "Taal et al. 2011, classic (pystoi)"
-MISSING = "pystoi is not installed: pip install 'hasrd[eval]'"
-# Of digital silence: no envelope, no correlation.
-WORST = 0.0
 # 30 frames of 256 samples at 10 kHz, half overlapping.
 _SHORTEST = 6400
 # What pystoi answers where too few frames are left.
 _NO_VALUE = 1e-5
 
 
-def available() -> bool:
-    """Say whether the package is installed."""
-    return find_spec("pystoi") is not None
+class STOI(AudioMeasure):
+    """See the file; digital silence has no envelope, and no correlation."""
+
+    name = "stoi"
+    label = "STOI"
+    source = "Taal et al. 2011, classic (pystoi)"
+    packages = modules = ("pystoi",)
+    missing = "pystoi is not installed: pip install 'hasrd[eval]'"
+    taken_of = "reconstruction"
+    order = 24
+    worst = (0.0,)
+
+    def value(self, pair: Pair) -> float:
+        return intelligibility(*pair.cut)
 
 
 def intelligibility(reference: np.ndarray, estimate: np.ndarray) -> float:
@@ -39,8 +45,7 @@ def intelligibility(reference: np.ndarray, estimate: np.ndarray) -> float:
         Undefined: Less than 0.4 s of the reference is no silence.
         UserError: pystoi is not installed.
     """
-    if not available():
-        raise UserError(f"STOI: {MISSING}")
+    STOI.require()
     import pystoi
 
     value = _NO_VALUE

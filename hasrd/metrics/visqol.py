@@ -18,13 +18,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from hasrd.errors import UserError
+from hasrd.metrics import level
+from hasrd.metrics.scoring.audio import AudioMeasure, Pair
 from hasrd.metrics.undefined import Undefined
 
 SAMPLE_RATE = 16000
 MAPPER = "exponential fit, scaled to 5"
-SOURCE = f"ViSQOL v3.3.3 in speech mode (visqol-python); mapper: {MAPPER}"
-MISSING = "visqol-python is not installed: pip install 'hasrd[eval]'"
 
 
 class Quality(NamedTuple):
@@ -34,13 +33,22 @@ class Quality(NamedTuple):
     nsim: float
 
 
-# Of digital silence: it has no loudness that could be brought to the reference's.
-WORST = Quality(1.0, 0.0)
+class ViSQOL(AudioMeasure):
+    """See the file; digital silence has no loudness that could be brought to the reference's."""
 
+    name = "visqol"
+    label = "ViSQOL"
+    source = f"ViSQOL v3.3.3 in speech mode (visqol-python); mapper: {MAPPER}; {level.DESCRIPTION}"
+    packages = ("visqol-python",)
+    modules = ("visqol",)
+    missing = "visqol-python is not installed: pip install 'hasrd[eval]'"
+    order = 22
+    columns = ("value", "nsim")
+    facts = {"mapper": MAPPER}
+    worst = Quality(1.0, 0.0)
 
-def available() -> bool:
-    """Say whether the package is installed."""
-    return find_spec("visqol") is not None
+    def value(self, pair: Pair) -> Quality:
+        return quality(*(wave.numpy() for wave in pair.levelled))
 
 
 def quality(reference: np.ndarray, estimate: np.ndarray) -> Quality:
@@ -64,8 +72,7 @@ def quality(reference: np.ndarray, estimate: np.ndarray) -> Quality:
 
 @lru_cache(maxsize=None)
 def _api():
-    if not available():
-        raise UserError(f"ViSQOL: {MISSING}")
+    ViSQOL.require()
     # It warns of patches that it drops, without a word of whose they are.
     logging.getLogger("visqol").setLevel(logging.ERROR)
     from visqol import VisqolApi

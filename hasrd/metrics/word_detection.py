@@ -14,9 +14,25 @@ speech. Overlap means more than a common boundary.
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
+from typing import Mapping, Sequence
 
 import numpy as np
+
+from hasrd.data.alignments.labels import SILENCE
+from hasrd.errors import UserError
+from hasrd.metrics.influence import DELTA, interval
+from hasrd.metrics.measure import Inputs, Measure, Result, content
+from hasrd.metrics.scoring.alignment import (
+    SHUFFLE_SEED,
+    Aligned,
+    AlignedReading,
+    by_language,
+    languages_of,
+    read_aligned,
+)
+from hasrd.metrics.scoring.tokens import TOKENS
 
 SOURCE = "ResDAVEnet-VQ: window of +-40 ms; codes chosen on the training set"
 HALF_WIDTH = 0.04
@@ -24,6 +40,9 @@ MIN_OCCURRENCES = 5
 TOP = 250
 GOOD = 0.5
 NO_CODE = -1
+# Rows of the table of words in a score file, and for one of several languages.
+BEST_WORDS = 25
+FEWER_WORDS = 5
 
 
 @dataclass(frozen=True)
@@ -220,3 +239,181 @@ def _expand(first: np.ndarray, behind: np.ndarray) -> tuple[np.ndarray, np.ndarr
     owner = np.repeat(np.arange(len(first)), number)
     offset = np.arange(number.sum()) - np.repeat(np.cumsum(number) - number, number)
     return owner, first[owner] + offset
+
+
+class WordsReading(AlignedReading):
+    """Tokens beside words, of the test set and (`train_codes`, `train_words`) of the training set.
+
+    The training codes may be those of the first codebooks alone: then these are scored. `train` and `train_languages`
+    are as `pair` and `languages`.
+
+    Raises:
+        UserError: Also sets that share an utterance.
+    """
+
+    kind = "words"
+
+    def __init__(self, inputs: Inputs) -> None:
+        super().__init__(inputs)
+        self.train = read_aligned(inputs.train_codes, inputs.train_words, "words", inputs.codebook_sizes, fewer=True)
+        shared = sorted(set(self.pair.utterances) & set(self.train.utterances))
+        if shared:
+            raise UserError(
+                f"{inputs.train_codes}: utterance '{shared[0]}' is in {inputs.codes}, too: words are scored on "
+                "utterances that no code was chosen on"
+            )
+        self.train_languages = languages_of(inputs.train_words, self.train.utterances)
+        spoken = {"the languages": content([self.languages, self.train_languages])} if self.languages else {}
+        self.read = {"the test set": self.pair.content, "the training set": self.train.content, **spoken}
+
+    @functools.cached_property
+    def names(self) -> list[str]:
+        """All words of both sets, sorted."""
+        every = {word for part in (self.pair, self.train) for track in part.tracks for word in track.labels}
+        return sorted(every - {SILENCE["words"]})
+
+    def word_set(self, part: Aligned) -> _WordSet:
+        """Return which frames of `pair`, `train` or a part of one meet which of `names`."""
+        return _WordSet.make(part, {word: number for number, word in enumerate(self.names)}, self.facts["frame_rate"])
+
+
+class WordF1(Measure):
+    """See the file: of every codebook, in all and by language; the mean is the first's."""
+
+    name = "word_f1"
+    label = "Word detection F1"
+    source = SOURCE
+    inputs = (*TOKENS, "words", "train_codes", "train_words")
+    taken_of = "tokens"
+    settings = {"interval": DELTA}
+    reading = WordsReading
+    table = "alignment"
+    order = 53
+
+    def compute(self, reading: WordsReading, system: str) -> Result:
+        """Return the result of one system; see `Measure`.
+
+        Raises:
+            UserError: No word occurs often enough.
+        """
+        pair, train, names = reading.pair, reading.train, reading.names
+        sizes, stream_names = reading.facts["codebook_sizes"], reading.facts["stream_names"]
+        scored = train.codes[0].shape[1]
+        if scored < len(sizes):
+            print(f"{self.name}: {len(sizes) - scored} of {len(sizes)} codebooks left out: no training codes of them")
+        test_set, train_set = reading.word_set(pair), reading.word_set(train)
+        eligible = test_set.eligible(len(names))
+        if not len(eligible):
+            raise UserError(f"{reading.ctm}: no word occurs {MIN_OCCURRENCES} times: a larger test set is needed")
+
+        def books_of(test: _WordSet, trained: _WordSet) -> list[dict]:
+            return [
+                {"codebook": index, "stream": stream_names[index], "size": sizes[index]}
+                | _word_value(test, trained, index, sizes[index], names)
+                for index in range(scored)
+            ]
+
+        def of_language(language: str) -> list[dict] | str:
+            if language not in reading.train_languages:
+                return "the training set has no aligned words of it"
+            test = reading.word_set(pair.part(reading.languages[language]))
+            if not len(test.eligible(len(names))):
+                return f"no word occurs {MIN_OCCURRENCES} times"
+            trained = reading.word_set(train.part(reading.train_languages[language]))
+            return [{**book, "best_words": book["best_words"][:FEWER_WORDS]} for book in books_of(test, trained)]
+
+        known = np.isin(eligible, train_set.met.segment_words)
+        segments = zip(pair.utterances, pair.codes, test_set.segments)
+        return Result.of_books(
+            books_of(test_set, train_set),
+            ("tokens", "words"),
+            {utt: (len(array), int(number)) for utt, array, number in segments},
+            interval=f"{DELTA}, words and their codes kept",
+            min_occurrences=MIN_OCCURRENCES,
+            top=TOP,
+            eligible_words=len(eligible),
+            words_not_in_training=int((~known).sum()),
+            segments=len(test_set.met.segment_words),
+            training_segments=len(train_set.met.segment_words),
+            training_utterances=len(train.utterances),
+            without_alignment=pair.without,
+            shuffled=f"codes of both sets shuffled in time, each over its set, seed {SHUFFLE_SEED}",
+            **by_language(reading.languages, of_language),
+            **reading.facts,
+        )
+
+
+@dataclass(frozen=True)
+class _WordSet:
+    """Codes (T, M) of a set, which of its frames meet which words, and whose frames and segments they are."""
+
+    codes: np.ndarray
+    met: Incidence
+    frames: np.ndarray
+    segments: np.ndarray
+
+    @classmethod
+    def make(cls, part: Aligned, numbers: Mapping[str, int], frame_rate: float) -> _WordSet:
+        parts = []
+        for array, track in zip(part.codes, part.tracks):
+            own = np.array([numbers.get(word, -1) for word in track.labels], dtype=np.int64)
+            spoken = own >= 0
+            parts.append(incidence(track.starts[spoken], track.ends[spoken], own[spoken], len(array), frame_rate))
+        lengths = [len(array) for array in part.codes]
+        return cls(
+            np.concatenate(part.codes).astype(np.int64),
+            join(parts, lengths),
+            np.array(lengths),
+            np.array([len(own.segment_words) for own in parts]),
+        )
+
+    def eligible(self, num_words: int) -> np.ndarray:
+        """Words that occur often enough."""
+        return np.flatnonzero(np.bincount(self.met.segment_words, minlength=num_words) >= MIN_OCCURRENCES)
+
+    def shuffled(self, index: int) -> np.ndarray:
+        """Codes of one codebook (T,), shuffled in time over the set."""
+        order = np.random.default_rng(SHUFFLE_SEED).permutation(len(self.codes))
+        return self.codes[order, index]
+
+
+def _word_value(test: _WordSet, train: _WordSet, index: int, size: int, names: Sequence[str]) -> dict:
+    chosen, _ = choose_codes(train.codes[:, index], train.met, len(names), size)
+    codes = test.codes[:, index]
+    found = detect(codes, test.met, chosen, size)
+    ranked = ranked_words(found)
+    top = ranked[:TOP]
+    value = float(found.f1[top].mean())
+    count = len(test.frames)
+    added = influences(
+        codes,
+        test.met,
+        chosen,
+        size,
+        top,
+        np.repeat(np.arange(count), test.frames),
+        np.repeat(np.arange(count), test.segments),
+        count,
+    )
+    by_chance, _ = choose_codes(train.shuffled(index), train.met, len(names), size)
+    control = detect(test.shuffled(index), test.met, by_chance, size)
+    control_ranked = ranked_words(control)
+    return {
+        "value": value,
+        "ci95": list(interval(value, added, 0.0, 1.0)),
+        "words": len(top),
+        "good_words": int((found.f1[ranked] >= GOOD).sum()),
+        "shuffled": float(control.f1[control_ranked[:TOP]].mean()),
+        "shuffled_good_words": int((control.f1[control_ranked] >= GOOD).sum()),
+        "best_words": [
+            {
+                "word": names[word],
+                "code": int(chosen[word]),
+                "precision": float(found.precision[word]),
+                "recall": float(found.recall[word]),
+                "f1": float(found.f1[word]),
+                "occurrences": int(found.occurrences[word]),
+            }
+            for word in top[:BEST_WORDS]
+        ],
+    }

@@ -14,6 +14,8 @@ from hasrd.errors import UserError
 from hasrd.metrics import recogniser
 from hasrd.metrics.scores import read_score
 
+RealRecogniser = recogniser.Recogniser
+
 
 class Counting:
     """Stands in for the model: says how long what it hears is, and counts."""
@@ -34,8 +36,8 @@ class Counting:
 @pytest.fixture
 def speech(tmp_path, monkeypatch):
     """wav.scp of five files of noise, one a second longer than the next, and a folder that looks like a model."""
-    monkeypatch.setattr(recognise, "Recogniser", Counting)
-    monkeypatch.setattr(recognise, "CHUNK_SIZE", 2)
+    monkeypatch.setattr(recogniser, "Recogniser", Counting)
+    monkeypatch.setattr(recogniser, "CHUNK_SIZE", 2)
     monkeypatch.setattr(Counting, "heard", 0)
     monkeypatch.setattr(Counting, "fail_at", -1)
     for name in ("model.bin", "config.json", "tokenizer.json"):
@@ -115,7 +117,7 @@ def test_models_that_are_not_there(speech, monkeypatch):
     with pytest.raises(UserError, match="faster-whisper is not installed"):
         recogniser.find_model("small.en")
     with pytest.raises(UserError, match="faster-whisper is not installed"):
-        recogniser.Recogniser(speech / "whisper")
+        RealRecogniser(speech / "whisper")
 
 
 def call(folder, hypotheses, references, language="en"):

@@ -16,8 +16,10 @@ from hasrd.data.archive import write_archive
 from hasrd.data.kaldi import write_table
 from hasrd.errors import UserError
 from hasrd.metrics import dnsmos, pesq, speaker_similarity, stoi, visqol
-from hasrd.metrics.scores import read_rows, read_score
+from hasrd.metrics import measure as declaration
+from hasrd.metrics.scores import MEASURES, read_rows, read_score
 from hasrd.metrics.scoring import audio as scoring
+from hasrd.metrics.speaker_similarity import SpeakerSimilarity
 
 
 def waves(count=3, offset=0):
@@ -134,14 +136,14 @@ def test_length_and_rate_are_checked(tmp_path, audio):
 
 
 def test_similarity_is_left_out_without_its_package(tmp_path, audio, monkeypatch, capsys):
-    monkeypatch.setattr(speaker_similarity, "find_spec", lambda name: None)
+    monkeypatch.setattr(declaration, "find_spec", lambda name: None)
     out = call(tmp_path, "speaker_similarity,mel", *audio[:2])
     assert "Resemblyzer is not installed" in capsys.readouterr().out
     assert (out / "s0/mel.json").exists() and not (out / "s0/speaker_similarity.json").exists()
     call(tmp_path, "speaker_similarity", *audio[:2])
 
 
-@pytest.mark.skipif(not speaker_similarity.available(), reason="Resemblyzer is not installed (extra: eval)")
+@pytest.mark.skipif(not SpeakerSimilarity.available(), reason="Resemblyzer is not installed (extra: eval)")
 def test_similarity_leaves_out_silent_references(tmp_path, audio):
     silent = write_wavs(tmp_path / "silent", {**waves(), "u1": np.zeros(11000)})
     out = call(tmp_path, "speaker_similarity", silent, audio[0])
@@ -153,9 +155,9 @@ def test_similarity_leaves_out_silent_references(tmp_path, audio):
 
 
 ALL = "mel,stft,visqol,pesq,stoi,dnsmos,speaker_similarity"
-PACKAGES = (visqol, stoi, dnsmos, speaker_similarity)
+PACKAGES = (visqol.ViSQOL, stoi.STOI, dnsmos.DNSMOS, SpeakerSimilarity)
 needs_packages = pytest.mark.skipif(
-    not all(module.available() for module in PACKAGES), reason="not all packages of the extra eval are installed"
+    not all(known.available() for known in PACKAGES), reason="not all packages of the extra eval are installed"
 )
 
 
@@ -186,8 +188,8 @@ def test_all_measures_at_once_on_hard_cases(tmp_path, capsys):
     other = {utt: wave + 0.01 * noise.standard_normal(len(wave)) for utt, wave in other.items()}
     other = write_at(tmp_path / "other", 24000, other)
     out = call(tmp_path, ALL, reference, same, other)
-    measures = [m for m in ALL.split(",") if m != "pesq" or pesq.available()]
-    worst = {"visqol": 1.0, "pesq": pesq.WORST, "stoi": 0.0, "dnsmos": 1.0, "speaker_similarity": 0.0}
+    measures = [m for m in ALL.split(",") if m != "pesq" or pesq.PESQ.available()]
+    worst = {"visqol": 1.0, "pesq": pesq.PESQ.worst[0], "stoi": 0.0, "dnsmos": 1.0, "speaker_similarity": 0.0}
     best = {"visqol": 4.9, "pesq": 4.5, "stoi": 0.99, "speaker_similarity": 0.99}
     for measure in measures:
         kept, changed = (read_score(out / f"{system}/{measure}.json") for system in ("s0", "s1"))
@@ -230,8 +232,7 @@ def test_a_failing_measure_names_the_utterance(tmp_path, audio, monkeypatch):
 
     told = r"mel fails \(ZeroDivisionError: no idea\)"
     for compute, message in ((fails, told), (lambda pair: np.nan, "mel gives nan")):
-        table = {**scoring.TABLE, "mel": scoring._Measure(compute, "")}
-        monkeypatch.setattr(scoring, "TABLE", table)
+        monkeypatch.setattr(MEASURES["mel"], "value", compute, raising=False)
         with pytest.raises(UserError, match="good/u0.wav: utterance 'u0' of s0: " + message):
             call(tmp_path, "mel", *audio[:2])
     assert not list(tmp_path.glob("out/*/*.json"))
@@ -258,10 +259,7 @@ def test_an_interrupted_run_goes_on(tmp_path, audio, monkeypatch, capsys):
 
 def test_what_is_not_installed_is_left_out(tmp_path, audio, monkeypatch, capsys):
     for name in ALL.split(",")[2:]:
-        measure = scoring.TABLE[name]
-        monkeypatch.setitem(
-            scoring.TABLE, name, scoring._Measure(measure.compute, "", available=lambda: False, missing=measure.missing)
-        )
+        monkeypatch.setattr(MEASURES[name], "available", lambda: False, raising=False)
     out = call(tmp_path, ALL + ",ecapa_similarity", *audio[:2])
     said = [line for line in capsys.readouterr().out.splitlines() if "left out" in line]
     assert len(said) == 6 and all("pip install" in line or "--ecapa_dir" in line for line in said)
@@ -279,7 +277,7 @@ def convert(tmp_path, hypotheses, pairs, reference):
     )
 
 
-@pytest.mark.skipif(not speaker_similarity.available(), reason="Resemblyzer is not installed (extra: eval)")
+@pytest.mark.skipif(not SpeakerSimilarity.available(), reason="Resemblyzer is not installed (extra: eval)")
 def test_voice_conversion(tmp_path, capsys):
     recorded = {"a": speak(2, 90), "b": speak(3, 220), "c": speak(2.5, 150), "zero": np.zeros(16000)}
     reference = write_wavs(tmp_path / "ref", recorded)

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,9 +15,9 @@ from hasrd.data.archive import write_archive
 from hasrd.data.kaldi import write_table
 from hasrd.errors import UserError
 from hasrd.metrics.crop_agreement import agreement, chance, inner
-from hasrd.metrics.scores import read_rows, read_score
-from hasrd.metrics.scoring.crops import score_crops
-from hasrd.metrics.scoring.job import Job
+from hasrd.metrics.measure import Inputs
+from hasrd.metrics.scores import MEASURES, read_rows, read_score
+from hasrd.metrics.scoring.job import take
 
 WHOLE = {"a": np.arange(20).reshape(10, 2) % 7, "b": np.ones((8, 2), dtype=int), "short": np.ones((2, 2), dtype=int)}
 NAMES = ("semantic", "acoustic")
@@ -24,15 +25,22 @@ NAMES = ("semantic", "acoustic")
 
 @pytest.fixture
 def write(tmp_path):
-    def write(crops: dict, margin: int | None, whole: dict = WHOLE) -> tuple:
+    def write(crops: dict, margin: int | None, whole: dict = WHOLE) -> Inputs:
         for name, arrays in (("codes", whole), ("crops", crops)):
             path = tmp_path / f"{name}.ark"
             write_table(tmp_path / f"{name}.scp", write_archive(path, path, arrays.items()))
         (tmp_path / "crops.json").write_text(json.dumps({"samples": 8000, "margin": margin}))
-        job = Job("crop_agreement", "combined", "test", tmp_path / "scores")
-        return job, tmp_path / "crops.scp", tmp_path / "codes.scp", (7, 7), NAMES
+        codes, crops_scp = tmp_path / "codes.scp", tmp_path / "crops.scp"
+        return Inputs(codes=codes, crops=crops_scp, codebook_sizes=(7, 7), stream_names=NAMES, frame_rate=31.25)
 
     return write
+
+
+def score(inputs: Inputs) -> Path:
+    """Score, and return the score's file."""
+    folder = inputs.codes.parent / "scores"
+    take([MEASURES["crop_agreement"]], {"combined": folder}, inputs, "test")
+    return folder / "crop_agreement.json"
 
 
 def crop_of(utterance: str, start: int, stop: int, wrong: tuple = ()) -> np.ndarray:
@@ -58,9 +66,8 @@ def test_arrays():
 
 def test_score(write):
     crops = {"a": crop_of("a", 2, 8, [(0, 0), (0, 1), (2, 1)]), "b": crop_of("b", 0, 4, [(3, 0)])}
-    arguments = write(crops, margin=1)
-    score_crops(*arguments)
-    path = arguments[0].out / "crop_agreement.json"
+    inputs = write(crops, margin=1)
+    path = score(inputs)
     found = read_score(path)
     assert found.mean == pytest.approx(100 * 8 / 10) and found.count == 2 and found.unit == "%"
     semantic, acoustic = found.details["codebooks"]
@@ -70,29 +77,29 @@ def test_score(write):
     assert found.details["left_out"] == 1 and found.details["margin"] == 1
     assert read_rows(path)["a"] == {"agreeing": "5", "tokens": "6", "inner_agreeing": "4", "inner_tokens": "4"}
     before = path.stat().st_mtime_ns
-    score_crops(*arguments)
+    score(inputs)
     assert path.stat().st_mtime_ns == before, "up to date"
-    score_crops(*write(crops, margin=0))
+    score(write(crops, margin=0))
     assert read_score(path).details["codebooks"][0]["inner_value"] == found.mean, "another margin is another score"
 
 
 def test_crops_without_inner_tokens(write):
-    arguments = write({"b": crop_of("b", 0, 4)}, margin=5)
-    score_crops(*arguments)
-    assert "inner_value" not in read_score(arguments[0].out / "crop_agreement.json").details["codebooks"][0]
+    path = score(write({"b": crop_of("b", 0, 4)}, margin=5))
+    assert "inner_value" not in read_score(path).details["codebooks"][0]
 
 
 def test_bad_input(write, capsys):
-    score_crops(*write({}, None))
-    assert "left out, no utterance is longer than a crop" in capsys.readouterr().out
+    score(write({}, None))
+    said = capsys.readouterr().out
+    assert "crop_agreement: left out: " in said and "no utterance is longer than a crop" in said
     with pytest.raises(UserError, match="utterance 'c' of .* is missing"):
-        score_crops(*write({"c": crop_of("a", 0, 4)}, None))
+        score(write({"c": crop_of("a", 0, 4)}, None))
     with pytest.raises(UserError, match="utterance 'a': places 6 to 10 of 10 tokens"):
-        score_crops(*write({"a": crop_of("a", 5, 10) + [1, 0, 0]}, None))
-    arguments = write({"a": crop_of("a", 0, 4)}, None)
-    arguments[1].with_name("crops.json").unlink()
+        score(write({"a": crop_of("a", 5, 10) + [1, 0, 0]}, None))
+    inputs = write({"a": crop_of("a", 0, 4)}, None)
+    inputs.crops.with_name("crops.json").unlink()
     with pytest.raises(UserError, match="--crop_seconds"):
-        score_crops(*arguments)
+        score(inputs)
 
 
 def test_the_margin_is_what_the_encoder_sees():

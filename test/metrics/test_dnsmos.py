@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from hasrd.errors import UserError
-from hasrd.metrics import dnsmos
+from hasrd.metrics import dnsmos, measure
 
-needs_dnsmos = pytest.mark.skipif(not dnsmos.available(), reason="speechmos is not installed (extra: eval)")
+needs_dnsmos = pytest.mark.skipif(not dnsmos.DNSMOS.available(), reason="speechmos is not installed (extra: eval)")
 
 
 def log_mel(wave):
@@ -87,7 +87,7 @@ def test_any_length_and_level():
 
 
 def test_without_the_package(monkeypatch, voice):
-    monkeypatch.setattr(dnsmos, "find_spec", lambda name: None)
+    monkeypatch.setattr(measure, "find_spec", lambda name: None)
     dnsmos._model.cache_clear()
     with pytest.raises(UserError, match=r"hasrd\[eval\]"):
         dnsmos.opinion(voice)

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from hasrd.errors import UserError
-from hasrd.metrics import ecapa_similarity
+from hasrd.metrics import ecapa_similarity, measure
 
 needs_speechbrain = pytest.mark.skipif(
-    not ecapa_similarity.available(), reason="speechbrain is not installed (extra: eval)"
+    not ecapa_similarity.ECAPASimilarity.available(), reason="speechbrain is not installed (extra: eval)"
 )
 
 # As SpeechBrain publishes it: the paths are those of a hub, from which nothing may be fetched.
@@ -169,6 +169,6 @@ def test_its_digest_is_of_the_content(tmp_path):
 
 
 def test_without_the_package(monkeypatch, voice, tmp_path):
-    monkeypatch.setattr(ecapa_similarity, "find_spec", lambda name: None)
+    monkeypatch.setattr(measure, "find_spec", lambda name: None)
     with pytest.raises(UserError, match=r"hasrd\[eval\]"):
         ecapa_similarity.embed(voice, tmp_path)

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from hasrd.errors import UserError
-from hasrd.metrics import pesq
+from hasrd.metrics import measure, pesq
 from hasrd.metrics.undefined import Undefined
 
-needs_pesq = pytest.mark.skipif(not pesq.available(), reason="pesq is not installed (extra: pesq)")
+needs_pesq = pytest.mark.skipif(not pesq.PESQ.available(), reason="pesq is not installed (extra: pesq)")
 
 
 def test_the_mapping_is_that_of_the_standard():
@@ -25,7 +25,7 @@ def test_identical_signals_get_the_top_of_the_mapping(clean):
 @needs_pesq
 def test_quality_falls_with_noise(clean, noisy):
     found = [pesq.wide_band(clean, noisy(clean, snr)) for snr in (50, 30, 10)]
-    assert pesq.mos_lqo(4.5) > found[0] > found[1] + 0.3 > found[2] + 0.6 > pesq.WORST
+    assert pesq.mos_lqo(4.5) > found[0] > found[1] + 0.3 > found[2] + 0.6 > pesq.PESQ.worst[0]
 
 
 @needs_pesq
@@ -41,7 +41,7 @@ def test_more_speech_than_its_code_has_room_for(noisy):
     """From the 51st stretch on, its C code ends the process."""
     time = np.arange(16 * 16000) / 16000
     bursts = (0.3 * np.random.default_rng(0).standard_normal(len(time)) * (time % 0.5 < 0.25)).astype(np.float32)
-    assert pesq.wide_band(bursts, noisy(bursts, 30)) > pesq.WORST
+    assert pesq.wide_band(bursts, noisy(bursts, 30)) > pesq.PESQ.worst[0]
     for other in (1.0, 0.01):
         long = np.concatenate([bursts, other * bursts])
         with pytest.raises(Undefined, match="too many stretches"):
@@ -57,6 +57,6 @@ def test_what_it_refuses(voice):
 
 
 def test_without_the_package(monkeypatch, voice):
-    monkeypatch.setattr(pesq, "find_spec", lambda name: None)
+    monkeypatch.setattr(measure, "find_spec", lambda name: None)
     with pytest.raises(UserError, match="--extras pesq"):
         pesq.wide_band(voice, voice)

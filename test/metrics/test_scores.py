@@ -1,13 +1,16 @@
 # Copyright 2026 The hasrd authors
 # Apache-2.0
 import json
-from dataclasses import replace
+from dataclasses import fields, replace
+from pathlib import Path
 
 import pytest
 
+import hasrd
 from hasrd.errors import UserError
 from hasrd.jobs.origin import Origin
-from hasrd.metrics.scores import Score, check_finite, read_rows, read_score, why_stale, write_score
+from hasrd.metrics.measure import Inputs
+from hasrd.metrics.scores import MEASURES, Score, check_finite, read_rows, read_score, why_stale, write_score
 
 SCORE = Score("mel", "combined", "test", 1.5, (1.0, 2.0), 2, "", False, {"fingerprint": "f"}, {"torch": "2"})
 
@@ -53,3 +56,15 @@ def test_no_nan_is_written_or_read(tmp_path):
         read_score(tmp_path / "mel.json")
     with pytest.raises(UserError, match="no such file"):
         read_score(tmp_path / "wer.json")
+
+
+def test_measures_declare_themselves():
+    docs = (Path(hasrd.__file__).parents[1] / "docs/measures.md").read_text(encoding="utf-8")
+    inputs = {field.name for field in fields(Inputs)}
+    for name, measure in MEASURES.items():
+        assert measure.name == name and f"`{name}`" in docs
+        assert measure.label and measure.source and measure.table and measure.taken_of
+        assert measure.inputs and set(measure.inputs) <= inputs
+        assert bool(measure.modules) == bool(measure.missing)
+    # In the order that comparisons and model cards list them in.
+    assert list(MEASURES)[:4] == ["cer", "wer", "ctc_loss", "mel"] and list(MEASURES)[-1] == "masked_accuracy"

@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 
 from hasrd.errors import UserError
-from hasrd.metrics import speaker_similarity
-from hasrd.metrics.speaker_similarity import available, embed, similarity
+from hasrd.metrics import measure, speaker_similarity
+from hasrd.metrics.speaker_similarity import SpeakerSimilarity, embed, similarity
 
-needs_resemblyzer = pytest.mark.skipif(not available(), reason="Resemblyzer is not installed (extra: eval)")
+needs_resemblyzer = pytest.mark.skipif(
+    not SpeakerSimilarity.available(), reason="Resemblyzer is not installed (extra: eval)"
+)
 
 
 def voice(pitch, seconds=2.0, seed=0):
@@ -47,7 +49,7 @@ def test_it_is_the_cosine_of_the_packages_own_embeddings(clean, noisy):
 
 
 def test_without_resemblyzer(monkeypatch):
-    monkeypatch.setattr(speaker_similarity, "find_spec", lambda name: None)
+    monkeypatch.setattr(measure, "find_spec", lambda name: None)
     speaker_similarity._encoder.cache_clear()
     with pytest.raises(UserError, match=r"hasrd\[eval\]"):
         embed(np.ones(16000, np.float32))

@@ -12,7 +12,8 @@ from hasrd.errors import UserError
 from hasrd.frontend import loudness as frontend
 from hasrd.metrics.level import level, level_pair
 from hasrd.metrics.mean_spectrum import distance_to_constant, log_mels, mean_spectra, spectrum_sums
-from hasrd.metrics.spectral import cut_to_shorter, mel_distance, stft_distance
+from hasrd.metrics.scoring.audio import cut_to_shorter
+from hasrd.metrics.spectral import mel_distance, stft_distance
 
 RATE = 16000
 

@@ -7,10 +7,10 @@ import pytest
 from scipy.signal import resample_poly
 
 from hasrd.errors import UserError
-from hasrd.metrics import stoi
+from hasrd.metrics import measure, stoi
 from hasrd.metrics.undefined import Undefined
 
-needs_pystoi = pytest.mark.skipif(not stoi.available(), reason="pystoi is not installed (extra: eval)")
+needs_pystoi = pytest.mark.skipif(not stoi.STOI.available(), reason="pystoi is not installed (extra: eval)")
 FRAME, HOP = 256, 128
 # A Hann window without its zeros.
 HANN = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(1, FRAME + 1) / (FRAME + 1))
@@ -94,6 +94,6 @@ def test_silences_do_not_count_as_length(voice):
 
 
 def test_without_the_package(monkeypatch, voice):
-    monkeypatch.setattr(stoi, "find_spec", lambda name: None)
+    monkeypatch.setattr(measure, "find_spec", lambda name: None)
     with pytest.raises(UserError, match=r"hasrd\[eval\]"):
         stoi.intelligibility(voice, voice)

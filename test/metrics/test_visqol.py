@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from hasrd.errors import UserError
-from hasrd.metrics import visqol
+from hasrd.metrics import measure, visqol
 from hasrd.metrics.undefined import Undefined
 
-needs_visqol = pytest.mark.skipif(not visqol.available(), reason="visqol-python is not installed (extra: eval)")
+needs_visqol = pytest.mark.skipif(not visqol.ViSQOL.available(), reason="visqol-python is not installed (extra: eval)")
 
 
 @needs_visqol
@@ -77,8 +77,8 @@ def test_clips_that_are_too_short(voice, samples):
 
 
 def test_without_the_package(monkeypatch, voice):
-    monkeypatch.setattr(visqol, "find_spec", lambda name: None)
+    monkeypatch.setattr(measure, "find_spec", lambda name: None)
     visqol._api.cache_clear()
-    assert not visqol.available()
+    assert not visqol.ViSQOL.available()
     with pytest.raises(UserError, match=r"hasrd\[eval\]"):
         visqol.quality(voice, voice)

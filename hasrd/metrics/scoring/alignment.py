@@ -1,23 +1,20 @@
 # Copyright 2026 The hasrd authors
 # Apache-2.0
-"""PNMI and purities of every codebook, in all and by language; the codes and alignments that they are taken from."""
+"""Reading of codes beside alignments, and scores of each language alone."""
 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Callable, Mapping, Sequence
+from typing import Any, Callable, ClassVar, Mapping, Sequence
 
 import numpy as np
 
-from hasrd.data.alignments.labels import SILENCE
 from hasrd.data.alignments.tracks import Track, load_ctm
 from hasrd.data.kaldi import read_table
 from hasrd.errors import UserError
-from hasrd.metrics import phone_information as phones
-from hasrd.metrics.influence import DELTA, JACKKNIFE, interval
-from hasrd.metrics.scoring.job import Job, content
+from hasrd.metrics.measure import Inputs, Reading
 from hasrd.metrics.scoring.tokens import check_range, read_codes, token_facts
 
 SHUFFLE_SEED = 0
@@ -122,142 +119,24 @@ def read_aligned(codes: Path, ctm: Path, kind: str, sizes: Sequence[int], fewer:
     return Aligned(both, [arrays[utt] for utt in both], [tracks[utt] for utt in both], len(arrays) - len(both))
 
 
-def score_phones(
-    jobs: Sequence[Job],
-    codes_scp: Path,
-    sizes: Sequence[int],
-    frame_rate: float,
-    stream_names: Sequence[str],
-    ctm: Path,
-) -> None:
-    """Score codes against phones: a job for each of pnmi, phone_purity, cluster_purity.
+class AlignedReading(Reading):
+    """Tokens (`codes`) beside an alignment, words.ctm or phones.ctm, and utt2lang beside that.
 
-    Args:
-        codes_scp: Archives of integers (T, M).
-        sizes: Entries of each of the M codebooks.
-        frame_rate: Tokens a second.
-        stream_names: Stream of each codebook.
-        ctm: phones.ctm.
+    Attributes:
+        kind: "words" or "phones", which is also the input's name.
+        ctm: The alignment.
+        pair: Both of each utterance.
+        languages: See `languages_of`.
 
     Raises:
-        UserError: See `read_aligned`; also fewer than two different phones.
+        UserError: See `read_aligned` and `token_facts`.
     """
-    facts = token_facts(sizes, frame_rate, stream_names)
-    pair = read_aligned(codes_scp, ctm, "phones", sizes)
-    languages = languages_of(ctm, pair.utterances)
-    read = {"codes and phones": pair.content, **({"the languages": content(languages)} if languages else {})}
-    todo = {job: job.record(read, **facts, interval=_INTERVAL) for job in jobs}
-    todo = {job: record for job, record in todo.items() if not job.current(record)}
-    if not todo:
-        return
-    names = sorted({SILENCE["phones"]}.union(*(track.labels for track in pair.tracks)))
-    numbers = {name: number for number, name in enumerate(names)}
-    every = _Labelled.make(pair, numbers, frame_rate)
-    if len(np.unique(every.phones)) < 2:
-        raise UserError(f"{ctm}: fewer than two different phones in these utterances: is it phones?")
-    parts = {language: _Labelled.make(pair.part(own), numbers, frame_rate) for language, own in languages.items()}
-    for job, record in todo.items():
 
-        def books_of(part: _Labelled, measure: str = job.measure) -> list[dict]:
-            return [
-                {"codebook": index, "stream": stream, "size": size, **part.values(measure, index, size)}
-                for index, (size, stream) in enumerate(zip(sizes, stream_names))
-            ]
+    kind: ClassVar[str]
 
-        def of_language(language: str) -> list[dict] | str:
-            enough = len(np.unique(parts[language].phones)) > 1
-            return books_of(parts[language]) if enough else "fewer than two different phones"
-
-        books = books_of(every)
-        job.write(
-            books[0]["value"],
-            tuple(books[0]["ci95"]),
-            ("tokens", "frames"),
-            {utt: (len(array), length) for utt, array, length in zip(pair.utterances, pair.codes, every.lengths)},
-            record,
-            source=phones.SOURCE,
-            codebooks=books,
-            interval=_PHONE_MEASURES[job.measure][2],
-            frames=len(every.phones),
-            silent_frames=int((~every.speech).sum()),
-            phones=len(np.unique(every.phones)),
-            without_alignment=pair.without,
-            silence="a phone (as in HuBERT); what no segment covers is silence",
-            shuffled=f"the same codes shuffled in time over the set, seed {SHUFFLE_SEED}",
-            **by_language(languages, of_language),
-            **facts,
-        )
-
-
-_PHONE_MEASURES = {
-    "pnmi": (phones.pnmi, phones.pnmi_influences, JACKKNIFE),
-    "phone_purity": (phones.phone_purity, phones.phone_purity_influences, DELTA),
-    "cluster_purity": (phones.cluster_purity, phones.cluster_purity_influences, DELTA),
-}
-_INTERVAL = [JACKKNIFE, DELTA]
-
-
-@dataclass(frozen=True)
-class _Labelled:
-    """Phone (T,), codes (T, M) and utterance (T,) of each frame of a set; frames of its utterances; phones' numbers."""
-
-    phones: np.ndarray
-    codes: np.ndarray
-    owner: np.ndarray
-    lengths: list[int]
-    numbers: Mapping[str, int]
-
-    @classmethod
-    def make(cls, pair: Aligned, numbers: Mapping[str, int], frame_rate: float) -> _Labelled:
-        labels = [
-            phones.frame_labels(
-                track.starts,
-                track.ends,
-                np.array([numbers[name] for name in track.labels], dtype=np.int64),
-                len(array),
-                frame_rate,
-                numbers[SILENCE["phones"]],
-            )
-            for array, track in zip(pair.codes, pair.tracks)
-        ]
-        lengths = [len(own) for own in labels]
-        return cls(
-            np.concatenate(labels),
-            np.concatenate([array[:length] for array, length in zip(pair.codes, lengths)]),
-            np.repeat(np.arange(len(lengths)), lengths),
-            lengths,
-            numbers,
-        )
-
-    @property
-    def speech(self) -> np.ndarray:
-        """True where the phone is not silence (T,)."""
-        return self.phones != self.numbers[SILENCE["phones"]]
-
-    def values(self, measure: str, index: int, size: int) -> dict[str, Any]:
-        """Measure one codebook, with and without silence."""
-        own = self.codes[:, index].astype(np.int64)
-        shuffled = own[np.random.default_rng(SHUFFLE_SEED).permutation(len(own))]
-        every = phones.Frames(self.phones, own, self.owner, len(self.numbers), size, len(self.lengths))
-        by_chance = replace(every, codes=shuffled)
-        found = _phone_values(measure, every, by_chance)
-        speech = self.speech
-        if len(np.unique(self.phones[speech])) > 1:
-            found["without_silence"] = _phone_values(measure, _part(every, speech), _part(by_chance, speech))
-        return found
-
-
-def _phone_values(measure: str, frames: phones.Frames, by_chance: phones.Frames) -> dict:
-    value, influences, _ = _PHONE_MEASURES[measure]
-    estimate = value(frames.joint)
-    ci95 = interval(estimate, influences(frames), 0.0, 1.0)
-    return {"value": estimate, "ci95": list(ci95), "shuffled": value(by_chance.joint)}
-
-
-def _part(frames: phones.Frames, which: np.ndarray) -> phones.Frames:
-    return replace(
-        frames,
-        phones=frames.phones[which],
-        codes=frames.codes[which],
-        owner=frames.owner[which],
-    )
+    def __init__(self, inputs: Inputs) -> None:
+        super().__init__(inputs)
+        self.facts = token_facts(inputs)
+        self.ctm = getattr(inputs, self.kind)
+        self.pair = read_aligned(inputs.codes, self.ctm, self.kind, inputs.codebook_sizes)
+        self.languages = languages_of(self.ctm, self.pair.utterances)

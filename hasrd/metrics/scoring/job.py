@@ -1,19 +1,21 @@
 # Copyright 2026 The hasrd authors
 # Apache-2.0
-"""What every kind of scoring shares: matching of utterances, records of the origin, and writing a score."""
+"""Measures to score files: what is up to date is skipped, the rest is read once, computed and written."""
 
 from __future__ import annotations
 
+import inspect
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Mapping, Sequence
 
 import hasrd
-from hasrd.errors import UserError
-from hasrd.jobs.digest import values_sha256
+from hasrd.jobs.digest import sha256
 from hasrd.jobs.origin import Origin, Record, content_sha256
-from hasrd.metrics.bootstrap import METHOD, mean_interval, ratio_interval
-from hasrd.metrics.scores import MEASURES, Score, check_finite, why_stale, write_score
+from hasrd.metrics.bootstrap import METHOD
+from hasrd.metrics.measure import Inputs, Measure, Result
+from hasrd.metrics.scores import Score, check_finite, why_stale, write_score
+from hasrd.metrics.undefined import Undefined
 from hasrd.metrics.versions import versions
 
 
@@ -23,111 +25,108 @@ class Job:
 
     Attributes:
         run: Which of several trainings this is of ("seed1"); "" for the main one.
+        options: What else shapes the score (`Measure.options`; the code of a measure from elsewhere).
+        record: What the score is taken from.
     """
 
-    measure: str
+    measure: Measure
     system: str
     test_set: str
     out: Path
-    run: str = ""
+    run: str
+    options: Mapping[str, Any]
+    record: Record
 
-    def record(self, read: Mapping[str, list], **options: Any) -> Record:
-        """Return the record of what the score is taken from.
-
-        Args:
-            read: Name to the `content` of what was read, or to the facts of a table that lists files.
-            options: What else shapes the score.
-        """
-        names = {"measure": self.measure, "system": self.system, "test_set": self.test_set, "run": self.run}
-        return {**Origin({**names, "hasrd": hasrd.__version__, **options}).record(), "tables": dict(read)}
-
-    def current(self, record: Record) -> bool:
+    def current(self) -> bool:
         """Say (and print) whether the score is already there."""
-        path = self.out / f"{self.measure}.json"
+        path = self.out / f"{self.measure.name}.json"
         if not path.exists():
             return False
-        reason = why_stale(path, record)
+        reason = why_stale(path, self.record)
         print(f"{path}: {f'scored again: {reason}' if reason else 'up to date, skipped'}")
         return not reason
 
-    def write(
-        self,
-        mean: float,
-        ci95: tuple[float, float],
-        columns: Sequence[str],
-        rows: Mapping[str, Sequence[Any]],
-        record: Record,
-        **details: Any,
-    ) -> None:
-        """Write the score and say so."""
-        known = MEASURES[self.measure]
+    def write(self, result: Result) -> None:
+        """Write the score and say so.
+
+        Raises:
+            UserError: An utterance whose value, the first of its cells, is NaN or infinite.
+        """
+        measure, (low, high) = self.measure, result.ci95
+        values = {utt: row[0] for utt, row in result.rows.items() if isinstance(row[0], float)}
+        check_finite(values, f"{measure.name} of {self.system} on {self.test_set}")
         run = {"run": self.run} if self.run else {}
-        details = {"interval": METHOD, **run, **details, "fingerprint": content_sha256(record), "origin": record}
+        origin = {"fingerprint": content_sha256(self.record), "origin": self.record}
         score = Score(
-            self.measure,
+            measure.name,
             self.system,
             self.test_set,
-            float(mean),
-            ci95,
-            len(rows),
-            known.unit,
-            known.higher_is_better,
-            details,
-            versions(("numpy", *known.packages)),
+            float(result.mean),
+            result.ci95,
+            len(result.rows),
+            measure.unit,
+            measure.higher_is_better,
+            {"interval": METHOD, **run, "source": measure.source, **result.details, **origin},
+            versions(("numpy", *measure.packages)),
         )
-        path = write_score(self.out, score, columns, rows)
-        unit = f" {known.unit}" if known.unit else ""
-        bounds = f"[{ci95[0]:.4g}, {ci95[1]:.4g}]"
-        print(f"{path}: {known.label} {mean:.4g}{unit} {bounds}, {len(rows)} utterances")
-
-    def write_mean(self, values: Mapping[str, float], record: Record, **details: Any) -> None:
-        """Write the mean of one value an utterance."""
-        check_finite(values, f"{self.measure} of {self.system} on {self.test_set}")
-        ordered = [values[utterance] for utterance in sorted(values)]
-        rows = {utterance: (value,) for utterance, value in values.items()}
-        self.write(sum(ordered) / len(ordered), mean_interval(ordered), ("value",), rows, record, **details)
-
-    def write_ratio(
-        self,
-        mean: float,
-        numerators: Mapping[str, float],
-        denominators: Mapping[str, float],
-        columns: Sequence[str],
-        rows: Mapping[str, Sequence[Any]],
-        record: Record,
-        scale: float = 1.0,
-        **details: Any,
-    ) -> None:
-        """Write `mean` = scale * sum(numerators) / sum(denominators), one pair an utterance, with
-        its interval.
-        """
-        order = sorted(numerators)
-        low, high = ratio_interval([numerators[utt] for utt in order], [denominators[utt] for utt in order])
-        self.write(mean, (scale * low, scale * high), columns, rows, record, **details)
+        path = write_score(self.out, score, result.columns, result.rows)
+        unit = f" {measure.unit}" if measure.unit else ""
+        print(f"{path}: {measure.label} {result.mean:.4g}{unit} [{low:.4g}, {high:.4g}], {score.count} utterances")
 
 
-def match(reference: Mapping[str, Any], other: Mapping[str, Any], reference_name: str, other_name: str) -> list[str]:
-    """Return the utterances, sorted, which both must hold.
+def take(
+    measures: Sequence[Measure], systems: Mapping[str, Path], inputs: Inputs, test_set: str, run: str = ""
+) -> None:
+    """Take measures that share one reading of their inputs, and say what is left out and why.
+
+    Args:
+        measures: Of the same `reading`.
+        systems: What is scored, to the folder of its score files.
+        inputs: All that the measures need.
+        run: See `Job`.
 
     Raises:
-        UserError: One is missing in either, or there is none at all.
+        UserError: Inputs that can't be used; see the readings.
     """
-    for have, need, name, from_name in (
-        (other, reference, other_name, reference_name),
-        (reference, other, reference_name, other_name),
-    ):
-        missing = sorted(set(need) - set(have))
-        if missing:
-            more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
-            raise UserError(
-                f"{name}: utterance '{missing[0]}'{more} of {from_name} is missing: "
-                "make it again or leave it out of both"
-            )
-    if not reference:
-        raise UserError(f"{reference_name}: no utterance in it")
-    return sorted(reference)
+    possible = installed(measures, inputs)
+    if not possible:
+        return
+    try:
+        reading = possible[0].reading(inputs)
+    except Undefined as reason:
+        leave_out({measure: str(reason) for measure in possible})
+        return
+    own = {measure.name: {**measure.options(inputs), **_code_of(measure)} for measure in possible}
+    todo = []
+    for system, out in systems.items():
+        for measure in possible:
+            names = {"measure": measure.name, "system": system, "test_set": test_set, "run": run}
+            facts = {**reading.facts, **reading.facts_of.get(system, {}), **own[measure.name]}
+            read = {**reading.read, **reading.read_of.get(system, {})}
+            record = {**Origin({"hasrd": hasrd.__version__, **names, **facts}).record(), "tables": read}
+            job = Job(measure, system, test_set, out, run, own[measure.name], record)
+            if not job.current():
+                todo.append(job)
+    if todo:
+        for job, result in reading.results(todo):
+            job.write(result)
 
 
-def content(read: Sequence[Any] | Mapping[str, Any]) -> list:
-    """Return how many entries there are in what was read, and a hash of it, for `Job.record`."""
-    return [len(read), values_sha256(read=read)]
+def installed(measures: Sequence[Measure], inputs: Inputs) -> list[Measure]:
+    """Return the measures that what is installed can take, and say why the others are left out."""
+    reasons = {measure: measure.why_not(inputs) for measure in measures}
+    leave_out(reasons)
+    return [measure for measure in measures if not reasons[measure]]
+
+
+def _code_of(measure: Measure) -> dict[str, str]:
+    """Return what code of somebody else's the measure is: of this package, the version counts."""
+    inside = type(measure).__module__.partition(".")[0] == hasrd.__name__
+    return {} if inside else {"code": sha256(inspect.getfile(type(measure)))}
+
+
+def leave_out(reasons: Mapping[Measure, str]) -> None:
+    """Say which measures are left out and why, a line for each reason; one with the reason "" is not."""
+    for reason in dict.fromkeys(filter(None, reasons.values())):
+        names = [measure.name for measure in reasons if reasons[measure] == reason]
+        print(f"note: {', '.join(names)}: left out: {reason}")

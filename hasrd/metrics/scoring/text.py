@@ -1,58 +1,58 @@
 # Copyright 2026 The hasrd authors
 # Apache-2.0
-"""CER, WER (also of a recogniser's text) and CTC loss from Kaldi tables."""
+"""Reading of transcripts beside their references, Kaldi `text` files; also those that a recogniser wrote."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Mapping, Sequence, TypedDict
+from typing import Any, TypedDict
 
 from hasrd.config import check, read_json
 from hasrd.data.kaldi import read_table
-from hasrd.errors import UserError
-from hasrd.metrics import ctc_loss, error_rate
-from hasrd.metrics.scores import check_finite
-from hasrd.metrics.scoring.job import Job, content, match
-
-_COUNTERS = {
-    "cer": error_rate.character_errors,
-    "wer": error_rate.word_errors,
-    "recogniser_cer": error_rate.character_errors,
-    "recogniser_wer": error_rate.word_errors,
-}
+from hasrd.metrics.measure import Inputs, Reading, content, match
+from hasrd.metrics.text_norm import make_normaliser
 
 
-def score_text(jobs: Sequence[Job], reference: Path, hypothesis: Path) -> None:
-    """Score the transcripts `hypothesis` against `reference` (Kaldi `text` files), a job for each of cer, wer.
+class TextReading(Reading):
+    """References (`ref`) and each system's transcripts (`hyp`).
+
+    Attributes:
+        texts: System to references and transcripts, each utterance to text.
 
     Raises:
-        UserError: The two don't hold the same utterances, or every reference is empty.
+        UserError: The two don't hold the same utterances.
     """
-    _score_errors(jobs, *_read_pair(reference, hypothesis), reference)
+
+    def __init__(self, inputs: Inputs) -> None:
+        super().__init__(inputs)
+        references = read_table(inputs.ref, may_be_empty=True)
+        self.texts = {}
+        for system, path in inputs.hyp.items():
+            self.texts[system] = references, read_table(path, may_be_empty=True)
+            match(*self.texts[system], str(inputs.ref), str(path))
+            self.note(system)
+
+    def note(self, system: str) -> None:
+        """State what the texts of a system are."""
+        references, hypotheses = self.texts[system]
+        self.read_of[system] = {"the references": content(references), "the hypotheses": content(hypotheses)}
 
 
-def score_recognised(jobs: Sequence[Job], reference: Path, hypothesis: Path) -> None:
-    """Score what `hasrd recognise` wrote against `reference`, both normalised first, a job for each of recogniser_cer,
-    recogniser_wer.
+class RecognisedReading(TextReading):
+    """The same of what `hasrd recognise` wrote, both texts normalised.
 
     Raises:
-        UserError: As `score_text`; or no recogniser.json lies beside the text, or the normalisation is not installed.
+        UserError: No recogniser.json lies beside the text, or the normalisation is not installed.
     """
-    from hasrd.metrics.text_norm import make_normaliser
 
-    references, hypotheses = _read_pair(reference, hypothesis)
-    recogniser = _read_recogniser(hypothesis.with_name("recogniser.json"))
-    normalise, name = make_normaliser(recogniser["language"])
-    references = {utterance: normalise(text) for utterance, text in references.items()}
-    hypotheses = {utterance: normalise(text) for utterance, text in hypotheses.items()}
-    _score_errors(jobs, references, hypotheses, reference, recogniser=recogniser, normalisation=name)
-
-
-def _read_pair(reference: Path, hypothesis: Path) -> tuple[dict[str, str], dict[str, str]]:
-    references = read_table(reference, may_be_empty=True)
-    hypotheses = read_table(hypothesis, may_be_empty=True)
-    match(references, hypotheses, str(reference), str(hypothesis))
-    return references, hypotheses
+    def __init__(self, inputs: Inputs) -> None:
+        super().__init__(inputs)
+        for system, path in inputs.hyp.items():
+            recogniser = read_recogniser(path.with_name("recogniser.json"))
+            normalise, name = make_normaliser(recogniser["language"])
+            self.facts_of[system] = {"recogniser": recogniser, "normalisation": name}
+            self.texts[system] = tuple({utt: normalise(own[utt]) for utt in own} for own in self.texts[system])
+            self.note(system)
 
 
 class _Recogniser(TypedDict):
@@ -61,92 +61,10 @@ class _Recogniser(TypedDict):
     language: str
 
 
-def _read_recogniser(path: Path) -> dict[str, Any]:
+def read_recogniser(path: Path) -> dict[str, Any]:
+    """Read what says how a recogniser's text was made; UserError where it does not."""
     advice = "make the text with hasrd recognise"
     facts = read_json(path, advice=advice)
     # The rest of it goes into the score as it is.
     check(facts, _Recogniser, path, advice)
     return facts
-
-
-def _score_errors(
-    jobs: Sequence[Job], references: Mapping[str, str], hypotheses: Mapping[str, str], reference: Path, **facts: Any
-) -> None:
-    """Write the error rates of texts of the same utterances; `facts` say how the texts were made."""
-    for job in jobs:
-        read = {"the references": content(references), "the hypotheses": content(hypotheses)}
-        record = job.record(read, alignment=error_rate.SOURCE, **facts)
-        if job.current(record):
-            continue
-        count = _COUNTERS[job.measure]
-        errors = {utt: count(references[utt], hypotheses[utt]) for utt in sorted(references)}
-        # What both texts are goes into the table, so that a report can show it.
-        rows = {
-            utt: (
-                error.total,
-                error.length,
-                error.substitutions,
-                error.deletions,
-                error.insertions,
-                references[utt],
-                hypotheses[utt],
-            )
-            for utt, error in errors.items()
-        }
-        try:
-            rate = error_rate.error_rate(list(errors.values()))
-        except ValueError as error:
-            raise UserError(f"{reference}: {error}: there is nothing to score against") from None
-        job.write_ratio(
-            rate,
-            {utt: error.total for utt, error in errors.items()},
-            {utt: error.length for utt, error in errors.items()},
-            ("errors", "length", "substitutions", "deletions", "insertions", "ref", "hyp"),
-            rows,
-            record,
-            scale=100.0,
-            source=error_rate.SOURCE,
-            **facts,
-            substitutions=sum(error.substitutions for error in errors.values()),
-            deletions=sum(error.deletions for error in errors.values()),
-            insertions=sum(error.insertions for error in errors.values()),
-            reference_length=sum(error.length for error in errors.values()),
-            empty_references=sum(not references[utt] for utt in references),
-            empty_hypotheses=sum(not hypotheses[utt] for utt in hypotheses),
-        )
-
-
-def score_ctc_loss(job: Job, reference: Path, losses: Path) -> None:
-    """Score `losses` (lines "utt loss", the summed CTC loss of an utterance in nats) a character of
-    `reference`.
-
-    Raises:
-        UserError: The two don't hold the same utterances, a loss is no finite number, or every reference is empty.
-    """
-    references = read_table(reference, may_be_empty=True)
-    table = read_table(losses)
-    record = job.record({"the references": content(references), "the losses": content(table)})
-    if job.current(record):
-        return
-    utterances = match(references, table, str(reference), str(losses))
-    values: dict[str, float] = {}
-    for number, (utterance, text) in enumerate(table.items(), start=1):
-        try:
-            values[utterance] = float(text)
-        except ValueError:
-            raise UserError(f"{losses}:{number}: '{text}' is no number: write one loss an utterance") from None
-    lengths = {utt: len(" ".join(references[utt].split())) for utt in utterances}
-    check_finite(values, str(losses))
-    try:
-        mean = ctc_loss.loss_per_character(*zip(*((values[utt], lengths[utt]) for utt in utterances)))
-    except ValueError as error:
-        raise UserError(f"{reference}: {error}: there is nothing to score against") from None
-    job.write_ratio(
-        mean,
-        values,
-        lengths,
-        ("loss", "characters"),
-        {utt: (values[utt], lengths[utt]) for utt in utterances},
-        record,
-        source=ctc_loss.SOURCE,
-    )
