@@ -8,11 +8,11 @@ import argparse
 from pathlib import Path
 from typing import Sequence
 
-from hasrd.bin.options import key_value
 from hasrd.data.archive import COMPRESSION_METHODS
 from hasrd.errors import UserError, run_main
 from hasrd.registry import add_allow_import
 from hasrd.teacher import CHOICES
+from hasrd.train.options import key_value
 
 
 def get_parser() -> argparse.ArgumentParser:
