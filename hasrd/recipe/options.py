@@ -198,8 +198,8 @@ SECTIONS: Mapping[str, Sequence[Option]] = {
         Option(
             "latent_cache_gb",
             "20.0",
-            "bound of what a frozen encoder's layers may take on disk: they are computed once, on whole utterances; where "
-            "they take more, the encoder runs on the segments; 0: it always does",
+            "bound of what a frozen encoder's layers may take on disk: they are computed once, on whole utterances; "
+            "where they take more, the encoder runs on the segments; 0: it always does",
             "number",
         ),
         Option("inference_codec_model", "valid.mel_distance.best.pth", "weights for stages 6 and 7"),

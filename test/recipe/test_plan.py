@@ -222,6 +222,9 @@ def test_names_are_those_of_results_as_far_as_they_are_there(recipe, tmp_path):
     }
     opts = ["--encoder_file", plan.encoder_file, "--kmeans_file", plan.kmeans_file]
     assert in_shell(plan.shell(), "codec_opts[@]", "probe_dirs[log_mel]") == [*opts, f"exp/probe_log_mel_{log_mel}"]
+    level = load("train_codec")["loudness"]
+    assert plan.latent_dir == f"dump/latents/{digest[:8]}{level}" and plan.loudness == str(level)
+    assert plan_of(*words, "--latent_cache_gb", "0").latent_dir == plan_of("--codec_config", "none").latent_dir == ""
     # Numbers stand in names as they were written.
     plan = plan_of(*words, "--kmeans_portion", "0.50", "--num_clusters", "9", "--semantic_layer", "01")
     assert plan.semantic_exp == f"exp/kmeans_layer01_k9_portion0.50_{digest[:8]}"
