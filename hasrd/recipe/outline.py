@@ -16,7 +16,8 @@ from hasrd.recipe.plan import Plan
 
 # Of operations, where no rate of a GPU was measured (docs/scale.md).
 TFLOPS = 100.0
-UNKNOWN = "... (named when the stages before are done)"
+# The part of a name that depends on a result.
+UNKNOWN = "..."
 NOTES = (
     "Times are of models of the sizes that were measured (docs/scale.md), else they are left out; probes and scores "
     f"are not in them. GPU hours are those of {TFLOPS:.0f} TFLOP a second, an assumption.",
@@ -32,14 +33,14 @@ def outline(plan: Plan, encoder: Description | None = None, codec: Description |
         codec: What the codec is, likewise.
     """
     values = plan.values
-    where = f"{values['ngpu']} GPUs" if values["ngpu"] != "0" else f"the CPU, {values['num_threads']} threads"
+    where = f"{values['ngpu']} GPU" if values["ngpu"] != "0" else f"the CPU, {values['num_threads']} threads"
     blocks = {
         1: [f"local/data.sh: {_folders(values['datadir'], plan.all_sets)}"],
         2: [f"{_folders(values['dumpdir'] + '/fbank', plan.all_sets)}"],
         3: _encoder(plan, encoder),
         4: _semantic(plan),
         5: _codec(plan, codec),
-        6: [f"{_codec_folder(plan)}, tokens/: {values['test_sets']}"] if plan.has_codec else [],
+        6: [_folders(f"{_codec_folder(plan)}/tokens", values["test_sets"].split())] if plan.has_codec else [],
         7: _probes(plan),
         8: [f"{values['out_md']}, {values['out_html']}"],
     }
@@ -53,6 +54,8 @@ def outline(plan: Plan, encoder: Description | None = None, codec: Description |
             blocks[number] = ["nothing: --skip_train"]
         first, *rest = blocks[number] or ["nothing"]
         lines += [f"{number}  {name:<9} {first}", *(" " * 13 + line for line in rest)]
+    if any(UNKNOWN in line for line in lines):
+        lines += ["", f"{UNKNOWN} in a name: it depends on a result, and is known when the stages before are done."]
     return "\n".join([*lines, *_costs(plan, encoder, codec)])
 
 
@@ -87,7 +90,7 @@ def _state(folder: str) -> str:
     if not folder:
         return ""
     if Path(folder, "finished.json").is_file():
-        return " (trained already)"
+        return " (trained before)"
     return " (goes on)" if Path(folder, "checkpoint.pth").is_file() else ""
 
 
@@ -138,7 +141,7 @@ def _probes(plan: Plan) -> list[str]:
     for probe in plan.probes:
         folder = plan.probe_dirs.get(probe, "")
         if plan.has_codec and not plan.codec_exp and not folder.startswith(f"{plan.values['expdir']}/probe_"):
-            folder = f"{_codec_folder(plan)}, probe_{probe}_..."
+            folder = f"{_codec_folder(plan)}/probe_{probe}_{UNKNOWN}"
         runs = int(plan.values["probe_runs"]) if probe.startswith("tokens_") else 1
         found.append(f"{probe}: {folder}" + (f", {runs} trainings" if runs > 1 else ""))
     return found
