@@ -104,6 +104,8 @@ class Plan:
         codec_exp: Folder of the codec, likewise.
         latent_dir: Folder of the frozen encoder's layers that the codec is trained on, likewise.
         probes: Their names; a frontend of ESPnet is "frontend_<name of its configuration>".
+        upstreams: Configuration of each frontend of ESPnet, by the name of its probe.
+        probe_dirs: Folder of each probe's first run.
         no_recogniser: Why --recogniser auto finds none, or "".
     """
 
