@@ -23,7 +23,7 @@ import numpy as np
 # Modules that open files, but read none that others write.
 OTHERS = {
     "hasrd/bench/scale.py": "files of the repository",
-    "hasrd/bin/recipe_options.py": "configurations through hasrd.config, as row yaml",
+    "hasrd/recipe/plan.py": "configurations through hasrd.config, as row yaml; a layer's number that was written here",
     "hasrd/train/origin.py": "configurations through hasrd.config, as row yaml",
     "hasrd/errors.py": "/dev/null",
     "hasrd/train/checkpoint.py": "writes",
@@ -476,11 +476,11 @@ def _encoder(folder: Path) -> None:
 
 
 def _load_encoder(path: Path) -> None:
-    from hasrd.bin.info import read
     from hasrd.models.checkpoint import load_encoder
+    from hasrd.models.configs import read_model_config
 
     load_encoder(path)
-    read(path)
+    read_model_config(path)
 
 
 def _experiment(folder: Path) -> None:
@@ -734,11 +734,11 @@ def _lock(path: Path) -> None:
 
 def _read_yaml(path: Path) -> None:
     from hasrd.bench.ours import read_config
-    from hasrd.bin.exp_name import exp_name
-    from hasrd.bin.info import read
+    from hasrd.models.configs import read_model_config
+    from hasrd.recipe.names import exp_name
 
     read_config(path)
-    read(path)
+    read_model_config(path)
     exp_name(path)
 
 
@@ -749,10 +749,9 @@ def _read_json(path: Path) -> None:
 
 
 def _options(path: Path) -> None:
-    from hasrd.bin.exp_name import exp_name
-    from hasrd.bin.options import key_value
     from hasrd.jobs.chunks import parse_shard
-    from hasrd.train.options import parse_args_string
+    from hasrd.recipe.names import exp_name
+    from hasrd.train.options import key_value, parse_args_string
 
     text = path.read_text(encoding="utf-8", errors="surrogateescape")
     parse_args_string(text)
@@ -789,10 +788,10 @@ def _describe(folder: Path) -> None:
 
 
 def _info(path: Path) -> None:
-    from hasrd.bin.info import complete, read
     from hasrd.codec.describe import describe
+    from hasrd.models.configs import complete, read_model_config
 
-    config = read(path)
+    config = read_model_config(path)
     # A class from elsewhere is imported there on purpose: it is the user's own configuration.
     if "hasrd_fuzz_canary" not in json.dumps(config, default=str) and os.path.getsize(path) < 5000:
         describe(complete(config, None, ""))
@@ -804,9 +803,11 @@ READERS: Mapping[str, Reader] = {
     "options": Reader(
         texts(args="--max_epoch 3 --encoder_conf a=1 --encoder_conf b.c=[1,2] --optim_conf '{lr: 1e-3}' --x 1/4\n"),
         "args", _options,
-        ("hasrd/bin/exp_name.py", "hasrd/bin/options.py", "hasrd/train/options.py", "hasrd/jobs/chunks.py"),
+        ("hasrd/recipe/names.py", "hasrd/train/options.py", "hasrd/jobs/chunks.py"),
     ),
-    "configurations": Reader(_describe, "*.yaml", _info, ("hasrd/bin/info.py", "hasrd/codec/describe.py")),
+    "configurations": Reader(
+        _describe, "*.yaml", _info, ("hasrd/bin/info.py", "hasrd/models/configs.py", "hasrd/codec/describe.py")
+    ),
     "audio": Reader(_audio, "a.*", _read_audio, ("hasrd/data/audio.py",)),
     "data_directory": Reader(
         _data_dir, "*", _read_data_dir, ("hasrd/data/kaldi.py", "hasrd/data/lines.py", "hasrd/data/subset.py")

@@ -19,7 +19,6 @@ import yaml
 
 from hasrd.codec.describe import Description, describe
 from hasrd.errors import run_main
-from hasrd.espnet.probe import BLSTMProbe
 
 CONFIGS = Path(__file__).resolve().parents[2] / "egs2/librispeech/hasrd1/conf"
 # Hours of speech of the recipe's sets.
@@ -37,6 +36,9 @@ FLAC = 60e9 / (960.9 * 3600)
 # Operations of a training step for a second of speech, forward and backward, as torch's FlopCounterMode counts them: of
 # pre-training on clips of 2 s (attention adds more for longer ones), of a codec with its discriminators.
 SSL_OPERATIONS, CODEC_OPERATIONS = 35.2e9, 311e9
+
+# Parameters of what was measured: HASRD at full size, its pre-training with the head, the encoder, the codec in all.
+MEASURED_SSL, MEASURED_ENCODER, MEASURED_CODEC = 108_774_656, 102_475_008, 141_317_583
 
 FLOAT32, FLOAT16 = 4, 2
 GPUS = 8  # of the paper's pre-training; the codec's batch is one GPU's
@@ -63,6 +65,28 @@ class Row:
     operations: float | None = None
 
 
+@dataclass(frozen=True)
+class Speech:
+    """Seconds of speech that the stages of a recipe read, and the names of sets.
+
+    Attributes:
+        every: Of all sets, each once.
+        train: The codec's training set.
+        kmeans: The set of k-means and of the layer probe.
+        probes: The sets that probes are trained and decoded on, each once.
+        test: The test sets.
+        kmeans_set, probe_set: The names of two training sets.
+    """
+
+    every: float
+    train: float
+    kmeans: float
+    probes: float
+    test: float
+    kmeans_set: str = "train"
+    probe_set: str = "train"
+
+
 def rows(
     train_set: str,
     ssl: Mapping[str, Any],
@@ -71,7 +95,7 @@ def rows(
     probe_cache_gb: float = 20,
     latent_cache_gb: float = 20,
 ) -> list[Row]:
-    """Return the rows of all stages of the recipe.
+    """Return the rows of all stages of the LibriSpeech recipe.
 
     Args:
         train_set: "train" (960 h) or "train-clean-100"; k-means and probes always take train-clean-100.
@@ -83,39 +107,159 @@ def rows(
     """
     small = HOURS["train-clean-100"] * 3600
     train, test = HOURS[train_set] * 3600, sum(HOURS[name] for name in TEST_SETS) * 3600
-    every = train + test  # train-clean-100 is a part of the 960 h
+    # train-clean-100 is a part of the 960 h.
+    speech = Speech(train + test, train, small, small + test, test, "train-clean-100", "train-clean-100")
+    conf = codec["encoder_conf"]
+    width, layers = conf["attention_dim"], conf["num_blocks"] + 1
     encoder, tokenizer = describe(ssl), describe(codec)
-    dim, layers = codec["encoder_conf"]["attention_dim"], codec["encoder_conf"]["num_blocks"] + 1
-    tokens = tokenizer.frame_rate
-    frames = portion * small * tokens
-    iterations = 30  # of hasrd.bin.kmeans
-    stored, whole = (seconds * tokens * layers * dim * FLOAT16 for seconds in (small, train))
-    codes = tokens * tokenizer.num_codebooks * FLOAT32
-    with torch.device("meta"):
-        probe = sum(parameter.numel() for parameter in BLSTMProbe(dim).parameters())
-    fits, kept = stored <= probe_cache_gb * 1e9, whole <= latent_cache_gb * 1e9
-    versions = 2 + len(tokenizer.streams) + 4  # all, shuffled, each stream, 1, 2, 4 and 8 codebooks
-    ssl_seconds = GPUS * steps_of(ssl) * ssl["batch_bins"] / (features() / FLOAT32)
-    codec_seconds = steps_of(codec) * codec["batch_size"] * codec["segment"] / tokenizer.sample_rate
     return [
-        Row(1, "speech, FLAC (the corpus); to read all of it", every * FLAC, every * READ),
-        Row(2, "log-mel, float32 (`--feats_type raw`: none)", every * features(), every * (READ + LOG_MEL + WRITE)),
-        Row(3, "checkpoints of the pre-training", checkpoints(encoder), None, ssl_seconds * SSL_OPERATIONS),
-        Row(4, f"layers for the layer probe: {size_of(stored)} GB, {'stored' if fits else 'computed in each step'}",
-            stored * fits, small * ENCODE if fits else None),
-        Row(4, f"frames for k-means, {100 * portion:.0f}% of train-clean-100", frames * dim * FLOAT32,
-            portion * small * ENCODE + frames * iterations * KMEANS),
-        Row(5, f"latents for the codec's training: {size_of(whole)} GB, "
-            f"{'stored' if kept else 'computed in each step'}",
-            whole * kept, train * ENCODE if kept else None),
-        Row(5, "checkpoints of the codec", checkpoints(tokenizer), None, codec_seconds * CODEC_OPERATIONS),
-        Row(6, f"codes of the test sets, decoded in {versions} versions", test * (codes + versions * FLAC),
-            test * (ENCODE + versions * DECODE)),
-        Row(6, "codes of the training set, if it has word alignments", train * codes, train * ENCODE),
-        Row(7, "latents and codes of train-clean-100 and the test sets",
-            (small + test) * (tokens * dim * FLOAT32 + codes), (small + test) * ENCODE),
-        Row(7, f"checkpoints of {PROBES} probes", PROBES * saved_bytes(probe)),
+        *first_rows(speech),
+        *encoder_rows(speech, ssl, encoder, gpus=GPUS),
+        *kmeans_rows(speech, encoder, width, layers, portion, probe_cache_gb),
+        *latent_rows(speech, tokenizer, width, layers, latent_cache_gb),
+        *codec_rows(speech, codec, tokenizer),
+        *probe_rows(speech, tokenizer, width, PROBES),
+    ]
+
+
+def first_rows(speech: Speech, stored: bool = True) -> list[Row]:
+    """Return the rows of stages 1 and 2; `stored`: whether log-mel features are."""
+    found = [Row(1, "speech, FLAC (the corpus); to read all of it", speech.every * FLAC, speech.every * READ)]
+    if stored:
+        seconds = speech.every * (READ + LOG_MEL + WRITE)
+        found.append(Row(2, "log-mel, float32 (`--feats_type raw`: none)", speech.every * features(), seconds))
+    return found
+
+
+def encoder_rows(
+    speech: Speech, config: Mapping[str, Any], model: Description, gpus: int = 1, values_a_second: float | None = None
+) -> list[Row]:
+    """Return the row of stage 3.
+
+    Args:
+        speech: What is read.
+        config: Configuration of the pre-training.
+        model: What it builds; operations are counted for the size that they were measured of alone.
+        gpus: That train together.
+        values_a_second: Of `batch_bins`; None: log-mel.
+    """
+    operations = None
+    if model.parameters["total"] == MEASURED_SSL:
+        seconds = config["batch_bins"] / (values_a_second or features() / FLOAT32)
+        operations = gpus * steps_of(config) * seconds * SSL_OPERATIONS
+    return [Row(3, "checkpoints of the pre-training", checkpoints(model), None, operations)]
+
+
+def kmeans_rows(
+    speech: Speech,
+    encoder: Description,
+    width: int,
+    layers: int,
+    portion: float,
+    probe_cache_gb: float,
+    clusters: int = 1024,
+    layer_probe: bool = True,
+) -> list[Row]:
+    """Return the rows of stage 4.
+
+    Args:
+        speech: What is read.
+        encoder: The frozen one.
+        width: Numbers of a latent.
+        layers: How many the encoder has.
+        portion: Of the set of k-means.
+        probe_cache_gb: hasrd.sh's `--probe_cache_gb`.
+        clusters: Of k-means; times were measured for 1024.
+        layer_probe: Whether a probe chooses the layer.
+    """
+    measured = encoder.parameters["encoder"] == MEASURED_ENCODER
+    found = []
+    if layer_probe:
+        stored = speech.kmeans * encoder.frame_rate * layers * width * FLOAT16
+        fits = stored <= probe_cache_gb * 1e9
+        what = f"layers for the layer probe: {size_of(stored)} GB, {'stored' if fits else 'computed in each step'}"
+        found.append(Row(4, what, stored * fits, speech.kmeans * ENCODE if fits and measured else None))
+    frames = portion * speech.kmeans * encoder.frame_rate
+    iterations = 30  # of hasrd.bin.kmeans
+    seconds = portion * speech.kmeans * ENCODE + frames * iterations * KMEANS
+    what = f"frames for k-means, {100 * portion:.0f}% of {speech.kmeans_set}"
+    found.append(Row(4, what, frames * width * FLOAT32, seconds if measured and clusters == 1024 else None))
+    return found
+
+
+def latent_rows(speech: Speech, model: Description, width: int, layers: int, latent_cache_gb: float) -> list[Row]:
+    """Return the row of what a codec is trained on that stands on a frozen encoder.
+
+    Args:
+        speech: What is read.
+        model: The codec.
+        width: Numbers of a latent.
+        layers: How many the encoder has.
+        latent_cache_gb: hasrd.sh's `--latent_cache_gb`.
+    """
+    stored = speech.train * model.frame_rate * layers * width * FLOAT16
+    fits = stored <= latent_cache_gb * 1e9
+    what = f"latents for the codec's training: {size_of(stored)} GB, {'stored' if fits else 'computed in each step'}"
+    measured = model.parameters["encoder"] == MEASURED_ENCODER
+    return [Row(5, what, stored * fits, speech.train * ENCODE if fits and measured else None)]
+
+
+def codec_rows(
+    speech: Speech, config: Mapping[str, Any], model: Description, versions: int | None = None, aligned: bool = True
+) -> list[Row]:
+    """Return the rows of stages 5 and 6.
+
+    Args:
+        speech: What is read.
+        config: Configuration of the codec.
+        model: What it builds; times and operations are those of the size that they were measured of alone.
+        versions: How often the test sets are decoded; None: from all tokens, shuffled ones, each stream, and 1, 2, 4
+            and 8 codebooks.
+        aligned: Whether the training set has word alignments, or may have.
+    """
+    measured = model.parameters["total"] == MEASURED_CODEC
+    codes = code_bytes(model)
+    if versions is None:
+        versions = 2 + len(model.streams) + 4
+    operations = None
+    if measured:
+        seconds = steps_of(config) * config["batch_size"] * config["segment"] / model.sample_rate
+        operations = seconds * CODEC_OPERATIONS
+    found = [
+        Row(5, "checkpoints of the codec", checkpoints(model), None, operations),
+        Row(6, f"codes of the test sets, decoded in {versions} versions", speech.test * (codes + versions * FLAC),
+            speech.test * (ENCODE + versions * DECODE) if measured else None),
     ]  # fmt: skip
+    if aligned:
+        what = "codes of the training set, if it has word alignments"
+        found.append(Row(6, what, speech.train * codes, speech.train * ENCODE if measured else None))
+    return found
+
+
+def probe_rows(speech: Speech, model: Description, width: int, probes: int) -> list[Row]:
+    """Return the rows of stage 7.
+
+    Args:
+        speech: What is read.
+        model: The codec, or, without one, the encoder.
+        width: Numbers of a latent.
+        probes: How many are trained.
+    """
+    from hasrd.espnet.probe import BLSTMProbe
+
+    with torch.device("meta"):
+        probe = sum(parameter.numel() for parameter in BLSTMProbe(width).parameters())
+    size = speech.probes * (model.frame_rate * width * FLOAT32 + code_bytes(model))
+    seconds = speech.probes * ENCODE if model.parameters["encoder"] == MEASURED_ENCODER else None
+    return [
+        Row(7, f"latents and codes of {speech.probe_set} and the test sets", size, seconds),
+        Row(7, f"checkpoints of {probes} probes", probes * saved_bytes(probe)),
+    ]
+
+
+def code_bytes(model: Description) -> float:
+    """Bytes of a second's codes; an encoder alone has those of its k-means."""
+    return model.frame_rate * (model.num_codebooks or 1) * FLOAT32
 
 
 def features() -> float:

@@ -7,11 +7,11 @@ from __future__ import annotations
 import argparse
 from typing import Sequence
 
-from hasrd.bin.options import key_value
 from hasrd.data.archive import COMPRESSION_METHODS
 from hasrd.data.features import dump_features
 from hasrd.errors import run_main
 from hasrd.jobs.chunks import parse_shard
+from hasrd.train.options import key_value
 
 
 def get_parser() -> argparse.ArgumentParser:

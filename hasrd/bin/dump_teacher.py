@@ -8,11 +8,11 @@ import argparse
 from pathlib import Path
 from typing import Sequence
 
-from hasrd.bin.options import key_value
 from hasrd.data.archive import COMPRESSION_METHODS
 from hasrd.errors import UserError, run_main
 from hasrd.registry import add_allow_import
 from hasrd.teacher import CHOICES
+from hasrd.train.options import key_value
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -50,9 +50,6 @@ def get_parser() -> argparse.ArgumentParser:
         help="languages (as in utt2lang) that the text teacher knows: utterances in others have no target; none: all",
     )
     add_allow_import(parser, "an encoder's file")
-    parser.add_argument(
-        "--print_name", action="store_true", help="print <teacher>_<hash of model and options>, and end"
-    )
     return parser
 
 
@@ -60,11 +57,6 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Run the teacher on the options of the command line, or on `argv`."""
     args = get_parser().parse_args(argv)
     conf = dict(args.teacher_conf)
-    if args.print_name:
-        from hasrd.teacher.source import teacher_name
-
-        print(teacher_name(args.teacher, conf))
-        return
     if not (args.data and args.out):
         raise UserError("--data and --out: both are needed to run a teacher")
     from hasrd.teacher.cache import dump_teacher

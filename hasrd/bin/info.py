@@ -16,61 +16,15 @@ from pathlib import Path
 from typing import Any, Sequence
 
 from hasrd.bin.options import join_values
-from hasrd.codec.build import FRONT, check_front
 from hasrd.codec.describe import Description, describe
-from hasrd.config import read_json, read_yaml
-from hasrd.errors import UserError, run_main
+from hasrd.config import read_json
+from hasrd.errors import run_main
 from hasrd.jobs.atomic import write_text
 from hasrd.models.checkpoint import PEER, PEER_FILE, kind_of
-from hasrd.models.weights import SAFETENSORS, building, read_config_of
+from hasrd.models.configs import complete, read_model_config
+from hasrd.models.weights import building
 from hasrd.registry import add_allow_import
-from hasrd.train.options import merge, parse_args_string
-
-
-def read(path: str | Path, args: str = "") -> dict[str, Any]:
-    """Read the configuration that a file or folder holds.
-
-    Args:
-        path: YAML file, folder with a `config.yaml`, or file of an encoder.
-        args: options of a training that override it.
-
-    Raises:
-        UserError: There is none, or it is damaged.
-    """
-    path = Path(path)
-    if path.suffix == SAFETENSORS:
-        config = read_config_of(path)
-    else:
-        if path.is_dir() and not (path / "config.yaml").is_file():
-            raise UserError(f"{path}/config.yaml: no such file: give a configuration or the folder of a trained model")
-        config = read_yaml(path / "config.yaml" if path.is_dir() else path)
-    merge(config, parse_args_string(args))
-    return config
-
-
-def complete(
-    config: dict[str, Any], encoder: dict[str, Any] | None, where: str, allow_import: bool = False
-) -> dict[str, Any]:
-    """Put the encoder that a codec stands on into its configuration.
-
-    Args:
-        config: Of a codec.
-        encoder: Of that encoder, if it was named.
-        where: Name of `encoder`.
-        allow_import: See `hasrd.registry.resolve`.
-
-    Raises:
-        UserError: The codec's configuration states another encoder.
-    """
-    if encoder is None and not config.get("encoder") and config.get("encoder_file"):
-        where = config["encoder_file"]
-        encoder = read(where)
-    if encoder is None:
-        return config
-    if config.get("encoder"):
-        check_front(config, encoder, where, allow_import=allow_import)
-    keys = {key: encoder.get(key) for part in FRONT for key in (part, f"{part}_conf")}
-    return {**config, **keys, "frozen_encoder": True}
+from hasrd.train.options import effective_config
 
 
 def table(found: Description) -> str:
@@ -149,12 +103,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     add_allow_import(parser, "the configuration")
     argv = join_values(sys.argv[1:] if argv is None else argv, ["--args", "--encoder_args"])
     args = parser.parse_args(argv)
-    config = read(args.model, args.args)
+    config = effective_config(read_model_config(args.model), args.args)
     if kind_of(config) == PEER:
         facts = read_json((Path(args.model) if Path(args.model).is_dir() else Path(args.model).parent) / PEER_FILE)
         _show(json.dumps({"model": str(args.model), **facts}, indent=1) if args.json else peer_table(facts), args.out)
         return
-    encoder = None if args.encoder is None else read(args.encoder, args.encoder_args)
+    encoder = args.encoder and effective_config(read_model_config(args.encoder), args.encoder_args)
     with building(args.model):
         found = describe(complete(config, encoder, args.encoder or "", args.allow_import), args.allow_import)
     _show(json.dumps({"model": str(args.model), **found.to_dict()}, indent=1) if args.json else table(found), args.out)

@@ -46,7 +46,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "decode": ("hasrd.bin.decode", "turn tokens into speech: a file, a folder or a table"),
     "bench": ("hasrd.bin.bench", "time codecs, or their training steps, beside those of others"),
     "info": ("hasrd.bin.info", "show what a configuration builds or a model is: sizes, rates, memory"),
-    "recipe-options": ("hasrd.bin.recipe_options", "words and settings of a recipe's options, for its scripts"),
+    "plan": ("hasrd.bin.plan", "say what a run of a recipe would do: folders, sizes, steps, disk and time"),
     "exp-name": ("hasrd.bin.exp_name", "name of an experiment's folder, made of its configuration"),
 }
 

@@ -5,10 +5,7 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any, Sequence
-
-from hasrd.config import parse_json
-from hasrd.errors import UserError
+from typing import Sequence
 
 
 def str2bool(text: str) -> bool:
@@ -18,17 +15,6 @@ def str2bool(text: str) -> bool:
     if text.lower() in ("false", "0", "no"):
         return False
     raise argparse.ArgumentTypeError(f"'{text}' is neither true nor false")
-
-
-def key_value(text: str) -> tuple[str, Any]:
-    """`key=value`, with a value that is JSON where it can be read as such, else text; argparse reports the rest."""
-    key, separator, value = text.partition("=")
-    if not key or not separator:
-        raise argparse.ArgumentTypeError(f"'{text}' is not key=value")
-    try:
-        return key, parse_json(value, text)
-    except UserError:
-        return key, value
 
 
 def join_values(argv: Sequence[str], names: Sequence[str]) -> list[str]:

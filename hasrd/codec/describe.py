@@ -92,7 +92,7 @@ def describe(config: Mapping[str, Any], allow_import: bool = False) -> Descripti
 
 
 def _codec(config: Mapping[str, Any], allow_import: bool) -> Description:
-    front = _front(config, allow_import)
+    front = front_of(config, allow_import)
     conf = config.get("quantizer_conf") or {}
     # The layer comes from stage 4 and changes no size.
     if part_class(config, "quantizer", quantizer.CHOICES, allow_import).needs_kmeans and "semantic_layer" not in conf:
@@ -159,7 +159,7 @@ def _heads(levels: Mapping[str, Mapping[str, Any]], codec: Codec, notes: list[st
 
 
 def _encoder(config: Mapping[str, Any], allow_import: bool) -> Description:
-    front = _front(config, allow_import)
+    front = front_of(config, allow_import)
     facts = _encoder_facts(config, front)
     modules = {"encoder": front}
     if config.get("loss"):
@@ -172,7 +172,7 @@ def _encoder(config: Mapping[str, Any], allow_import: bool) -> Description:
     return _description(config, facts, modules, [])
 
 
-def _front(config: Mapping[str, Any], allow_import: bool) -> Front:
+def front_of(config: Mapping[str, Any], allow_import: bool) -> Front:
     """Build what turns a wave into layers; a normalisation that lacks the statistics of its data is left out."""
     if not config.get("encoder"):
         raise UserError(

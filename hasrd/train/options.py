@@ -4,12 +4,13 @@
 
 from __future__ import annotations
 
+import argparse
 import copy
 import re
 import shlex
 from typing import Any
 
-from hasrd.config import parse_yaml
+from hasrd.config import parse_json, parse_yaml
 from hasrd.errors import UserError
 
 # Options that say how long to train, where and how to report, but not what comes out.
@@ -61,6 +62,17 @@ def parse_args_string(text: str) -> dict[str, Any]:
         for value in values or ["true"]:
             _set(result, name.replace("-", "_"), value)
     return result
+
+
+def key_value(text: str) -> tuple[str, Any]:
+    """`key=value`, with a value that is JSON where it can be read as such, else text; argparse reports the rest."""
+    key, separator, value = text.partition("=")
+    if not key or not separator:
+        raise argparse.ArgumentTypeError(f"'{text}' is not key=value")
+    try:
+        return key, parse_json(value, text)
+    except UserError:
+        return key, value
 
 
 def _set(config: dict[str, Any], name: str, value: str) -> None:

@@ -37,13 +37,12 @@ def test_the_name_needs_no_torch(tmp_path):
     (tmp_path / "encoder.safetensors").write_text("x")
     code = (
         "import sys\nfor name in ('torch', 'transformers', 'sentence_transformers'): sys.modules[name] = None\n"
-        "from hasrd.bin.dump_teacher import main\nmain(sys.argv[1:])"
+        "from hasrd.teacher.source import teacher_name\n"
+        "print(teacher_name('speech', {'source': 'encoder.safetensors', 'layer': 9}))"
     )
-    arguments = ["--print_name", "--teacher", "speech", "--teacher_conf", "source=encoder.safetensors", "layer=9"]
     done = subprocess.run(
-        [sys.executable, "-c", code, *arguments], cwd=tmp_path, env={"PYTHONPATH": str(ROOT)}, capture_output=True,
-        text=True,
-    )  # fmt: skip
+        [sys.executable, "-c", code], cwd=tmp_path, env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True
+    )
     assert re.fullmatch("speech_[0-9a-f]{8}\n", done.stdout), done.stderr
 
 
@@ -86,7 +85,10 @@ def test_a_real_sentence_encoder(data, tmp_path, capsys):
         (["--teacher", "speech"], "--data and --out: both are needed"),
         (["--teacher", "nothing", "--data", "DATA", "--out", "out"], "unknown class 'nothing'"),
         (["--teacher", "speech", "--data", "nowhere", "--out", "out"], "nowhere: no wav.scp"),
-        (["--teacher", "text", "--teacher_conf", "source=package:no-such-one", "--print_name"], "no such package"),
+        (
+            ["--teacher", "text", "--teacher_conf", "source=package:no-such-one", "--data", "DATA", "--out", "out"],
+            "no such package",
+        ),
     ],
 )
 def test_wrong_options_are_one_line(data, options, said):

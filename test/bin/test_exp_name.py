@@ -11,8 +11,9 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hasrd.bin.exp_name import exp_name, main
+from hasrd.bin.exp_name import main
 from hasrd.errors import UserError
+from hasrd.recipe.names import exp_name
 
 CONFIG = {
     "max_epoch": 10,

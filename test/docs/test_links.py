@@ -11,6 +11,8 @@ import xml.etree.ElementTree as ElementTree
 import pytest
 from doc_pages import DOCS, ROOT
 
+from hasrd.recipe.options import OPTIONS
+
 PAGES = [ROOT / "README.md", *sorted(DOCS.glob("*.md"))]
 
 
@@ -40,8 +42,7 @@ def test_links_lead_somewhere(page):
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_options_of_the_recipe_exist(page):
     """Options in commands that call run.sh, and those that stand alone in the prose of the recipe's page."""
-    script = ROOT / "egs2/TEMPLATE/hasrd1/hasrd.sh"
-    known = set(re.findall(r"^([a-z_]+)=", script.read_text(encoding="utf-8"), re.M)) | {"help"}
+    known = {*OPTIONS, "help"}
     text = page.read_text(encoding="utf-8")
     for command in re.findall(r"^.*\./run\.sh((?:.*\\\n)*.*)$", text, re.M):
         outside = re.sub(r'"[^"]*"', "", command.split("#")[0].split("`")[0])

@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from hasrd.recipe.options import help_text
+
 ROOT = Path(__file__).resolve().parents[2]
 TEMPLATE = ROOT / "egs2" / "TEMPLATE" / "hasrd1"
 RUN = TEMPLATE / "utils" / "run.sh"
@@ -54,86 +56,7 @@ def alive(pid):
         return False
 
 
-# --- parse_options.sh ---
-
-
-@pytest.fixture
-def recipe(tmp_path):
-    return script(
-        tmp_path,
-        "recipe.sh",
-        f"""set -euo pipefail
-help_message="the help"
-stage=1
-stop_stage=8
-skip_train=false
-train_args=
-. {TEMPLATE}/utils/parse_options.sh
-echo "${{stage}}|${{stop_stage}}|${{skip_train}}|${{train_args}}|$*"
-""",
-    )
-
-
-@pytest.mark.parametrize(
-    "words, expected",
-    [
-        ([], "1|8|false||"),
-        (["--stage", "3", "--skip_train", "true"], "3|8|true||"),
-        (["--stop-stage=4", "--train_args=--a b=c"], "1|4|false|--a b=c|"),
-        (["--train_args", "--max_epoch 3", "x", "y"], "1|8|false|--max_epoch 3|x y"),
-        (["--train_args", "", "--", "--stage"], "1|8|false||--stage"),
-        (["--stage", "1", "--stage", "2"], "2|8|false||"),
-        (["--train_args", "$(touch pwned) `ls` 'q"], "1|8|false|$(touch pwned) `ls` 'q|"),
-    ],
-)
-def test_options(recipe, words, expected):
-    output = bash(recipe, *words, cwd=recipe.parent)
-    assert (output.returncode, output.stdout.rstrip("\n"), output.stderr) == (0, expected, "")
-    assert not (recipe.parent / "pwned").exists()
-
-
-@pytest.mark.parametrize(
-    "words, message",
-    [
-        (["--stagee", "3"], "did you mean --stage"),
-        (["--train", "x"], "--train_args"),
-        (["--qqqqqq", "3"], "unknown option '--qqqqqq'"),
-        (["--PATH", "3"], "unknown option '--PATH'"),
-        (["--stage"], "needs a value"),
-        (["--skip_train", "yes"], "takes true or false, not 'yes'"),
-        (["--skip_train", "--stage", "3"], "takes true or false"),
-    ],
-)
-def test_bad_options_are_one_line(recipe, words, message):
-    output = bash(recipe, *words, cwd=recipe.parent)
-    assert output.returncode == 2 and output.stdout == ""
-    assert message in output.stderr and output.stderr.count("\n") == 1
-
-
-@pytest.mark.parametrize(
-    "value, fits",
-    [("3", True), ("0", True), ("two", False), ("-1", False), ("1.5", False), ("", False), ("08", False),
-     ("3 4", False), ("9999999999", False)],
-)  # fmt: skip
-def test_whole_numbers(recipe, value, fits):
-    output = bash(recipe, "--stage", value, cwd=recipe.parent)
-    assert (output.returncode == 0) == fits
-    if not fits:
-        assert f"'--stage' takes a whole number, not '{value}'" in output.stderr and output.stderr.count("\n") == 1
-
-
-def test_the_last_of_two_counts_and_each_fits_the_default(tmp_path):
-    text = f". {TEMPLATE}/utils/parse_options.sh\necho ${{tag}}-${{stage}}"
-    recipe = script(tmp_path, "a.sh", f"tag=\nstage=1\n{text}")
-    assert bash(recipe, "--tag", "3", "--tag", "true", "--tag", "x", "--stage", "2", cwd=tmp_path).stdout == "x-2\n"
-    assert bash(recipe, "--stage", "2", "--stage", "x", cwd=tmp_path).returncode == 2
-
-
-@pytest.mark.parametrize("value, fits", [("3", True), ("0.25", True), ("four", False), ("-1", False), ("1.", False)])
-def test_numbers(tmp_path, value, fits):
-    text = f". {TEMPLATE}/utils/parse_options.sh\necho ${{memory}}"
-    output = bash(script(tmp_path, "a.sh", f"memory=4.0\n{text}"), "--memory", value, cwd=tmp_path)
-    assert (output.stdout == f"{value}\n") == fits and (output.returncode == 0) == fits
+# --- take_option.sh ---
 
 
 @pytest.mark.parametrize(
@@ -154,9 +77,54 @@ def test_take_option(tmp_path, words, value, rest):
     assert output.returncode == 2 and "'--langs' needs a value" in output.stderr
 
 
-def test_help(recipe):
-    output = bash(recipe, "--help", cwd=recipe.parent)
-    assert (output.returncode, output.stdout) == (0, "the help\n")
+# --- hasrd.sh ---
+
+
+@pytest.fixture
+def own_recipe(tmp_path):
+    """The folder of a recipe as setup.sh makes it, with the package and the environment beside it."""
+    shutil.copytree(TEMPLATE, tmp_path / "egs2/TEMPLATE/hasrd1", symlinks=True)
+    (tmp_path / "hasrd").symlink_to(ROOT / "hasrd")
+    (tmp_path / "tools").symlink_to(ROOT / "tools")
+    assert bash(tmp_path / "egs2/TEMPLATE/hasrd1/setup.sh", "egs2/mine/hasrd1", cwd=tmp_path).returncode == 0
+    return tmp_path / "egs2/mine/hasrd1"
+
+
+def test_help(own_recipe):
+    """The help is that of the table, and needs neither an environment nor torch."""
+    for words in (["--help"], ["--stage", "3", "-h"]):
+        output = bash("./run.sh", *words, cwd=own_recipe, HASRD_PYTHON=sys.executable)
+        assert (output.returncode, output.stdout, output.stderr) == (0, help_text() + "\n", "")
+
+
+@pytest.mark.parametrize(
+    "words, status, message",
+    [
+        (["--stagee", "3"], 2, "error: hasrd.sh: unknown option '--stagee', did you mean --stage"),
+        (["--stage"], 2, "option '--stage' needs a value"),
+        (["--skip_train", "yes"], 2, "takes true or false, not 'yes'"),
+        (["x"], 1, "error: 'x' is not an option: see ./hasrd.sh --help"),
+        (["--ssl_config", "none.yaml"], 1, "error: none.yaml: no such configuration"),
+    ],
+)
+def test_bad_options_are_one_line(own_recipe, words, status, message):
+    output = bash("./run.sh", *words, cwd=own_recipe, HASRD_PYTHON=sys.executable)
+    assert output.returncode == status and output.stdout == ""
+    assert message in output.stderr and output.stderr.count("\n") == 1
+
+
+def test_the_plan_of_a_new_recipe(own_recipe):
+    output = bash("./run.sh", "--plan", "true", "--stop_stage", "codec", cwd=own_recipe, HASRD_PYTHON=sys.executable)
+    assert (output.returncode, output.stderr) == (0, "")
+    for part in (
+        "Stages 1 to 5",
+        "local/data.sh: data/train",
+        "exp/ssl_train_ssl_",
+        "M parameters",
+        "31.25 tokens a second",
+    ):
+        assert part in output.stdout
+    assert not (own_recipe / "data").exists() and not (own_recipe / "exp").exists()
 
 
 # --- run.sh ---

@@ -15,18 +15,8 @@ mix_shape() { # $1: folder, $2: set
     if [ -f "$1/$2/layers.scp" ]; then echo "$1/$2/layers_shape"; else echo "${datadir}/$2/utt2num_samples"; fi
 }
 
-# A probe depends on what it reads (log-mel and a frontend of ESPnet: on nothing of ours) and on its own configuration.
-args_of() { # $1: probe
-    if [ "$1" = log_mel ]; then echo "${log_mel_probe_args} ${probe_args}"; else echo "${probe_args}"; fi
-}
 probe_dir() { # $1: probe, $2: number of the run
-    local name
-    name=$1_$(name_of --config "${probe_config}" --args "$(args_of "$1")" --salt "${probe_train_set}")
-    if [ "$2" != 0 ]; then name+=_seed$2; fi
-    case "$1" in
-        log_mel | frontend_*) echo "${expdir}/probe_${name}" ;;
-        *) echo "${probed}/probe_${name}" ;;
-    esac
+    if [ "$2" = 0 ]; then echo "${probe_dirs[$1]}"; else echo "${probe_dirs[$1]}_seed$2"; fi
 }
 runs_of() { # $1: probe
     case "$1" in
@@ -56,7 +46,7 @@ probe_shape() { # $1: probe, $2: set
 }
 
 run_probe() { # $1: probe, $2: number of the run
-    local probe=$1 number=$2 dir train_input opts=() inputs=() refs=() outs=() args=() set config trust=("${import_opts[@]}")
+    local probe=$1 number=$2 dir train_input opts=() inputs=() refs=() outs=() args set trust=("${import_opts[@]}")
     dir=$(probe_dir "${probe}" "${number}")
     train_input=$(probe_input "${probe}" "${probe_train_set}")
     case "${probe}" in
@@ -67,9 +57,7 @@ run_probe() { # $1: probe, $2: number of the run
         frontend_*)
             # Its configuration is named here: the models in it are meant to be loaded.
             trust=(--allow_import)
-            for config in "${probe_upstreams_words[@]}"; do
-                if [ "frontend_$(basename "${config}" .yaml)" = "${probe}" ]; then opts=(--upstream_config "${config}"); fi
-            done
+            opts=(--upstream_config "${upstream_configs[${probe}]}")
             ;;
         *) opts=(--input_size "$(head -n 1 "$(probe_shape "${probe}" "${probe_train_set}")" | sed 's/.*,//')") ;;
     esac
@@ -87,7 +75,8 @@ run_probe() { # $1: probe, $2: number of the run
     # The job has a GPU only if the training has one.
     local decode_ngpu=0
     if [ "${ngpu}" -gt 0 ]; then decode_ngpu=${inference_ngpu}; fi
-    split_words args "--probe_args" "$(args_of "${probe}")"
+    args=("${probe_args_words[@]}")
+    if [ "${probe}" = log_mel ]; then args=("${log_mel_probe_args_words[@]}" "${args[@]}"); fi
     num_threads=${probe_threads} train "${dir}/train.log" hasrd.bin.probe --ngpu "${decode_ngpu}" \
         --exp_dir "${dir}" --model_file "${inference_probe_model}" --beam_size "${beam_size}" --kind "${train_input##*,}" "${trust[@]}" \
         --inputs "${inputs[@]}" --ref "${refs[@]}" --out "${outs[@]}" -- \
