@@ -259,8 +259,8 @@ SECTIONS: Mapping[str, Sequence[Option]] = {
         Option(
             "quality_measures",
             "all",
-            "of the whole reconstruction (pesq,stoi,dnsmos), beside mel, stft, visqol and speaker_similarity, which all "
-            "that is decoded gets; dnsmos takes most of the time",
+            "of the whole reconstruction (pesq,stoi,dnsmos), beside mel, stft, visqol and speaker_similarity, which "
+            "all that is decoded gets; dnsmos takes most of the time",
         ),
         Option(
             "recogniser",
