@@ -47,7 +47,7 @@ OTHERS = {
     "hasrd/bin/codec_work.py": "codes.json, as row token_facts",
     "hasrd/bin/token_map.py": "codes.json, as row token_facts",
     "hasrd/report/card.py": "codes.json of its own, through hasrd.config",
-    "hasrd/report/paper.py": "a file of the package",
+    "hasrd/report/specification.py": "a file of the package",
     "hasrd/tasks/asr.py": "a configuration through hasrd.config",
     "hasrd/bin/tokenize.py": "a configuration through hasrd.config",
     "hasrd/espnet/ssl_encoder.py": "a configuration through hasrd.config, weights as row tensors",
@@ -433,15 +433,15 @@ def _experiments(folder: Path) -> None:
 
 
 def _report(path: Path) -> None:
+    from hasrd.report.builder import languages_of_teacher
     from hasrd.report.collect import collect
-    from hasrd.report.levels import _languages_of_teacher
     from hasrd.report.token_map import token_map_figures
 
     folder = path
     while folder.name != "exp":
         folder = folder.parent
     token_map_figures(collect([folder]))
-    _languages_of_teacher(folder / "codec/config.yaml", "lexical")
+    languages_of_teacher(folder / "codec/config.yaml", "lexical")
 
 
 def _compare(path: Path) -> None:
@@ -839,7 +839,7 @@ READERS: Mapping[str, Reader] = {
     "scores": Reader(_experiments, "exp/codec/scores/test/combined/*", _read_score, ("hasrd/metrics/scores.py",)),
     "report": Reader(
         _experiments, "exp/codec/**/*.*", _report,
-        ("hasrd/report/collect.py", "hasrd/report/token_map.py", "hasrd/report/levels.py"),
+        ("hasrd/report/collect.py", "hasrd/report/token_map.py", "hasrd/report/builder.py"),
     ),
     "compare": Reader(_experiments, "exp/codec/scores/test/combined/*", _compare, ("hasrd/report/compare.py",)),
     "recogniser": Reader(

@@ -11,9 +11,10 @@ from hasrd.codec.describe import Description, describe
 from hasrd.config import read_json
 from hasrd.metrics.bitrate import LOUDNESS_BITS, bitrate
 from hasrd.metrics.scores import MEASURES
-from hasrd.report.collect import Found, Results, collect
+from hasrd.report.cells import score_cell
+from hasrd.report.collect import Results, ScoreRow, collect
+from hasrd.report.specification import header
 from hasrd.report.streams import decoded_from, probe_label
-from hasrd.report.tables import header, score_cell
 
 # Measures whose rows are no systems of speech or probes: what they are of.
 WHOLE = {"bitrate": "All streams", "codebook": "All streams"}
@@ -121,7 +122,7 @@ def _scores(exp_dir: Path, weights_sha256: str) -> list[str]:
     return lines
 
 
-def _label(results: Results, found: Found) -> str:
+def _label(results: Results, found: ScoreRow) -> str:
     score = found.score
     speech = decoded_from(results, score.test_set, found.experiment)
     return WHOLE.get(score.measure) or speech.get(score.system) or probe_label(score.system)

@@ -6,8 +6,8 @@ from __future__ import annotations
 
 from typing import Sequence
 
+from hasrd.report.cells import Cell, Table
 from hasrd.report.claims import Claim
-from hasrd.report.tables import Cell, Table
 
 DISCUSSION = "## What to make of it"
 LEGEND = (
@@ -33,7 +33,8 @@ def markdown(
         record: Name of the file that says where each cell comes from.
     """
     lines = [f"# {title}", "", *(f"- {name}: {value}" for name, value in facts), "", LEGEND.format(record=record)]
-    lines += ["", "## What holds", "", "| claim | test set | measured | verdict |", "|---|---|---|---|"]
+    if claims:
+        lines += ["", "## What holds", "", "| claim | test set | measured | verdict |", "|---|---|---|---|"]
     lines += [_line([claim.text, claim.test_set, claim.evidence or "missing", claim.verdict]) for claim in claims]
     discussion = discussion.strip()
     if discussion:

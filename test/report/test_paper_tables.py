@@ -1,12 +1,19 @@
 # Copyright 2026 The hasrd authors
 # Apache-2.0
 import shutil
+from pathlib import Path
 
 import pytest
 from exp_tree import put, put_probe, put_rate
 
+from hasrd.report.builder import build, tables_of
 from hasrd.report.collect import Results, collect
-from hasrd.report.paper_tables import make_paper_tables
+
+KEYS = ["table1", "table2", "table3", "table4"]
+
+
+def make_paper_tables(results, test_sets, all_rows=True):
+    return [table for key in KEYS for table in tables_of(key, results, test_sets, all_rows=all_rows)]
 
 
 @pytest.fixture(scope="module")
@@ -131,10 +138,12 @@ def test_the_papers_numbers_stand_beside_no_other_set_than_its_own(paper_exp):
     assert any(cell.paper for _, cells in table.rows for cell in cells)
 
 
-def test_nothing_scored_is_missing():
+def test_nothing_scored_is_missing_where_all_is_shown():
     tables = make_paper_tables(Results(), ["test-clean", "test-other"])
-    assert [table.key for table in tables] == ["table1", "table2", "table3", "table4"]
+    assert [table.key for table in tables] == KEYS
     for table in tables:
         own = [cell for _, cells in table.rows for cell in cells if not cell.paper]
         assert {cell.value for cell in own} <= {"missing", "–"} and any(cell.missing for cell in own)
-    assert [table.key for table in make_paper_tables(Results(), ["test"], only_codecs=True)] == ["table1", "table2"]
+    of_codecs = build(Results(), ["test"], Path("data"), only_codecs=True, all_rows=True)
+    assert [table.key for table in of_codecs if table.key in KEYS] == ["table1", "table2"]
+    assert make_paper_tables(Results(), ["test-clean"], all_rows=False) == []
