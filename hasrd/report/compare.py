@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Iterable, Mapping, Sequence
 
 from hasrd.errors import UserError
+from hasrd.markdown import table_row
 from hasrd.metrics.paired import METHOD, MIN_UTTERANCES, Paired, holm, paired_bootstrap
 from hasrd.metrics.scores import MEASURES, Score, read_rows, read_score
 from hasrd.report.collect import MEAN_SPECTRUM, ScoreRow, score_table
@@ -148,7 +149,7 @@ def render(comparison: Comparison, markdown: bool = False) -> str:
         )
     if markdown:
         cells.insert(1, ["---"] * len(cells[0]))
-        table = ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in cells] + [""]
+        table = [table_row(row) for row in cells] + [""]
         return "\n".join(table + [f"- {note}" for note in notes(comparison)]) + "\n"
     widths = [max(map(len, column)) for column in zip(*cells)]
     table = ["  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths)).rstrip() for row in cells]
