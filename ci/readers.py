@@ -360,7 +360,7 @@ def _archive_facts(path: Path) -> None:
 def _teacher(folder: Path) -> None:
     from hasrd.data.archive import write_archive
     from hasrd.data.kaldi import write_table
-    from hasrd.teacher.targets import IGNORED, UNIT, UTTERANCE, WORD
+    from hasrd.data.targets import IGNORED, UNIT, UTTERANCE, WORD
 
     speech, text = folder / "speech", folder / "text"
     for kind in (speech, text):
@@ -379,7 +379,7 @@ def _teacher(folder: Path) -> None:
 
 
 def _open_targets(path: Path) -> None:
-    from hasrd.teacher.targets import open_targets
+    from hasrd.data.targets import open_targets
 
     targets = open_targets([path.parent], standardize=True)
     for utterance in ("u-1", "u-2"):
@@ -833,7 +833,7 @@ READERS: Mapping[str, Reader] = {
     ),
     "tokens": Reader(_tokens, "*.npz", _load_tokens, ("hasrd/codec/token_file.py", "hasrd/codec/tokenizer.py")),
     "token_facts": Reader(_codes, "*", _archive_facts, ("hasrd/bin/decode.py",)),
-    "teacher": Reader(_teacher, "*/*", _open_targets, ("hasrd/teacher/targets.py",)),
+    "teacher": Reader(_teacher, "*/*", _open_targets, ("hasrd/data/targets.py",)),
     "latents": Reader(_latents, "**/*.*", _cut_latents, ("hasrd/codec/latent_cache.py",)),
     "latents_table": Reader(_latents, "utt2latents", _cut_latents, ("hasrd/codec/latent_cache.py",)),
     "scores": Reader(_experiments, "exp/codec/scores/test/combined/*", _read_score, ("hasrd/metrics/scores.py",)),

@@ -13,6 +13,7 @@ from typing import Any, Iterable, Iterator, Mapping, Sequence
 from hasrd.codec.streams import word_streams
 from hasrd.config import parse_yaml
 from hasrd.data.kaldi import read_table
+from hasrd.data.targets import read_facts
 from hasrd.errors import UserError
 from hasrd.metrics.bitrate import LOUDNESS_NOTE
 from hasrd.metrics.scores import MEASURES
@@ -50,7 +51,6 @@ from hasrd.report.streams import (
     split_streams,
     streams_of,
 )
-from hasrd.teacher.targets import read_facts
 
 NO_ANSWER = Cell("n/a", missing=False)
 # Best detected words of a stream.
