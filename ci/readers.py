@@ -46,6 +46,7 @@ OTHERS = {
     "hasrd/bin/extract.py": "contents.json of its own, through hasrd.config; damage counts as none",
     "hasrd/bin/codec_work.py": "codes.json, as row token_facts",
     "hasrd/bin/token_map.py": "codes.json, as row token_facts",
+    "hasrd/models/card.py": "shows how speech is read, and reads none",
     "hasrd/report/card.py": "codes.json of its own, through hasrd.config",
     "hasrd/report/specification.py": "a file of the package",
     "hasrd/tasks/asr.py": "a configuration through hasrd.config",
@@ -433,8 +434,8 @@ def _experiments(folder: Path) -> None:
 
 
 def _report(path: Path) -> None:
-    from hasrd.report.builder import languages_of_teacher
     from hasrd.report.collect import collect
+    from hasrd.report.rows import languages_of_teacher
     from hasrd.report.token_map import token_map_figures
 
     folder = path
@@ -839,7 +840,7 @@ READERS: Mapping[str, Reader] = {
     "scores": Reader(_experiments, "exp/codec/scores/test/combined/*", _read_score, ("hasrd/metrics/scores.py",)),
     "report": Reader(
         _experiments, "exp/codec/**/*.*", _report,
-        ("hasrd/report/collect.py", "hasrd/report/token_map.py", "hasrd/report/builder.py"),
+        ("hasrd/report/collect.py", "hasrd/report/token_map.py", "hasrd/report/rows.py"),
     ),
     "compare": Reader(_experiments, "exp/codec/scores/test/combined/*", _compare, ("hasrd/report/compare.py",)),
     "recogniser": Reader(

@@ -134,12 +134,13 @@ class Results:
     def experiments(
         self, measures: Sequence[str], test_set: str | None = None, systems: Sequence[str] | None = None
     ) -> list[str]:
-        """Return the experiments that have a score of any of `measures`, on this test set, of these systems; sorted."""
+        """Return the experiments, sorted, that have a score of these measures, test set and systems by their main run."""
         return sorted(
             {
                 found.experiment
                 for found in self.scores
                 if found.score.measure in measures
+                and not found.run
                 and test_set in (None, found.score.test_set)
                 and (systems is None or found.score.system in systems)
             }

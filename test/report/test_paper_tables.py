@@ -103,6 +103,14 @@ def test_probes_of_two_configurations_are_not_mixed(tmp_path):
     assert texts(table, "Semantic only")[4] == "25.0 ± 7.1 (2 runs)"
 
 
+def test_a_probe_with_another_seed_is_no_row_of_its_own(paper_exp):
+    """That of log-mel lies in a folder of its own beside the main run's."""
+    put_probe(paper_exp, "test-clean", "log_mel", "seed1", cer=41.0, wer=81.0)
+    table = make_paper_tables(collect([paper_exp]), ["test-clean"])[2]
+    assert [label for label, _ in table.rows][:2] == ["Fbank", "Fbank (paper)"]
+    assert texts(table, "Fbank")[:2] == ["40.0", "80.0"]
+
+
 def test_all_tokens_never_stand_for_semantic_ones(paper_exp):
     codec = paper_exp / "codec_train_codec_89abcdef"
     for folder in codec.glob("probe_tokens_semantic*"):
