@@ -20,11 +20,11 @@ from hasrd.bin.options import str2bool
 from hasrd.errors import UserError, run_main
 from hasrd.jobs.atomic import write_json, write_text
 from hasrd.jobs.lock import exclusive
+from hasrd.machine import machine
 from hasrd.metrics.versions import commit
 from hasrd.report.builder import build
 from hasrd.report.claims import claims
 from hasrd.report.collect import Results, collect
-from hasrd.report.machine import machine
 from hasrd.report.markdown import discussion_in, markdown
 from hasrd.report.record import record, relative_to
 

@@ -134,7 +134,7 @@ class Results:
     def experiments(
         self, measures: Sequence[str], test_set: str | None = None, systems: Sequence[str] | None = None
     ) -> list[str]:
-        """Return the experiments, sorted, that have a score of these measures, test set and systems by their main run."""
+        """Return the experiments, sorted, whose main run has a score of these measures, test set and systems."""
         return sorted(
             {
                 found.experiment
