@@ -2,7 +2,7 @@
 # Apache-2.0
 """Make RESULTS.md and the HTML page from the score files of experiment folders: HAC's levels, where a codec has them,
 and Tables 1-4 of HASRD (left out where there are levels and nothing else), with the papers' own numbers; then
-everything else that was measured.
+everything else that was measured. What was not measured is not shown, unless all tables are asked for.
 """
 
 from __future__ import annotations

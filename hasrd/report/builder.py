@@ -27,6 +27,8 @@ from hasrd.report.rows import Row, RowMaker, most_codebooks
 from hasrd.report.specification import PARAMETERS, TEST_SET, ColumnSpec, TableSpec, table_specs
 from hasrd.report.streams import book_label, has_levels, split_streams
 
+# What is known of a codec whether or not its speech was measured: a row with these alone is not shown.
+_KNOWN = ("bitrate", PARAMETERS)
 # Label and cells.
 Line = tuple[str, list[Cell]]
 
@@ -121,10 +123,11 @@ def _table(key: str, maker: RowMaker, all_rows: bool, with_paper: bool, is_first
 def _lines(maker: RowMaker, all_rows: bool, with_paper: bool) -> list[Line]:
     """Return the rows; where not all are shown, those that something was measured of, and the paper's of these."""
     columns = maker.spec.columns
+    measured = [index for index, column in enumerate(columns.values()) if column.measure not in _KNOWN]
     lines: list[Line] = []
     for kind in maker.spec.rows:
         rows = [(row.label, [_cell(maker, row, column) for column in columns.values()]) for row in maker.rows(kind)]
-        rows = [(label, cells) for label, cells in rows if all_rows or _says_something(cells)]
+        rows = [row for row in rows if all_rows or _says_something([row[1][index] for index in measured])]
         lines += rows
         if kind.paper and with_paper and (rows or all_rows):
             lines.append((f"{kind.label} (paper)", [paper_cell(kind.paper, name) for name in columns]))
