@@ -33,7 +33,7 @@ OTHERS = {
     "hasrd/jobs/digest.py": "hashes content, whatever it is",
     "hasrd/metrics/ecapa_similarity.py": "hashes, and another package's loader, whose errors are caught whole",
     "hasrd/report/audio.py": "audio that this package wrote, checked by data/audio before",
-    "hasrd/report/machine.py": "/proc",
+    "hasrd/machine.py": "/proc",
     "hasrd/bench/memory.py": "/proc",
     "hasrd/teacher/text.py": "another package's loader, whose errors are caught whole (test/teacher/test_text.py)",
     "hasrd/bin/asr_decode.py": "weights of an own training, through ESPnet",
@@ -46,8 +46,9 @@ OTHERS = {
     "hasrd/bin/extract.py": "contents.json of its own, through hasrd.config; damage counts as none",
     "hasrd/bin/codec_work.py": "codes.json, as row token_facts",
     "hasrd/bin/token_map.py": "codes.json, as row token_facts",
+    "hasrd/models/card.py": "shows how speech is read, and reads none",
     "hasrd/report/card.py": "codes.json of its own, through hasrd.config",
-    "hasrd/report/paper.py": "a file of the package",
+    "hasrd/report/specification.py": "a file of the package",
     "hasrd/tasks/asr.py": "a configuration through hasrd.config",
     "hasrd/bin/tokenize.py": "a configuration through hasrd.config",
     "hasrd/espnet/ssl_encoder.py": "a configuration through hasrd.config, weights as row tensors",
@@ -360,7 +361,7 @@ def _archive_facts(path: Path) -> None:
 def _teacher(folder: Path) -> None:
     from hasrd.data.archive import write_archive
     from hasrd.data.kaldi import write_table
-    from hasrd.teacher.targets import IGNORED, UNIT, UTTERANCE, WORD
+    from hasrd.data.targets import IGNORED, UNIT, UTTERANCE, WORD
 
     speech, text = folder / "speech", folder / "text"
     for kind in (speech, text):
@@ -379,7 +380,7 @@ def _teacher(folder: Path) -> None:
 
 
 def _open_targets(path: Path) -> None:
-    from hasrd.teacher.targets import open_targets
+    from hasrd.data.targets import open_targets
 
     targets = open_targets([path.parent], standardize=True)
     for utterance in ("u-1", "u-2"):
@@ -434,14 +435,14 @@ def _experiments(folder: Path) -> None:
 
 def _report(path: Path) -> None:
     from hasrd.report.collect import collect
-    from hasrd.report.levels import _languages_of_teacher
+    from hasrd.report.rows import languages_of_teacher
     from hasrd.report.token_map import token_map_figures
 
     folder = path
     while folder.name != "exp":
         folder = folder.parent
     token_map_figures(collect([folder]))
-    _languages_of_teacher(folder / "codec/config.yaml", "lexical")
+    languages_of_teacher(folder / "codec/config.yaml", "lexical")
 
 
 def _compare(path: Path) -> None:
@@ -833,13 +834,13 @@ READERS: Mapping[str, Reader] = {
     ),
     "tokens": Reader(_tokens, "*.npz", _load_tokens, ("hasrd/codec/token_file.py", "hasrd/codec/tokenizer.py")),
     "token_facts": Reader(_codes, "*", _archive_facts, ("hasrd/bin/decode.py",)),
-    "teacher": Reader(_teacher, "*/*", _open_targets, ("hasrd/teacher/targets.py",)),
+    "teacher": Reader(_teacher, "*/*", _open_targets, ("hasrd/data/targets.py",)),
     "latents": Reader(_latents, "**/*.*", _cut_latents, ("hasrd/codec/latent_cache.py",)),
     "latents_table": Reader(_latents, "utt2latents", _cut_latents, ("hasrd/codec/latent_cache.py",)),
     "scores": Reader(_experiments, "exp/codec/scores/test/combined/*", _read_score, ("hasrd/metrics/scores.py",)),
     "report": Reader(
         _experiments, "exp/codec/**/*.*", _report,
-        ("hasrd/report/collect.py", "hasrd/report/token_map.py", "hasrd/report/levels.py"),
+        ("hasrd/report/collect.py", "hasrd/report/token_map.py", "hasrd/report/rows.py"),
     ),
     "compare": Reader(_experiments, "exp/codec/scores/test/combined/*", _compare, ("hasrd/report/compare.py",)),
     "recogniser": Reader(

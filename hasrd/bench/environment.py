@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from hasrd.errors import UserError
-from hasrd.report.machine import machine
+from hasrd.machine import machine
 from hasrd.train.precision import has_bf16
 
 

@@ -15,6 +15,7 @@ from hasrd.errors import run_main
 from hasrd.jobs.lock import exclusive
 from hasrd.models.package import pack
 from hasrd.registry import add_allow_import
+from hasrd.report.card import score_section
 
 
 def main() -> None:
@@ -30,7 +31,8 @@ def main() -> None:
     args.out.parent.mkdir(parents=True, exist_ok=True)
     # Beside the folder, which is not there before it is complete.
     with exclusive(args.out.parent, f".{args.out.name}"):
-        out = pack(args.exp_dir, args.out, args.model_file, args.name, args.licence, args.allow_import)
+        options = (args.model_file, args.name, args.licence, args.allow_import)
+        out = pack(args.exp_dir, args.out, *options, scores=score_section)
     print(f"{out}: packed")
 
 

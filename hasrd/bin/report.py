@@ -2,7 +2,7 @@
 # Apache-2.0
 """Make RESULTS.md and the HTML page from the score files of experiment folders: HAC's levels, where a codec has them,
 and Tables 1-4 of HASRD (left out where there are levels and nothing else), with the papers' own numbers; then
-everything else that was measured.
+everything else that was measured. What was not measured is not shown, unless all tables are asked for.
 """
 
 from __future__ import annotations
@@ -20,17 +20,13 @@ from hasrd.bin.options import str2bool
 from hasrd.errors import UserError, run_main
 from hasrd.jobs.atomic import write_json, write_text
 from hasrd.jobs.lock import exclusive
+from hasrd.machine import machine
 from hasrd.metrics.versions import commit
+from hasrd.report.builder import build
 from hasrd.report.claims import claims
 from hasrd.report.collect import Results, collect
-from hasrd.report.further_tables import make_further_tables
-from hasrd.report.levels import has_levels, level_tables
-from hasrd.report.machine import machine
 from hasrd.report.markdown import discussion_in, markdown
-from hasrd.report.paper_tables import make_paper_tables
 from hasrd.report.record import record, relative_to
-from hasrd.report.streams import split_streams
-from hasrd.report.tables import codebook_tables, codec_tables, masked_tables, probe_tables, reconstruction_tables
 
 LEAD = (
     "A speech tokenizer some of whose tokens say what was spoken and the others how: hear them apart, and see what "
@@ -59,12 +55,18 @@ def get_parser() -> argparse.ArgumentParser:
         "--test_sets",
         nargs="*",
         default=[],
-        help="sets that are shown as missing where nothing was scored",
+        help="sets that are listened to, and with --all_tables shown as missing where nothing was scored",
     )
     parser.add_argument("--corpus", required=True, help="name of the corpus, for the title")
     parser.add_argument("--single_speaker", type=str2bool, default=False, help="say that the corpus has one voice")
     parser.add_argument(
         "--only_codecs", type=str2bool, default=False, help="leave out what is about encoders and probes"
+    )
+    parser.add_argument(
+        "--all_tables",
+        type=str2bool,
+        default=False,
+        help="show all rows, tables and claims, those too of which nothing was measured, as missing",
     )
     parser.add_argument("--command", help="command that is shown (default: this one)")
     parser.add_argument("--num_examples", type=int, default=4, help="utterances to listen to")
@@ -107,17 +109,8 @@ def run(args: argparse.Namespace) -> None:
         raise UserError(f"{args.expdir[0]}: no score in it: run the scoring stage, or name the --test_sets")
     title = f"Speech tokenizer on {args.corpus}"
     facts = _facts(args, results)
-    judged = claims(results, test_sets, args.only_codecs, args.single_speaker)
-    tables = [
-        *level_tables(results, args.datadir),
-        *(make_paper_tables(results, test_sets, args.only_codecs) if _is_about_hasrd(results) else []),
-        *codec_tables(results, test_sets),
-        *reconstruction_tables(results, test_sets),
-        *([] if args.only_codecs else probe_tables(results, test_sets)),
-        *make_further_tables(results),
-        *([] if args.only_codecs else masked_tables(results, test_sets)),
-        *codebook_tables(results, test_sets),
-    ]
+    judged = claims(results, test_sets, args.only_codecs, args.single_speaker, all_rows=args.all_tables)
+    tables = build(results, test_sets, args.datadir, args.only_codecs, all_rows=args.all_tables)
     discussion = _discussion(args.discussion, args.out_md)
     if args.out_md:
         folder, record_path = args.out_md.parent, args.out_md.with_suffix(".json")
@@ -130,14 +123,10 @@ def run(args: argparse.Namespace) -> None:
         from hasrd.report.page import page
 
         clips = examples(args.expdir, args.datadir, results, test_sets, args.num_examples)
-        html = page(title, LEAD, facts, judged, relative_to(tables, args.out_html.parent), clips, results, discussion)
+        shown = relative_to(tables, args.out_html.parent)
+        html = page(title, LEAD, facts, judged, shown, clips, results, discussion, show_missing=args.all_tables)
         write_text(args.out_html, html)
         print(f"{args.out_html}: {len(html) / 1e6:.1f} MB, {len(clips)} utterances to listen to")
-
-
-def _is_about_hasrd(results: Results) -> bool:
-    """Whether HASRD's tables would show more than DAC: not where all codecs that are split are split into levels."""
-    return not has_levels(results) or "semantic" in split_streams(results)
 
 
 def _discussion(path: Path | None, out_md: Path | None) -> str:
@@ -164,7 +153,7 @@ def _facts(args: argparse.Namespace, results: Results) -> list[tuple[str, str]]:
         ("Licence of the corpus", _licence(args.datadir)),
         (
             "Experiments",
-            ", ".join(sorted({found.experiment for found in results.scores})) or "missing",
+            ", ".join(sorted({found.experiment for found in results.scores})),
         ),
         ("Command", _without_folders(args.command)),
         ("Date", datetime.date.today().isoformat()),
@@ -172,7 +161,7 @@ def _facts(args: argparse.Namespace, results: Results) -> list[tuple[str, str]]:
         ("Machine", machine()),
         (
             "Versions",
-            ", ".join(f"{name} {version}" for name, version in sorted(versions.items())) or "missing",
+            ", ".join(f"{name} {version}" for name, version in sorted(versions.items())),
         ),
     ]
     return [fact for fact in facts if fact[1]]

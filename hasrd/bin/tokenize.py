@@ -24,7 +24,7 @@ from hasrd.bin.options import str2bool
 from hasrd.codec.codec import Codec
 from hasrd.codec.model import TokenizerModel
 from hasrd.codec.receptive import joins, looks_back
-from hasrd.codec.streams import VOICE, is_split
+from hasrd.codec.streams import ACOUSTIC, is_split
 from hasrd.codec.token_tables import LOUDNESS, number_text
 from hasrd.codec.tokens import Tokens
 from hasrd.config import read_yaml
@@ -91,7 +91,7 @@ def crop_samples(exp_dir: str, crop_seconds: str, sample_rate: int) -> int:
 def shuffle_acoustic(tokens: Tokens, utterance: str) -> Tokens:
     """Permute the acoustic codes of one utterance in time, all codebooks alike; the same for the same utterance."""
     order = generator_of(utterance).permutation(tokens.codes.shape[1])
-    acoustic = [m for m, name in enumerate(tokens.stream_names) if name == VOICE]
+    acoustic = [m for m, name in enumerate(tokens.stream_names) if name == ACOUSTIC]
     codes = tokens.codes.clone()
     codes[..., acoustic] = tokens.codes[:, torch.from_numpy(order)][..., acoustic]
     return replace(tokens, codes=codes)

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from hasrd.codec.model import TokenizerModel
-from hasrd.codec.streams import VOICE, is_split
+from hasrd.codec.streams import ACOUSTIC, is_split
 from hasrd.codec.tokens import Tokens
 
 METHODS = ("cycle", "match")
@@ -54,8 +54,8 @@ def exchange(
         raise ValueError(f"streams {source.stream_names}: acoustic tokens and others are needed")
     if len(source) != len(target):
         raise ValueError(f"{len(source)} utterances, but {len(target)} targets")
-    voice = [m for m, name in enumerate(source.stream_names) if name == VOICE]
-    words = [m for m, name in enumerate(source.stream_names) if name != VOICE]
+    voice = [m for m, name in enumerate(source.stream_names) if name == ACOUSTIC]
+    words = [m for m, name in enumerate(source.stream_names) if name != ACOUSTIC]
     sizes = [source.codebook_sizes[m] for m in words]
     if method == "match" and (centroids is None or [len(own) for own in centroids] != sizes):
         raise ValueError(f"centroids of the codebooks that are not acoustic, {sizes} of them: needed to match frames")
@@ -110,7 +110,7 @@ def word_centroids(codec: TokenizerModel) -> list[Tensor]:
     device = next(codec.parameters()).device
     centroids = []
     for m, (name, size) in enumerate(zip(codec.stream_names, codec.codebook_sizes)):
-        if name != VOICE:
+        if name != ACOUSTIC:
             codes = torch.zeros(1, size, m + 1, dtype=torch.long, device=device)
             codes[..., -1] = torch.arange(size, device=device)
             centroids.append(codec.vectors(codes, [name])[0])

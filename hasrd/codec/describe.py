@@ -17,10 +17,10 @@ from hasrd import encoder, frontend, loss, quantizer
 from hasrd.codec.build import CODEC_DEFAULTS, Front, build_modules, construct, part_class
 from hasrd.codec.codec import Codec
 from hasrd.codec.receptive import Field, joins, looks_back, reaches
+from hasrd.data.targets import read_facts
 from hasrd.errors import UserError
 from hasrd.frontend.normalize import GlobalNorm
 from hasrd.metrics.bitrate import LOUDNESS_NOTE
-from hasrd.teacher.targets import read_facts
 
 
 @dataclass

@@ -29,7 +29,7 @@ CHOICES = {
     "d_axis": "hasrd.loss.distillation:DAxisDistillation",
     "text": "hasrd.loss.distillation:TextDistillation",
 }
-# Kinds of the rows of a text's embeddings (hasrd.teacher.targets); 0 is none.
+# Kinds of the rows of a text's embeddings (hasrd.data.targets); 0 is none.
 UTTERANCE, WORD = 1, 2
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any, Iterator, Mapping
+from typing import Any, Callable, Iterator, Mapping
 
 import yaml
 from safetensors.torch import save_file
@@ -26,6 +26,7 @@ from hasrd.errors import UserError
 from hasrd.jobs.atomic import atomic_folder
 from hasrd.jobs.digest import sha256
 from hasrd.loss.distillation import CHOICES as LOSSES
+from hasrd.models.card import model_card
 from hasrd.models.checkpoint import PACKAGE, PEER, embed_encoder, kind_of, load_trained, read_experiment
 from hasrd.models.weights import building, load_strict, read_weights
 
@@ -43,6 +44,7 @@ def pack(
     name: str | None = None,
     licence: str | None = None,
     allow_import: bool = False,
+    scores: Callable[[Path, str], str] | None = None,
 ) -> Path:
     """Write the codec of an experiment to a new folder, which appears when it is complete and can be loaded.
 
@@ -53,6 +55,8 @@ def pack(
         name: What the model card calls it; by default the folder's name.
         licence: Of the weights, as text; stands in config.yaml and on the card.
         allow_import: Import classes that the experiment names by import path.
+        scores: Makes the card's section on scores of the experiment and the SHA-256 of its weights
+            (`hasrd.report.card.score_section`); without it the card has none.
 
     Returns:
         The folder.
@@ -60,8 +64,6 @@ def pack(
     Raises:
         UserError: A folder that is not empty, a configuration that names a file, or what `load_trained` raises.
     """
-    from hasrd.report.card import model_card
-
     out = Path(out)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UserError(f"{out}: is there already: choose another name, or remove it")
@@ -90,7 +92,8 @@ def pack(
         save_file(tensors, temporary / WEIGHTS, metadata={"format": "pt"})
         config["model_sha256"] = sha256(temporary / WEIGHTS)
         (temporary / CONFIG).write_text(yaml.safe_dump(config, sort_keys=False, allow_unicode=True), encoding="utf-8")
-        card = model_card(config, out.name, Path(exp_dir), allow_import)
+        section = scores(Path(exp_dir), config["source"]["weights_sha256"]) if scores else ""
+        card = model_card(config, out.name, allow_import, section)
         (temporary / CARD).write_text(card, encoding="utf-8")
         load_packed(temporary, allow_import)
     return out

@@ -271,6 +271,7 @@ SECTIONS: Mapping[str, Sequence[Option]] = {
         Option("lang", "", "the language that is spoken, as Whisper names it; without one, nothing is transcribed"),
         Option("ecapa_dir", "", "folder with SpeechBrain's ECAPA-TDNN, for a second speaker similarity"),
         Option("num_examples", "4", "utterances to listen to in the report", "count"),
+        Option("all_tables", "false", "show what was not measured, too: all rows of the papers' tables", "flag"),
         Option("out_md", "", "file of the report", default_help="RESULTS.md in --expdir"),
         Option("out_html", "", "page of the report", default_help="report.html in --expdir"),
     ],

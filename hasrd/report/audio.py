@@ -18,8 +18,8 @@ import numpy as np
 from hasrd.data.kaldi import read_table
 from hasrd.metrics.scores import read_rows
 from hasrd.report.collect import Results
-from hasrd.report.paper import row_key
-from hasrd.report.streams import DEFAULT, probe_rows, streams_of
+from hasrd.report.specification import row_key
+from hasrd.report.streams import HASRD_STREAMS, probe_rows, streams_of
 
 # Decoded from all tokens, from some of them, or with another voice: folder of stage 6 to label.
 COMBINED, CONVERSION = "combined", "conversion"
@@ -137,7 +137,7 @@ def _decoded(folders: Sequence[Path], test_set: str, results: Results) -> dict[s
 
 def _streams(results: Results, test_set: str, codec: str) -> Sequence[str]:
     """Return the streams that a codec has, decoded or not."""
-    return streams_of(results, test_set, codec) or DEFAULT
+    return streams_of(results, test_set, codec) or HASRD_STREAMS
 
 
 def _tables(folder: Path) -> Iterator[Path]:

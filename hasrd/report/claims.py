@@ -9,39 +9,34 @@ the originals than a constant mean spectrum has learned nothing that claims coul
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from functools import partial
-from typing import Any, Callable, Container, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Iterator, Mapping, Sequence
 
-from hasrd.codec.streams import VOICE, is_split, word_streams
+from hasrd.codec.streams import ACOUSTIC, is_split, word_streams
 from hasrd.errors import UserError
 from hasrd.metrics.paired import MIN_UTTERANCES
-from hasrd.report.collect import Found, Results
+from hasrd.report.collect import MEAN_SPECTRUM, RECONSTRUCTION, Results, ScoreRow
 from hasrd.report.compare import LEVEL, Different, paired
-from hasrd.report.paper import row_key
-from hasrd.report.paper_tables import find_probe
-from hasrd.report.streams import DEFAULT, decoded_from, streams_of
-from hasrd.report.tables import RECONSTRUCTION, one
+from hasrd.report.specification import row_key, table_specs
+from hasrd.report.streams import HASRD_STREAMS, decoded_from, streams_of
 
 # Masked accuracy against always answering the most frequent target.
 TIMES_MOST_FREQUENT = 1.5
 _SIMILARITIES = ("ecapa_similarity", "speaker_similarity")
-# Stream to the measure by which its codebook is claimed to be the best, what that says, and of which others.
-_SAYS = {
-    "semantic": ("pnmi", "says more about phones", "any acoustic one"),
-    "phonetic": ("pnmi", "says more about phones", "any other one"),
-    "lexical": ("word_f1", "detects words better", "any other one"),
-}
-_NAMES = {"pnmi": "PNMI", "word_f1": "word F1"}
-# What HAC is without its losses.
-_UNTAUGHT = {"hac": "hac_no_loss"}
 # A loss still tells probes apart whose words are all wrong.
 _READING = ("ctc_loss", "wer")
-
+# Tokens that those of a stream of words should be read better than, and how a claim says it.
+_READ_BETTER = {ACOUSTIC: "better than the acoustic ones", "all": "alone better than all tokens together"}
+# Of a stream whose codebook should be the best by a measure: the measure, its name, what that says, of which others.
+_BEST_BY = {
+    "semantic": ("pnmi", "PNMI", "says more about phones", "any acoustic one"),
+    "phonetic": ("pnmi", "PNMI", "says more about phones", "any other one"),
+    "lexical": ("word_f1", "word F1", "detects words better", "any other one"),
+}
+# Names in the papers' tables of a codec with losses on its levels, and of the same without.
+_WITH_LOSSES, _WITHOUT_LOSSES = "hac", "hac_no_loss"
 
 HOLDS, IN_ORDER, FAILS, MISSING = "holds", "in order, not separated", "does not hold", "missing"
-
-Judge = Callable[[Results, str, str], "Claim"]
 
 
 @dataclass(frozen=True)
@@ -55,56 +50,111 @@ class Claim:
 
 
 def claims(
-    results: Results, test_sets: Sequence[str], only_codecs: bool = False, single_speaker: bool = False
+    results: Results,
+    test_sets: Sequence[str],
+    only_codecs: bool = False,
+    single_speaker: bool = False,
+    all_rows: bool = False,
 ) -> list[Claim]:
     """Judge the claims on every set that was scored.
 
     Args:
-        test_sets: Shown as missing where nothing was scored.
+        test_sets: Shown as missing where nothing was scored and all are shown.
         only_codecs: Leave out those on encoders and probes.
         single_speaker: Leave out those on voices.
+        all_rows: Show those, too, whose measures were not taken.
     """
+    found = [] if only_codecs else _on_encoders(results, test_sets)
+    names = results.experiments(RECONSTRUCTION) or [""]
+    for test_set in results.test_sets((*RECONSTRUCTION, MEAN_SPECTRUM)) or test_sets:
+        codecs = [_Experiment(results, test_set, name, len(names) > 1) for name in names]
+        found += _on_codecs(codecs, only_codecs, single_speaker)
+    if not only_codecs:
+        found += _on_latents(results, test_sets)
+    return [claim for claim in found if all_rows or claim.verdict != MISSING]
+
+
+@dataclass(frozen=True, eq=False)
+class _Experiment:
+    """An experiment on one set, whose claims begin with its name where there are several."""
+
+    results: Results
+    test_set: str
+    name: str
+    is_one_of_several: bool
+
+    def claim(self, text: str, evidence: str = "", verdict: str = MISSING) -> Claim:
+        start = f"{self.name}: {text[0].lower()}" if self.is_one_of_several else text[0]
+        return Claim(start + text[1:], self.test_set, evidence, verdict)
+
+    def score(self, measure: str, system: str | None = None) -> ScoreRow | None:
+        return self.results.first(measure, self.test_set, system, self.name)
+
+    def probe(self, measure: str, system: str) -> ScoreRow | None:
+        return next(iter(self.results.find_probe(measure, self.test_set, system, self.name)), None)
+
+    def codebooks(self, measure: str) -> list[dict[str, Any]]:
+        found = self.score(measure)
+        return found.score.details["codebooks"] if found else []
+
+    def codebook(self, measure: str, stream: str) -> dict[str, Any] | None:
+        """Return the first codebook of a stream."""
+        return next((book for book in self.codebooks(measure) if book["stream"] == stream), None)
+
+    def streams(self) -> list[str]:
+        return streams_of(self.results, self.test_set, self.name)
+
+
+def _on_encoders(results: Results, test_sets: Sequence[str]) -> list[Claim]:
+    text = (
+        f"The encoder predicts masked tokens at least {TIMES_MOST_FREQUENT} times as well as "
+        "always answering the most frequent one"
+    )
     found = []
-    if not only_codecs:
-        for test_set in results.test_sets(["masked_accuracy"]) or test_sets[:1]:
-            found.append(_masked(results, test_set))
-    all_codecs = results.experiments(RECONSTRUCTION[:3]) or [""]
-    for test_set in results.test_sets(RECONSTRUCTION) or test_sets:
-        failed = {name: claim for name in all_codecs if (claim := _learned_nothing(results, test_set, name))}
-        found += [_named(lambda *_, claim=failed[name]: claim, results, test_set, name, all_codecs) for name in failed]
-        codecs = [name for name in all_codecs if name not in failed]
-        streams = {name: streams_of(results, test_set, name) for name in codecs}
-        # Where no bitrate says the streams, the claims are missing, but not those of every codec.
-        split = {name: own for name, own in streams.items() if is_split(own)}
-        split = split or {name: DEFAULT for name in [name for name in codecs if not streams[name]][:1]}
-        found += [_named(_reconstruction, results, test_set, name, all_codecs) for name in codecs]
-        of_streams = [_says_most, *([] if single_speaker else [_voice]), *([] if only_codecs else [_words, _combined])]
-        judges: list[tuple[Judge, str]] = []
-        for judge in of_streams:
-            judges += [(partial(judge, stream), name) for name, own in split.items() for stream in _claimed(judge, own)]
-            if judge is _voice:
-                judges += [(_conversion, name) for name in split]
-        found += [_named(judge, results, test_set, name, all_codecs) for judge, name in judges]
-        found += _taught(results, test_set, failed)
-    if not only_codecs:
-        for test_set in results.test_sets(["ctc_loss"]) or test_sets:
-            shuffled = results.find("ctc_loss", test_set, "latent_shuffled")
-            readers = sorted({item.experiment for item in shuffled}) or [""]
-            claiming = [name for name in readers if not _learned_nothing(results, test_set, name)]
-            found += [_named(_order, results, test_set, name, readers) for name in claiming]
+    for test_set in results.test_sets(["masked_accuracy"]) or test_sets[:1]:
+        accuracy = results.first("masked_accuracy", test_set)
+        if accuracy is None:
+            found.append(Claim(text, test_set))
+            continue
+        control, times = (accuracy.score.details[name] for name in ("most_frequent", "times_most_frequent"))
+        evidence = f"{accuracy.score.mean:.1f}% against {control['mean']:.1f}%, {times['mean']:.2f} times"
+        verdict = _verdict(times["mean"] >= TIMES_MOST_FREQUENT, times["ci95"][0] >= TIMES_MOST_FREQUENT)
+        found.append(Claim(text, test_set, evidence, verdict))
     return found
 
 
-def _claimed(judge: Callable[..., Claim], streams: Sequence[str]) -> list[str]:
-    """Return the streams of words that `judge` has a claim on."""
-    return [stream for stream in word_streams(streams) if judge is not _says_most or stream in _SAYS]
+def _on_latents(results: Results, test_sets: Sequence[str]) -> list[Claim]:
+    text = "A probe reads latents in order better than the same latents shuffled in time (CTC loss)"
+    found = []
+    for test_set in results.test_sets(["ctc_loss"]) or test_sets:
+        names = results.experiments(["ctc_loss"], test_set, ["latent_shuffled"]) or [""]
+        for name in names:
+            experiment = _Experiment(results, test_set, name, len(names) > 1)
+            pair = [experiment.probe("ctc_loss", system) for system in ("latent", "latent_shuffled")]
+            if _behind_a_constant(experiment):
+                continue
+            found.append(experiment.claim(text, *([] if None in pair else _against(*pair))))
+    return found
 
 
-def _named(judge: Judge, results: Results, test_set: str, name: str, all_names: Sequence[str]) -> Claim:
-    claim = judge(results, test_set, name)
-    if len(all_names) < 2:
-        return claim
-    return replace(claim, text=f"{name}: {claim.text[0].lower()}{claim.text[1:]}")
+def _on_codecs(codecs: Sequence[_Experiment], only_codecs: bool, single_speaker: bool) -> list[Claim]:
+    """Judge the claims on the codecs of a set."""
+    found = [claim for claim in map(_behind_a_constant, codecs) if claim]
+    codecs = [codec for codec in codecs if _behind_a_constant(codec) is None]
+    found += [_reconstruction(codec) for codec in codecs]
+    streams = {codec: codec.streams() for codec in codecs}
+    # Where no bitrate says the streams, the claims are missing, but not those of every codec.
+    unknown = {codec: HASRD_STREAMS for codec in [codec for codec in codecs if not streams[codec]][:1]}
+    split = {codec: own for codec, own in streams.items() if is_split(own)} or unknown
+    words = [(codec, stream) for codec, own in split.items() for stream in word_streams(own)]
+    found += [_best_codebook(codec, stream) for codec, stream in words if stream in _BEST_BY]
+    if not single_speaker:
+        found += [_voice(codec, stream) for codec, stream in words]
+        found += [_conversion(codec) for codec in split]
+    if not only_codecs:
+        for other, than in _READ_BETTER.items():
+            found += [_read_better(codec, stream, other, than) for codec, stream in words]
+    return found + list(_losses(codecs))
 
 
 def _verdict(in_order: bool, separated: bool) -> str:
@@ -113,209 +163,163 @@ def _verdict(in_order: bool, separated: bool) -> str:
     return HOLDS if separated else IN_ORDER
 
 
-def _first(found: Sequence[Found]) -> Found | None:
-    return found[0] if found else None
-
-
-def _below(low: Found, high: Found) -> tuple[str, str]:
+def _below(low: ScoreRow, high: ScoreRow) -> tuple[str, str]:
     """Judge that one score is below another.
 
     Returns:
         The verdict, and what to say of the intervals: "" where they are apart.
     """
     in_order = low.score.mean < high.score.mean
-    if _apart(low.score.ci95, high.score.ci95):
+    near = _near(low.score.ci95, high.score.ci95)
+    if not near:
         return _verdict(in_order, True), ""
     try:
         test = paired((low.path, high.path))
     except (Different, UserError):
         # Of other utterances, or without a table of them.
-        return _verdict(in_order, False), "; intervals overlap"
+        return _verdict(in_order, False), near
     if test.count < MIN_UTTERANCES:
-        return _verdict(in_order, False), "; intervals overlap, and too few utterances for a paired test"
+        return _verdict(in_order, False), f"{near}, and too few utterances for a paired test"
     p = f"p = {test.p:.2g}" if test.p >= 0.001 else "p < 0.001"
-    return _verdict(in_order, test.p < LEVEL), f"; intervals overlap, paired {p}"
+    return _verdict(in_order, test.p < LEVEL), f"{near}, paired {p}"
 
 
-def _masked(results: Results, test_set: str) -> Claim:
-    text = (
-        f"The encoder predicts masked tokens at least {TIMES_MOST_FREQUENT} times as well as "
-        "always answering the most frequent one"
-    )
-    score = one(results.find("masked_accuracy", test_set))
-    if score is None:
-        return Claim(text, test_set)
-    control = score.details["most_frequent"]["mean"]
-    times = score.details["times_most_frequent"]
-    verdict = _verdict(times["mean"] >= TIMES_MOST_FREQUENT, times["ci95"][0] >= TIMES_MOST_FREQUENT)
-    return Claim(text, test_set, f"{score.mean:.1f}% against {control:.1f}%, {times['mean']:.2f} times", verdict)
+def _against(low: ScoreRow, high: ScoreRow, beside: str = "", digits: int = 2) -> tuple[str, str]:
+    """Return the evidence that one score is below another, and the verdict; `beside`: what else is said of both."""
+    verdict, near = _below(low, high)
+    return f"{low.score.mean:.{digits}f} against {high.score.mean:.{digits}f}{beside}{near}", verdict
 
 
-def _learned_nothing(results: Results, test_set: str, experiment: str) -> Claim | None:
+def _behind_a_constant(codec: _Experiment) -> Claim | None:
     """Return the one thing to say of a codec that a constant mean spectrum is nearer to the originals than."""
-    combined = one(results.find("mel", test_set, "combined", experiment))
-    control = one(results.find("mean_spectrum", test_set))
-    if combined is None or control is None or combined.mean <= control.mean:
+    combined, control = codec.score("mel", "combined"), codec.score("mel", MEAN_SPECTRUM)
+    if combined is None or control is None or combined.score.mean <= control.score.mean:
         return None
-    evidence = f"mel distance {combined.mean:.2f} against {control.mean:.2f}; no other claim is made of this codec"
-    return Claim("Decoded speech is closer to the original than a constant mean spectrum", test_set, evidence, FAILS)
+    distances = f"mel distance {combined.score.mean:.2f} against {control.score.mean:.2f}"
+    text = "Decoded speech is closer to the original than a constant mean spectrum"
+    return codec.claim(text, f"{distances}; no other claim is made of this codec", FAILS)
 
 
-def _reconstruction(results: Results, test_set: str, experiment: str) -> Claim:
+def _reconstruction(codec: _Experiment) -> Claim:
     text = "All streams together come closer to the original than any control (mel distance)"
-    rows = decoded_from(results, test_set, experiment)
-    scores = {system: _first(results.find("mel", test_set, system, experiment)) for system in rows}
-    scores["mean_spectrum"] = _first(results.find("mean_spectrum", test_set))
-    missing = [rows[system].lower() for system, found in scores.items() if found is None]
+    labels = decoded_from(codec.results, codec.test_set, codec.name)
+    scores = {system: codec.score("mel", system) for system in labels}
+    missing = [labels[system].lower() for system, found in scores.items() if found is None]
     if missing:
-        return Claim(text, test_set, f"no score of: {'; '.join(missing)}")
+        return codec.claim(text, f"no score of: {'; '.join(missing)}")
     combined = scores.pop("combined")
     nearest = min(scores, key=lambda system: scores[system].score.mean)
     verdict, near = _below(combined, scores[nearest])
-    evidence = f"{combined.score.mean:.2f}; nearest control {scores[nearest].score.mean:.2f} ({rows[nearest].lower()})"
-    return Claim(text, test_set, evidence + near, verdict)
+    control = f"nearest control {scores[nearest].score.mean:.2f} ({labels[nearest].lower()})"
+    return codec.claim(text, f"{combined.score.mean:.2f}; {control}{near}", verdict)
 
 
-def _voice(stream: str, results: Results, test_set: str, experiment: str) -> Claim:
-    text = f"The {stream} stream alone keeps less of the voice than the acoustic ones alone"
-    for measure in _SIMILARITIES:
-        own, acoustic = (_first(results.find(measure, test_set, of, experiment)) for of in (stream, VOICE))
-        if own is not None and acoustic is not None:
-            evidence = f"{own.score.label.lower()} {own.score.mean:.2f} against {acoustic.score.mean:.2f}"
-            combined = one(results.find(measure, test_set, "combined", experiment))
-            if combined is not None:
-                evidence += f", all streams {combined.mean:.2f}"
-            paper = "; the paper .15, .67, .92" if measure == _SIMILARITIES[0] and stream in DEFAULT else ""
-            verdict, near = _below(own, acoustic)
-            return Claim(text, test_set, evidence + paper + near, verdict)
-    return Claim(text, test_set)
-
-
-def _words(stream: str, results: Results, test_set: str, experiment: str) -> Claim:
-    text = f"A probe reads the {stream} tokens better than the acoustic ones"
-    return _read_better(results, test_set, experiment, text, stream, VOICE, "21.0 against 70.2")
-
-
-def _combined(stream: str, results: Results, test_set: str, experiment: str) -> Claim:
-    text = f"A probe reads the {stream} tokens alone better than all tokens together"
-    return _read_better(results, test_set, experiment, text, stream, "all", "21.0 against 24.2")
-
-
-def _read_better(
-    results: Results, test_set: str, experiment: str, text: str, stream: str, other: str, paper: str
-) -> Claim:
-    """Judge a stream's tokens against `other` ones by the first measure that both have, and name it; show the rest."""
-    verdicts, evidence, labels = [], [], []
-    for measure in _READING:
-        systems = (f"tokens_{stream}", f"tokens_{other}")
-        pair = [_first(find_probe(results, measure, test_set, system, experiment)) for system in systems]
-        if None not in pair:
-            own, control = pair
-            verdict, near = _below(own, control)
-            verdicts.append(verdict)
-            own, control = own.score, control.score
-            labels.append(own.label)
-            digits = 1 if measure == "wer" else 2
-            paper_wer = f"; the paper {paper}" if measure == "wer" and stream in DEFAULT else ""
-            evidence.append(f"{own.label} {own.mean:.{digits}f} against {control.mean:.{digits}f}{paper_wer}{near}")
-    if not verdicts:
-        return Claim(text, test_set)
-    return Claim(f"{text} ({labels[0]})", test_set, ". Beside it, ".join(evidence), verdicts[0])
-
-
-def _conversion(results: Results, test_set: str, experiment: str) -> Claim:
-    text = "Conversion brings the voice closer to the target's"
-    converted = _first(results.find("target_similarity", test_set, "conversion", experiment))
-    before = _first(results.find("target_similarity", test_set, "combined", experiment))
-    source = _first(results.find("source_similarity", test_set, "conversion", experiment))
-    if converted is None:
-        return Claim(text, test_set)
-    value = converted.score.mean
-    if before is not None:
-        verdict, near = _below(before, converted)
-        evidence = f"similarity to the target {value:.2f}, not converted {before.score.mean:.2f}"
-        return Claim(text, test_set, evidence + near, verdict)
-    recorded = converted.score.details.get("between_source_and_target")
-    if recorded is not None:
-        evidence = f"similarity to the target {value:.2f}, of the source's recording {recorded:.2f}"
-        return Claim(text, test_set, evidence, _verdict(value > recorded, converted.score.ci95[0] > recorded))
-    if source is None:
-        return Claim(text, test_set)
-    text = "Converted speech is nearer to the target's voice than to the source's"
-    verdict, near = _below(source, converted)
-    return Claim(text, test_set, f"{value:.2f} against {source.score.mean:.2f}{near}", verdict)
-
-
-def _says_most(stream: str, results: Results, test_set: str, experiment: str) -> Claim:
-    measure, does, others = _SAYS[stream]
-    text = f"The {stream} codebook {does} than when it is shuffled, and than {others} ({_NAMES[measure]})"
-    score = one(results.find(measure, test_set, experiment=experiment))
-    books = score.details["codebooks"] if score else []
-    own = next((book for book in books if book["stream"] == stream), None)
-    rivals = [book for book in books if book["stream"] == VOICE or (stream not in DEFAULT and book["stream"] != stream)]
-    if own is None or not any(book["stream"] == VOICE for book in rivals):
-        return Claim(text, test_set)
+def _best_codebook(codec: _Experiment, stream: str) -> Claim:
+    measure, name, does, others = _BEST_BY[stream]
+    text = f"The {stream} codebook {does} than when it is shuffled, and than {others} ({name})"
+    books, own = codec.codebooks(measure), codec.codebook(measure, stream)
+    against = {ACOUSTIC} if stream in HASRD_STREAMS else {book["stream"] for book in books} - {stream}
+    rivals = [book for book in books if book["stream"] in against]
+    if own is None or not any(book["stream"] == ACOUSTIC for book in rivals):
+        return codec.claim(text)
     best = max(rivals, key=lambda book: book["value"])
     evidence = f"{own['value']:.3f}; shuffled {own['shuffled']:.3f}; best {best['stream']} {best['value']:.3f}"
     if own["size"] != best["size"]:
         evidence += f" (of {best['size']} entries, the {stream} one of {own['size']}: more say more)"
     # Words may have been scored for the first codebooks alone.
-    if len(books) < len(score.details.get("codebook_sizes", books)):
-        return Claim(text, test_set, f"{evidence}; the other codebooks were not scored")
-    near = _near(_interval(own), _interval(best)) or ("; shuffled within the interval" if _by_chance(own) else "")
-    verdict = _verdict(own["value"] > max(own["shuffled"], best["value"]), not near)
-    return Claim(text, test_set, evidence + near, verdict)
+    if len(books) < len(codec.score(measure).score.details.get("codebook_sizes", books)):
+        return codec.claim(text, f"{evidence}; the other codebooks were not scored")
+    low, high = _interval(own)
+    by_chance = "; shuffled within the interval" if low <= own["shuffled"] <= high else ""
+    near = _near(_interval(own), _interval(best)) or by_chance
+    return codec.claim(text, evidence + near, _verdict(own["value"] > max(own["shuffled"], best["value"]), not near))
 
 
-def _taught(results: Results, test_set: str, left_out: Container[str]) -> list[Claim]:
-    """Compare each level of HAC with the same codebook of a codec that was trained without the losses."""
-    found = []
-    keys = {row_key(name): name for name in results.experiments(_NAMES)}
-    for key, other in _UNTAUGHT.items():
-        pair = [keys.get(key, ""), keys.get(other, "")]
-        if any(name in left_out for name in pair):
+def _voice(codec: _Experiment, stream: str) -> Claim:
+    text = f"The {stream} stream alone keeps less of the voice than the acoustic ones alone"
+    for measure in _SIMILARITIES:
+        own, acoustic, combined = (codec.score(measure, system) for system in (stream, ACOUSTIC, "combined"))
+        if own is None or acoustic is None:
             continue
-        for stream, (measure, does, _) in _SAYS.items():
-            scores = [one(results.find(measure, test_set, experiment=name)) for name in pair]
-            books = [
-                next((book for book in score.details["codebooks"] if book["stream"] == stream), None) if score else None
-                for score in scores
-            ]
-            if None in books:
-                continue
-            own, control = books
-            text = f"{pair[0]}: the {stream} codebook {does} than without the losses ({_NAMES[measure]})"
-            evidence = f"{own['value']:.3f} against {control['value']:.3f} of {pair[1]}"
-            if own["size"] != control["size"]:
-                evidence += f" ({own['size']} and {control['size']} entries: more say more)"
-            near = _near(_interval(own), _interval(control))
-            found.append(Claim(text, test_set, evidence + near, _verdict(own["value"] > control["value"], not near)))
-    return found
+        beside = f", all streams {combined.score.mean:.2f}" if combined else ""
+        if stream in HASRD_STREAMS and _paper("semantic", measure):
+            numbers = [_paper(of, measure).lstrip("0") for of in (stream, ACOUSTIC, "combined")]
+            beside += f"; the paper {', '.join(numbers)}"
+        evidence, verdict = _against(own, acoustic, beside)
+        return codec.claim(text, f"{own.score.label.lower()} {evidence}", verdict)
+    return codec.claim(text)
+
+
+def _paper(stream: str, column: str) -> str:
+    """Return the number of HASRD's Table 4, as printed; "" where it has none."""
+    rows = {row.systems["speech"]: row.paper for row in table_specs()["table4"].rows if row.paper}
+    return rows[stream].get(column, "")
+
+
+def _conversion(codec: _Experiment) -> Claim:
+    text = "Conversion brings the voice closer to the target's"
+    converted, source = (codec.score(f"{of}_similarity", "conversion") for of in ("target", "source"))
+    if converted is None:
+        return codec.claim(text)
+    value = converted.score.mean
+    before = codec.score("target_similarity", "combined")
+    if before is not None:
+        verdict, near = _below(before, converted)
+        evidence = f"similarity to the target {value:.2f}, not converted {before.score.mean:.2f}"
+        return codec.claim(text, evidence + near, verdict)
+    recorded = converted.score.details.get("between_source_and_target")
+    if recorded is not None:
+        evidence = f"similarity to the target {value:.2f}, of the source's recording {recorded:.2f}"
+        return codec.claim(text, evidence, _verdict(value > recorded, converted.score.ci95[0] > recorded))
+    if source is None:
+        return codec.claim(text)
+    text = "Converted speech is nearer to the target's voice than to the source's"
+    verdict, near = _below(source, converted)
+    return codec.claim(text, f"{value:.2f} against {source.score.mean:.2f}{near}", verdict)
+
+
+def _read_better(codec: _Experiment, stream: str, other: str, than: str) -> Claim:
+    """Judge a stream's tokens against `other` ones by the first measure that both have, and name it; show the rest."""
+    text = f"A probe reads the {stream} tokens {than}"
+    found = []
+    for measure in _READING:
+        own, control = (codec.probe(measure, f"tokens_{of}") for of in (stream, other))
+        if own is None or control is None:
+            continue
+        printed = ""
+        if measure == "wer" and stream in HASRD_STREAMS:
+            numbers = (_paper(stream, measure), _paper("combined" if other == "all" else other, measure))
+            printed = f"; the paper {' against '.join(numbers)}"
+        evidence, verdict = _against(own, control, printed, digits=1 if measure == "wer" else 2)
+        found.append((own.score.label, f"{own.score.label} {evidence}", verdict))
+    if not found:
+        return codec.claim(text)
+    label, _, verdict = found[0]
+    return codec.claim(f"{text} ({label})", ". Beside it, ".join(evidence for _, evidence, _ in found), verdict)
+
+
+def _losses(codecs: Sequence[_Experiment]) -> Iterator[Claim]:
+    """Compare each level of HAC with the same codebook of a codec that was trained without the losses."""
+    by_key = {row_key(codec.name): codec for codec in codecs}
+    if not {_WITH_LOSSES, _WITHOUT_LOSSES} <= set(by_key):
+        return
+    codec, control = by_key[_WITH_LOSSES], by_key[_WITHOUT_LOSSES]
+    for stream, (measure, name, does, _) in _BEST_BY.items():
+        own, other = codec.codebook(measure, stream), control.codebook(measure, stream)
+        if own is None or other is None:
+            continue
+        text = f"{codec.name}: the {stream} codebook {does} than without the losses ({name})"
+        evidence = f"{own['value']:.3f} against {other['value']:.3f} of {control.name}"
+        if own["size"] != other["size"]:
+            evidence += f" ({own['size']} and {other['size']} entries: more say more)"
+        near = _near(_interval(own), _interval(other))
+        yield Claim(text, codec.test_set, evidence + near, _verdict(own["value"] > other["value"], not near))
 
 
 def _interval(book: Mapping[str, Any]) -> Sequence[float]:
     return book.get("ci95") or (book["value"], book["value"])
 
 
-def _by_chance(book: Mapping[str, Any]) -> bool:
-    low, high = _interval(book)
-    return low <= book["shuffled"] <= high
-
-
-def _order(results: Results, test_set: str, experiment: str) -> Claim:
-    text = "A probe reads latents in order better than the same latents shuffled in time (CTC loss)"
-    systems = ("latent", "latent_shuffled")
-    pair = [_first(find_probe(results, "ctc_loss", test_set, system, experiment)) for system in systems]
-    if None in pair:
-        return Claim(text, test_set)
-    verdict, near = _below(*pair)
-    return Claim(text, test_set, f"{pair[0].score.mean:.2f} against {pair[1].score.mean:.2f}{near}", verdict)
-
-
-def _apart(first: Sequence[float], other: Sequence[float]) -> bool:
-    return first[1] < other[0] or other[1] < first[0]
-
-
 def _near(first: Sequence[float], other: Sequence[float]) -> str:
     """Say so where two intervals overlap: the difference may be chance, and no claim holds by it."""
-    return "" if _apart(first, other) else "; intervals overlap"
+    return "" if first[1] < other[0] or other[1] < first[0] else "; intervals overlap"

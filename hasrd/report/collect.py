@@ -6,9 +6,10 @@ from __future__ import annotations
 
 import os
 import re
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Iterator, Sequence, TypedDict
+from typing import Any, Iterator, Mapping, Sequence, TypedDict
 
 from hasrd.config import read_json
 from hasrd.errors import UserError
@@ -16,13 +17,19 @@ from hasrd.metrics.scores import Score, read_score
 
 # A folder of an experiment, by its name.
 _EXPERIMENT = re.compile(r"(codec|ssl|layer|probe|kmeans)_")
+# What a probe is measured by.
+PROBES = ("cer", "wer", "ctc_loss")
+# What every codec is measured by.
+RECONSTRUCTION = ("mel", "stft", "speaker_similarity")
+# System of the recordings, and of a constant in their place, which is also the name of its measure.
+ORIGINAL, MEAN_SPECTRUM = "original", "mean_spectrum"
 # Folders without anything that a report is made of, but with many files.
 _SKIPPED = frozenset(("tokens", "probe_inputs", "frames", "tensorboard"))
 
 
 @dataclass(frozen=True)
-class Found:
-    """A score, its file, and where it belongs.
+class ScoreRow:
+    """A row of the table of scores: a score, its file, and where it belongs.
 
     Attributes:
         experiment: Name of the outermost experiment folder around the file.
@@ -53,7 +60,7 @@ class Results:
     """Everything that a report is made of.
 
     Attributes:
-        scores: All score files, by path.
+        scores: The table of all scores, by path.
         histories: Experiment to the content of its `history.json`.
         layer_weights: Experiment to name (asr, reconstruction) to weights, layer 0 first.
         folders: Experiment to its folder.
@@ -61,13 +68,13 @@ class Results:
         peers: Experiments that are codecs from elsewhere.
     """
 
-    scores: list[Found] = field(default_factory=list)
+    scores: list[ScoreRow] = field(default_factory=list)
     histories: dict[str, dict[str, Any]] = field(default_factory=dict)
     layer_weights: dict[str, dict[str, list[float]]] = field(default_factory=dict)
     folders: dict[str, Path] = field(default_factory=dict)
     models: dict[str, dict[str, Any]] = field(default_factory=dict)
     peers: set[str] = field(default_factory=set)
-    _indexed: dict[tuple[str, str], list[Found]] = field(default_factory=dict, repr=False, compare=False)
+    _indexed: dict[tuple[str, str], list[ScoreRow]] = field(default_factory=dict, repr=False, compare=False)
     _size: int = field(default=0, repr=False, compare=False)
 
     def find(
@@ -77,7 +84,7 @@ class Results:
         system: str | None = None,
         experiment: str | None = None,
         run: str | None = "",
-    ) -> list[Found]:
+    ) -> list[ScoreRow]:
         """Return the scores that agree with what is given; `run`: None for repeated runs too."""
         if self._size != len(self.scores):
             self._indexed, self._size = {}, len(self.scores)
@@ -91,48 +98,97 @@ class Results:
             and run in (None, found.run)
         ]
 
+    def first(
+        self, measure: str, test_set: str, system: str | None = None, experiment: str | None = None
+    ) -> ScoreRow | None:
+        """Return the first of these scores, None where there is none.
+
+        What is of the recordings alone, whatever the codec, may be of another experiment where this one lacks it. Of a
+        constant mean spectrum there is but the mel distance.
+        """
+        if system == MEAN_SPECTRUM:
+            measure = MEAN_SPECTRUM
+        found = self.find(measure, test_set, system, experiment)
+        if not found and system in (ORIGINAL, MEAN_SPECTRUM):
+            found = self.find(measure, test_set, system)
+        return found[0] if found else None
+
+    def find_probe(
+        self, measure: str, test_set: str, system: str, experiment: str, run: str | None = ""
+    ) -> list[ScoreRow]:
+        """Return the scores of an experiment's probe, of the configuration that most of its probes have."""
+        found = self.find(measure, test_set, system, experiment, run)
+        recipe = self._main_recipe(experiment) if found else ""
+        return [item for item in found if item.recipe == recipe]
+
+    def _main_recipe(self, experiment: str) -> str:
+        """Return the probes' configuration that most probes of an experiment have, the first by name of equal ones."""
+        own = [item for item in self.scores if item.experiment == experiment and item.score.measure in PROBES]
+        found = Counter(item.recipe for item in own)
+        return min(found, key=lambda recipe: (-found[recipe], recipe), default="")
+
     def test_sets(self, measures: Sequence[str]) -> list[str]:
         """Return the test sets that have a score of any of `measures`, sorted."""
         return sorted({found.score.test_set for found in self.scores if found.score.measure in measures})
 
-    def experiments(self, measures: Sequence[str]) -> list[str]:
-        """Return the experiments that have a score of any of `measures`, sorted."""
-        return sorted({found.experiment for found in self.scores if found.score.measure in measures})
+    def experiments(
+        self, measures: Sequence[str], test_set: str | None = None, systems: Sequence[str] | None = None
+    ) -> list[str]:
+        """Return the experiments, sorted, whose main run has a score of these measures, test set and systems."""
+        return sorted(
+            {
+                found.experiment
+                for found in self.scores
+                if found.score.measure in measures
+                and not found.run
+                and test_set in (None, found.score.test_set)
+                and (systems is None or found.score.system in systems)
+            }
+        )
 
 
 _AGAIN = "remove it and run the stage again"
 
 
+def score_table(folders: Sequence[Path]) -> list[ScoreRow]:
+    """Return the scores below `folders` (`**/scores/**/<measure>.json`), by path; errors as of `collect`."""
+    return _score_rows(_places(folders))
+
+
 def collect(folders: Sequence[Path]) -> Results:
-    """Scan `folders`, each an experiment or a folder of some, for `**/scores/**/<measure>.json`, `**/history.json`,
-    `**/layer_weights.json` and each experiment's `info.json`.
+    """Scan `folders`, each an experiment or a folder of some, for scores, `**/history.json`, `**/layer_weights.json`
+    and each experiment's `info.json`.
 
     Raises:
         UserError: A folder is missing, a file is damaged, or a score lies in another test set's folder.
     """
+    places = _places(folders)
+    results = Results(_score_rows(places))
+    for path, (home, name) in places.items():
+        parts = path.relative_to(home).parts
+        if "scores" not in parts[:-1]:
+            if path.name == "history.json":
+                results.histories["/".join((name, *parts[:-1]))] = _history(path)
+            elif path.name == "layer_weights.json":
+                results.layer_weights[name] = results.layer_weights.get(name, {}) | _weights(path)
+            elif parts == ("info.json",):
+                results.models[name] = _info(path)
+            else:
+                continue
+        results.folders[name] = home
+    results.peers = {name for name, home in results.folders.items() if _is_peer(home / "config.yaml")}
+    return results
+
+
+def _places(folders: Sequence[Path]) -> dict[Path, tuple[Path, str]]:
+    """Return each JSON file below `folders`, sorted, with its experiment's folder and name."""
     found: dict[Path, Path] = {}
     for folder in folders:
         if not folder.is_dir():
             raise UserError(f"{folder}: no such folder: run the stages before this one")
         found |= dict(_files(folder))
-    results = Results()
     names = _names(set(found.values()))
-    for path, home in sorted(found.items()):
-        name = names[home]
-        parts = path.relative_to(home).parts
-        if "scores" in parts[:-1]:
-            results.scores.append(_found(path, home, name))
-        elif path.name == "history.json":
-            results.histories["/".join((name, *parts[:-1]))] = _history(path)
-        elif path.name == "layer_weights.json":
-            results.layer_weights[name] = results.layer_weights.get(name, {}) | _weights(path)
-        elif parts == ("info.json",):
-            results.models[name] = _info(path)
-        else:
-            continue
-        results.folders[name] = home
-    results.peers = {name for name, home in results.folders.items() if _is_peer(home / "config.yaml")}
-    return results
+    return {path: (home, names[home]) for path, home in sorted(found.items())}
 
 
 def _files(folder: Path) -> Iterator[tuple[Path, Path]]:
@@ -175,7 +231,11 @@ def _names(homes: set[Path]) -> dict[Path, str]:
     return names
 
 
-def _found(path: Path, home: Path, experiment: str) -> Found:
+def _score_rows(places: Mapping[Path, tuple[Path, str]]) -> list[ScoreRow]:
+    return [_score_row(path, *of) for path, of in places.items() if "scores" in path.relative_to(of[0]).parts[:-1]]
+
+
+def _score_row(path: Path, home: Path, experiment: str) -> ScoreRow:
     score = read_score(path)
     parts = path.relative_to(home).parts
     at = parts.index("scores")
@@ -183,7 +243,7 @@ def _found(path: Path, home: Path, experiment: str) -> Found:
     if score.test_set not in parts[at + 1 : -1]:
         raise UserError(f"{path}: holds a score of '{score.test_set}', which is not its folder's name: score again")
     around = (home.name, *parts[:at])
-    return Found(score, path, experiment, next((name for name in around if name.startswith("probe_")), ""))
+    return ScoreRow(score, path, experiment, next((name for name in around if name.startswith("probe_")), ""))
 
 
 def _is_peer(config: Path) -> bool:

@@ -5,19 +5,19 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Iterable, Mapping, Sequence
 
 from hasrd.errors import UserError
+from hasrd.markdown import table_row
 from hasrd.metrics.paired import METHOD, MIN_UTTERANCES, Paired, holm, paired_bootstrap
 from hasrd.metrics.scores import MEASURES, Score, read_rows, read_score
+from hasrd.report.collect import MEAN_SPECTRUM, ScoreRow, score_table
 
 LEVEL = 0.05
 # Measure, test set, system.
 Key = tuple[str, str, str]
-# A measure of the references, whatever the experiment.
-_OF_REFERENCES = ("mean_spectrum",)
 # Columns of a table of utterances that make a rate, its scale, and whether the second is the length of a reference.
 _RATES = {
     ("errors", "length"): (100.0, True),
@@ -59,58 +59,60 @@ class Comparison:
     left_out: list[tuple[Key, str]]
 
 
-def find_scores(folder: Path) -> dict[Key, list[Path]]:
-    """Find the scores of an experiment and of its probes, the main run of each.
-
-    Raises:
-        UserError: The folder is missing or has no score, a file is damaged, or a score lies in another set's folder.
-    """
-    if not folder.is_dir():
-        raise UserError(f"{folder}: no such experiment folder")
-    found: dict[Key, list[Path]] = {}
-    patterns = [f"{probe}scores/{place}/*.json" for probe in ("", "probe_*/") for place in ("*", "*/*")]
-    for path in sorted(path for pattern in patterns for path in folder.glob(pattern)):
-        score = read_score(path)
-        if score.test_set not in path.relative_to(folder).parts:
-            raise UserError(f"{path}: holds a score of '{score.test_set}', which is not its folder's name: score again")
-        if not score.details.get("run"):
-            found.setdefault((score.measure, score.test_set, score.system), []).append(path)
-    if not found:
-        raise UserError(f"{folder}: no scores below scores/ or probe_*/scores/: run stage 8")
-    return found
-
-
 def compare(folders: tuple[Path, Path], test_sets: Sequence[str] = (), measures: Sequence[str] = ()) -> Comparison:
     """Compare every score that both experiments have, of these test sets and measures (all if none is named).
 
     Raises:
-        UserError: As `find_scores`; two scores stand for the same thing; nothing is left to compare.
+        UserError: A folder is missing or has no score, a file is damaged, two scores stand for the same thing, or
+            nothing is left to compare.
     """
-    found = [find_scores(folder) for folder in folders]
+    tables = [_by_key(folder) for folder in folders]
     for names, place, option in ((measures, 0, "--measures"), (test_sets, 1, "--test_set")):
-        unknown = [name for name in names if all(key[place] != name for each in found for key in each)]
+        unknown = [name for name in names if all(key[place] != name for table in tables for key in table)]
         if unknown:
             raise UserError(f"{option} {unknown[0]}: neither experiment has a score of it")
-    common = [key for key in found[0] if key in found[1] and key[0] not in _OF_REFERENCES]
+    # What is of the references is the same of both experiments.
+    common = [key for key in tables[0] if key in tables[1] and key[0] != MEAN_SPECTRUM]
     keys = [key for key in common if key[0] in (measures or [key[0]]) and key[1] in (test_sets or [key[1]])]
     if not keys:
         raise UserError(f"{folders[0]} and {folders[1]}: no score that both have: score both on the same test set")
     order = list(MEASURES)
     lines, left_out = [], []
     for key in sorted(keys, key=lambda key: (key[1], order.index(key[0]) if key[0] in order else len(order), key)):
-        paths = tuple(_only(each[key]) for each in found)
+        first, second = (_only(table[key]) for table in tables)
         try:
-            first, second = (read_score(path) for path in paths)
-            lines.append(Line(key, first, second, paired(paths)))
+            lines.append(Line(key, first.score, second.score, paired((first.path, second.path))))
         except Different as reason:
             left_out.append((key, str(reason)))
     if not lines:
         key, reason = left_out[0]
         raise UserError(f"{folders[0]} and {folders[1]}: nothing that can be compared: {', '.join(key)}: {reason}")
     corrected = holm([line.paired.p for line in lines])
-    lines = [Line(line.key, line.first, line.second, line.paired, p) for line, p in zip(lines, corrected)]
+    lines = [replace(line, p_holm=p) for line, p in zip(lines, corrected)]
     names = tuple(folder.resolve().name for folder in folders)
     return Comparison(names if names[0] != names[1] else tuple(map(str, folders)), lines, left_out)
+
+
+def _by_key(folder: Path) -> dict[Key, list[ScoreRow]]:
+    """Return the scores of an experiment and of its probes, the main run of each."""
+    if not folder.is_dir():
+        raise UserError(f"{folder}: no such experiment folder")
+    found: dict[Key, list[ScoreRow]] = {}
+    for row in score_table([folder]):
+        if not row.run:
+            found.setdefault((row.score.measure, row.score.test_set, row.score.system), []).append(row)
+    if not found:
+        raise UserError(f"{folder}: no scores below scores/ or probe_*/scores/: run stage 8")
+    return found
+
+
+def _only(rows: Sequence[ScoreRow]) -> ScoreRow:
+    if len(rows) > 1:
+        first, second, *_ = rows
+        raise UserError(
+            f"{first.path}: stands for the same as {second.path}: name the folders to compare, or remove one"
+        )
+    return rows[0]
 
 
 def notes(comparison: Comparison) -> list[str]:
@@ -147,7 +149,7 @@ def render(comparison: Comparison, markdown: bool = False) -> str:
         )
     if markdown:
         cells.insert(1, ["---"] * len(cells[0]))
-        table = ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in cells] + [""]
+        table = [table_row(row) for row in cells] + [""]
         return "\n".join(table + [f"- {note}" for note in notes(comparison)]) + "\n"
     widths = [max(map(len, column)) for column in zip(*cells)]
     table = ["  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths)).rstrip() for row in cells]
@@ -156,12 +158,6 @@ def render(comparison: Comparison, markdown: bool = False) -> str:
 
 class Different(Exception):
     """Why two scores cannot be compared."""
-
-
-def _only(paths: Sequence[Path]) -> Path:
-    if len(paths) > 1:
-        raise UserError(f"{paths[0]}: stands for the same as {paths[1]}: name the folders to compare, or remove one")
-    return paths[0]
 
 
 def paired(paths: tuple[Path, Path]) -> Paired:

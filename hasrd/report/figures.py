@@ -13,9 +13,8 @@ from dataclasses import dataclass
 from typing import Any, Callable, Mapping, Sequence
 
 from hasrd.report.collect import Results
-from hasrd.report.paper import row_key
+from hasrd.report.specification import row_key
 from hasrd.report.streams import decoded_from
-from hasrd.report.tables import one
 
 # Stand-ins that become the page's colours.
 INK, LINE = "#010203", "#040506"
@@ -51,11 +50,9 @@ def mel_figure(results: Results, test_set: str, experiment: str) -> str:
     """Draw the mel distance of every version and control with its interval."""
     rows = []
     for system, label in decoded_from(results, test_set, experiment).items():
-        measure = "mean_spectrum" if system == "mean_spectrum" else "mel"
-        which = () if system == "mean_spectrum" else (system, experiment)
-        score = one(results.find(measure, test_set, *which))
-        if score is not None:
-            rows.append((label, score, system == "combined"))
+        found = results.first("mel", test_set, system, experiment)
+        if found is not None:
+            rows.append((label, found.score, system == "combined"))
     if not rows:
         return ""
 

@@ -6,8 +6,9 @@ from __future__ import annotations
 
 from typing import Sequence
 
+from hasrd.markdown import table_row
+from hasrd.report.cells import Cell, Table
 from hasrd.report.claims import Claim
-from hasrd.report.tables import Cell, Table
 
 DISCUSSION = "## What to make of it"
 LEGEND = (
@@ -33,15 +34,17 @@ def markdown(
         record: Name of the file that says where each cell comes from.
     """
     lines = [f"# {title}", "", *(f"- {name}: {value}" for name, value in facts), "", LEGEND.format(record=record)]
-    lines += ["", "## What holds", "", "| claim | test set | measured | verdict |", "|---|---|---|---|"]
-    lines += [_line([claim.text, claim.test_set, claim.evidence or "missing", claim.verdict]) for claim in claims]
+    if claims:
+        lines += ["", "## What holds", "", "| claim | test set | measured | verdict |", "|---|---|---|---|"]
+    for claim in claims:
+        lines.append(table_row([claim.text, claim.test_set, claim.evidence or "missing", claim.verdict]))
     discussion = discussion.strip()
     if discussion:
         lines += ["", *([] if discussion.startswith("#") else [DISCUSSION, ""]), discussion]
     for table in tables:
         of = f", {table.experiment}" if table.experiment else ""
         lines += ["", f"## {table.title}: {table.test_set}{of}", ""]
-        lines += [_line(table.columns), _line(["---"] * len(table.columns))]
+        lines += [table_row(table.columns), table_row(["---"] * len(table.columns))]
         lines += [_row(label, cells) for label, cells in table.rows]
         if table.note:
             lines += ["", table.note]
@@ -55,12 +58,8 @@ def discussion_in(text: str) -> str:
 
 
 def _row(label: str, cells: Sequence[Cell]) -> str:
-    return _line([f"*{label}*" if any(cell.paper for cell in cells) else label, *map(_text, cells)])
+    return table_row([f"*{label}*" if any(cell.paper for cell in cells) else label, *map(_text, cells)])
 
 
 def _text(cell: Cell) -> str:
     return f"*{cell.text}*" if cell.paper else cell.text
-
-
-def _line(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"

@@ -10,12 +10,21 @@ from pathlib import Path
 from typing import Sequence
 
 from hasrd.report.audio import Example
+from hasrd.report.cells import Table
 from hasrd.report.claims import Claim
-from hasrd.report.collect import Results
+from hasrd.report.collect import MEAN_SPECTRUM, RECONSTRUCTION, Results
 from hasrd.report.figures import Figure, curve_figure, layer_weight_figures, mel_figure
 from hasrd.report.rate_quality import phone_figures, rate_quality_figures
-from hasrd.report.tables import RECONSTRUCTION, Table, one
 from hasrd.report.token_map import token_map_figures
+
+
+@dataclass(frozen=True)
+class FigureGroup:
+    """Figures below one heading, and what is said where there are none."""
+
+    title: str
+    figures: list[Figure]
+    otherwise: str
 
 
 @dataclass(frozen=True)
@@ -36,8 +45,14 @@ def page(
     examples: Sequence[Example],
     results: Results,
     discussion: str = "",
+    show_missing: bool = False,
 ) -> str:
-    """Return the whole page as HTML; `discussion` is Markdown, of which paragraphs and lists are shown as such."""
+    """Return the whole page as HTML.
+
+    Args:
+        discussion: Markdown, of which paragraphs and lists are shown as such.
+        show_missing: Say which figures and audio there are not; else they are left out.
+    """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
@@ -48,6 +63,22 @@ def page(
         lstrip_blocks=True,
     )
     environment.filters["slug"] = lambda text: re.sub(r"\W+", "-", text.lower()).strip("-")
+    layers = layer_weight_figures(results.layer_weights)
+    groups = [
+        FigureGroup("Layers: what reconstruction and ASR draw on", layers, "no learned layer weights were found"),
+        FigureGroup(
+            "Quality over bitrate",
+            rate_quality_figures(results),
+            "no speech of the first codebooks alone was scored",
+        ),
+        FigureGroup("Phones in the codebooks", phone_figures(results), "PNMI was not scored (it needs alignments)"),
+        FigureGroup(
+            "Token maps: phones and speakers in each stream",
+            token_map_figures(results),
+            "no map was made (it needs alignments)",
+        ),
+    ]
+    training = FigureGroup("Training", _curve_figures(results), "no training curves were found")
     by_title: dict[str, list[Table]] = {}
     for table in tables:
         by_title.setdefault(table.title, []).append(table)
@@ -61,11 +92,9 @@ def page(
         examples=examples,
         headlines=_headlines(results),
         mel_figures=_mel_figures(results),
-        rate_figures=rate_quality_figures(results),
-        weight_figures=layer_weight_figures(results.layer_weights),
-        phone_figures=phone_figures(results),
-        map_figures=token_map_figures(results),
-        curve_figures=_curve_figures(results),
+        figures=[group for group in groups if group.figures or show_missing],
+        training=training if training.figures or show_missing else None,
+        show_missing=show_missing,
     )
 
 
@@ -81,8 +110,8 @@ def _paragraphs(text: str) -> list[list[str]]:
 
 def _mel_figures(results: Results) -> list[Figure]:
     figures = []
-    for test_set in results.test_sets(RECONSTRUCTION):
-        for experiment in results.experiments(RECONSTRUCTION[:3]):
+    for test_set in results.test_sets((*RECONSTRUCTION, MEAN_SPECTRUM)):
+        for experiment in results.experiments(RECONSTRUCTION):
             svg = mel_figure(results, test_set, experiment)
             if svg:
                 caption = f"Mel distance on {test_set} ({experiment}): all streams against the controls."
@@ -100,7 +129,7 @@ def _headlines(results: Results) -> list[Headline]:
     to the tables.
     """
     found = []
-    if len(results.experiments(RECONSTRUCTION[:3])) > 1:
+    if len(results.experiments(RECONSTRUCTION)) > 1:
         return found
     for measure, system, label, form in (
         ("mel", "combined", "mel distance, all streams", "{:.2f}"),
@@ -109,8 +138,9 @@ def _headlines(results: Results) -> list[Headline]:
         ("bitrate", None, "kbit a second", "{:.2f}"),
     ):
         test_sets = results.test_sets([measure])
-        score = one(results.find(measure, test_sets[0], system)) if test_sets else None
-        if score is not None:
+        row = results.first(measure, test_sets[0], system) if test_sets else None
+        if row is not None:
+            score = row.score
             low, high = score.ci95
             interval = f"{form.format(low)} to {form.format(high)}, " if low < high else ""
             found.append(Headline(form.format(score.mean), label, f"{interval}{score.test_set}"))

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import Any, Sequence
 
@@ -12,11 +11,10 @@ from hasrd.metrics.bitrate import bitrate
 from hasrd.metrics.scores import Score
 from hasrd.report.collect import Results
 from hasrd.report.figures import COLOURS, INK, MARKERS, Figure, svg
-from hasrd.report.paper import row_key
-from hasrd.report.tables import header, one
+from hasrd.report.specification import header, row_key
+from hasrd.report.streams import codebooks_of
 
 MEASURES = ("mel", "stft", "visqol", "ecapa_similarity", "speaker_similarity")
-_BOOKS = re.compile(r"books_(\d+)")
 # The middle grey of a control, on light and dark ground.
 _CONTROL = "#8d939e"
 # Of a curve's name.
@@ -38,13 +36,13 @@ def curves(results: Results, test_set: str, measure: str) -> dict[str, list[Poin
     """
     found: dict[str, dict[int, Point]] = {}
     for item in results.find(measure, test_set):
-        match = _BOOKS.fullmatch(item.score.system)
-        rate = one(results.find("bitrate", test_set, experiment=item.experiment))
-        if rate is None or not (match or item.score.system == "combined"):
+        number = codebooks_of(item.score.system)
+        rate = results.first("bitrate", test_set, experiment=item.experiment)
+        if rate is None or (number is None and item.score.system != "combined"):
             continue
-        sizes = rate.details["codebook_sizes"]
-        books = int(match[1]) if match else len(sizes)
-        kbps = bitrate(rate.details["frame_rate"], sizes[:books]) / 1000 if books < len(sizes) else rate.mean
+        sizes, frame_rate = (rate.score.details[fact] for fact in ("codebook_sizes", "frame_rate"))
+        books = number or len(sizes)
+        kbps = bitrate(frame_rate, sizes[:books]) / 1000 if books < len(sizes) else rate.score.mean
         found.setdefault(item.experiment, {})[books] = Point(kbps, item.score)
     return {name: [points[books] for books in sorted(points)] for name, points in sorted(found.items())}
 

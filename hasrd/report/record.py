@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any, Sequence
 
 from hasrd.metrics.scores import Score
+from hasrd.report.cells import Cell, Table
 from hasrd.report.collect import Results
-from hasrd.report.tables import Cell, Table
 
 
 def relative_to(tables: Sequence[Table], folder: Path) -> list[Table]:

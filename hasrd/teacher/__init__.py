@@ -19,7 +19,7 @@ A teacher of text gives vectors of texts:
     embed(texts) -> (N, D) float32; what a text gets does not depend on the others
 
 `hasrd.bin.dump_teacher` runs one over a data set and keeps what it says (`hasrd.teacher.cache`);
-`hasrd.teacher.targets` reads that for the training.
+`hasrd.data.targets` reads that for the training.
 """
 
 CHOICES = {

@@ -1,6 +1,6 @@
 # Copyright 2026 The hasrd authors
 # Apache-2.0
-"""What a teacher says of a data set, written once. The folder's format is that of `hasrd.teacher.targets`."""
+"""What a teacher says of a data set, written once. The folder's format is that of `hasrd.data.targets`."""
 
 from __future__ import annotations
 
@@ -21,15 +21,7 @@ from hasrd.data.alignments.tracks import Track, load_ctm
 from hasrd.data.archive import write_archive
 from hasrd.data.features import merge_stats, merge_tables, sum_stats, write_stats
 from hasrd.data.kaldi import DataDir, write_table
-from hasrd.errors import UserError
-from hasrd.jobs.atomic import atomic_path, write_json
-from hasrd.jobs.chunks import run_in_chunks
-from hasrd.jobs.digest import values_sha256
-from hasrd.jobs.origin import Origin, forget, why_stale, write_record
-from hasrd.registry import ForeignClass, resolve
-from hasrd.teacher import CHOICES
-from hasrd.teacher.source import identity
-from hasrd.teacher.targets import (
+from hasrd.data.targets import (
     EMBEDDINGS,
     FACTS,
     IGNORED,
@@ -41,6 +33,14 @@ from hasrd.teacher.targets import (
     WORD,
     read_facts,
 )
+from hasrd.errors import UserError
+from hasrd.jobs.atomic import atomic_path, write_json
+from hasrd.jobs.chunks import run_in_chunks
+from hasrd.jobs.digest import values_sha256
+from hasrd.jobs.origin import Origin, forget, why_stale, write_record
+from hasrd.registry import ForeignClass, resolve
+from hasrd.teacher import CHOICES
+from hasrd.teacher.source import identity
 
 # Bytes of a value by Kaldi's compression method.
 BYTES = {None: 4, 2: 1, 3: 2}

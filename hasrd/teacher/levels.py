@@ -11,11 +11,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from hasrd.data.targets import FrameTargets, TextTargets, open_targets
 from hasrd.encoder.frozen import Frozen
 from hasrd.errors import UserError
 from hasrd.loss.distillation import loss_class
 from hasrd.teacher.cache import build_teacher
-from hasrd.teacher.targets import FrameTargets, TextTargets, open_targets
 
 
 @dataclass

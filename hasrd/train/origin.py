@@ -11,8 +11,8 @@ from typing import Any, Iterator, Mapping, Sequence
 
 from hasrd.codec import latent_cache
 from hasrd.config import read_yaml
+from hasrd.data import targets
 from hasrd.jobs.origin import Origin
-from hasrd.teacher import targets
 from hasrd.train.options import effective_config, without
 
 # Options of data sets: "file,name,type". A table of these types says its values itself; others list files.

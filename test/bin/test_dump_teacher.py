@@ -14,8 +14,8 @@ import pytest
 
 from hasrd.bin.dump_teacher import main
 from hasrd.data.kaldi import read_table
+from hasrd.data.targets import open_targets
 from hasrd.errors import run_main
-from hasrd.teacher.targets import open_targets
 
 pytest.importorskip("kaldiio")
 ROOT = Path(__file__).resolve().parents[2]

@@ -21,6 +21,7 @@ CLIPS = {"train": 40, "valid": 6, "test-other": 10}
 OPTIONS = [
     "--train_set", "train_few", "--valid_set", "valid_few", "--test_sets", "test-other_few",
     "--num_clusters", "16", "--kmeans_portion", "1.0", "--nj", "1", "--num_threads", "1", "--num_examples", "1",
+    "--all_tables", "true",
     "--semantic_layer", "1", "--num_books", "1",
 ]  # fmt: skip
 

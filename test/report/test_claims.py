@@ -26,7 +26,7 @@ def codec(paper_exp):
 
 
 def judged(codec, **options):
-    return {claim.text: claim for claim in claims(collect([codec]), ["test-clean"], **options)}
+    return {claim.text: claim for claim in claims(collect([codec]), ["test-clean"], all_rows=True, **options)}
 
 
 def one(found, part):

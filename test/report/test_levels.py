@@ -12,13 +12,11 @@ from exp_tree import HAC, level_tree, put, put_books, put_probe, put_rate
 from hasrd.bin.report import main
 from hasrd.data.kaldi import write_table
 from hasrd.report.audio import examples
-from hasrd.report.card import _scores
+from hasrd.report.builder import build, tables_of
+from hasrd.report.card import score_section
+from hasrd.report.cells import MISSING
 from hasrd.report.claims import claims
 from hasrd.report.collect import collect
-from hasrd.report.further_tables import make_further_tables
-from hasrd.report.levels import level_tables
-from hasrd.report.paper_tables import make_paper_tables
-from hasrd.report.tables import MISSING, probe_tables, reconstruction_tables
 
 SET = "test-clean"
 MADE = "codec_train_codec_hac_01234567"
@@ -30,6 +28,10 @@ def root(tmp_path):
     return tmp_path
 
 
+def level_tables(results, data):
+    return [table for table in build(results, [], data, all_rows=True) if table.key == "levels"]
+
+
 def levels(root):
     return {table.test_set: table for table in level_tables(collect([root / "exp"]), root / "data")}
 
@@ -39,7 +41,7 @@ def values(table, label):
 
 
 def verdicts(root):
-    return {claim.text: claim for claim in claims(collect([root / "exp"]), [SET], only_codecs=True)}
+    return {claim.text: claim for claim in claims(collect([root / "exp"]), [SET], only_codecs=True, all_rows=True)}
 
 
 def test_a_row_a_codec_and_stream_beside_the_papers(root):
@@ -147,7 +149,7 @@ def test_words_of_some_codebooks_are_not_those_of_all(root):
 
 
 def test_each_level_has_its_best_words(root):
-    made = [table for table in make_further_tables(collect([root / "exp"])) if table.key == "words"]
+    made = tables_of("words", collect([root / "exp"]), [])
     tables = [table for table in made if table.experiment == MADE]
     assert [(table.columns[0], [label for label, _ in table.rows]) for table in tables] == [
         ("Word, by codebook 1: phonetic", ["word0"]),
@@ -162,24 +164,24 @@ def test_each_level_has_its_best_words(root):
 def test_other_tables_have_rows_of_its_streams(root):
     put_probe(root / "exp" / MADE, SET, "tokens_lexical", wer=30.0, cer=10.0, ctc_loss=1.0)
     results = collect([root / "exp"])
-    rows = {t.experiment: dict(t.rows) for t in reconstruction_tables(results, [SET])}[MADE]
+    rows = {t.experiment: dict(t.rows) for t in tables_of("reconstruction", results, [SET], all_rows=True)}[MADE]
     assert [*rows] == [
         "Combined: all streams", "Phonetic stream only", "Lexical stream only", "Acoustic streams only",
         "Combined, acoustic tokens shuffled in time", "Constant mean spectrum",
     ]  # fmt: skip
     assert [cell.value for cell in rows["Lexical stream only"]] == ["1.50", "missing", "0.30", "0.31"]
     assert rows["Acoustic streams only"][3].value == "0.62" and rows["Combined: all streams"][3].value == "1.25"
-    (probes,) = probe_tables(results, [SET])
+    (probes,) = tables_of("probes", results, [SET], all_rows=True)
     labels = [label for label, _ in probes.rows]
     assert labels[3:] == ["Phonetic tokens", "Lexical tokens", "Prosodic tokens", "Acoustic tokens", "All tokens"]
-    (quality,) = [table for table in make_further_tables(results) if table.key == "quality"] or [None]
+    (quality,) = tables_of("quality", results, [SET]) or [None]
     assert quality is None or f"{MADE}: lexical stream only" in dict(quality.rows)
-    table4 = next(table for table in make_paper_tables(results, [SET]) if table.key == "table4")
+    (table4,) = tables_of("table4", results, [SET], all_rows=True)
     rows = dict(table4.rows)
     assert [label for label in rows if label.startswith("Semantic")] == ["Semantic only (paper)"]
     assert rows[f"Lexical only: {MADE}"][1].value == "0.30" and rows[f"Lexical only: {MADE}"][3].value == "30.0"
     assert f"Prosodic only: {MADE}" not in rows and rows["Prosodic only: codec_mine"][2] is MISSING
-    shown = "\n".join(_scores(root / "exp" / MADE, ""))
+    shown = score_section(root / "exp" / MADE, "")
     assert "Lexical stream only" in shown and "Lexical tokens" in shown
 
 

@@ -106,7 +106,19 @@ def test_texts_are_escaped_and_shown(made):
     assert any("one voice" in text for text in checker.text) and "CC BY 4.0" in md
     for section in ("Reconstruction", "CTC probes", "Masked prediction", "Codebooks"):
         assert f"## {section}: test" in md and section in html
-    assert "missing" in md and html.count("<svg") == 4
+    assert html.count("<svg") == 4
+
+
+def test_what_was_not_measured_is_shown_where_it_is_asked_for(made, exp):
+    """Nothing was measured of the acoustic tokens alone, of speaker similarity and of another's encoder."""
+    for shown in made[1:3]:
+        words = re.sub(r"<style>.*?</style>", "", shown, flags=re.DOTALL)
+        assert not any(word in words for word in ("missing", "Acoustic tokens", "Speaker similarity", "Table 1, "))
+        assert "Table 3, " in words and "(paper)" in words
+    md, html, _ = report(exp, "--all_tables", "true", "--num_examples", "0")
+    for shown in (md, html):
+        assert all(word in shown for word in ("missing", "Acoustic tokens", "Speaker similarity", "Table 1"))
+    assert html.count("<svg") == 4
 
 
 @pytest.mark.parametrize(
@@ -140,9 +152,13 @@ def test_missing_audio_and_trainings_are_shown(exp):
     shutil.rmtree(exp / "exp/codec_small/decode/test/semantic")
     (exp / "exp/ssl_small/history.json").unlink()
     _, html, _ = report(exp)
+    assert "no training curves" not in html and 'id="training"' not in html and 'href="#training"' not in html
+    _, html, _ = report(exp, "--all_tables", "true")
     assert "missing: no training curves were found" in html and html.count('<span class="missing">missing</span>') >= 4
     shutil.rmtree(exp / "exp/codec_small/decode")
     _, html, _ = report(exp)
+    assert "no decoded audio was found" not in html and 'href="#listen"' not in html
+    _, html, _ = report(exp, "--all_tables", "true")
     assert "no decoded audio was found" in html
 
 
@@ -163,18 +179,12 @@ def test_no_score_at_all(tmp_path):
     (tmp_path / "exp").mkdir()
     with pytest.raises(UserError, match="no score"):
         main(["--expdir", str(tmp_path / "exp"), "--corpus", "x", "--out_md", str(tmp_path / "R.md")])
-    main(
-        [
-            "--expdir",
-            str(tmp_path / "exp"),
-            "--corpus",
-            "x",
-            "--out_md",
-            str(tmp_path / "R.md"),
-            "--test_sets",
-            "test",
-        ]
-    )
+    options = ["--expdir", str(tmp_path / "exp"), "--corpus", "x", "--test_sets", "test"]
+    written = ["--out_md", str(tmp_path / "R.md"), "--out_html", str(tmp_path / "index.html")]
+    main([*options, *written, "--all_tables", "true"])
     assert "## Reconstruction: test" in (tmp_path / "R.md").read_text()
+    main([*options, *written])
+    for name in ("R.md", "index.html"):
+        assert not any(word in (tmp_path / name).read_text() for word in ("Reconstruction", "What holds", "missing:"))
     with pytest.raises(UserError, match="nothing to write"):
         main(["--expdir", str(tmp_path / "exp"), "--corpus", "x"])

@@ -1,12 +1,19 @@
 # Copyright 2026 The hasrd authors
 # Apache-2.0
 import shutil
+from pathlib import Path
 
 import pytest
 from exp_tree import put, put_probe, put_rate
 
+from hasrd.report.builder import build, tables_of
 from hasrd.report.collect import Results, collect
-from hasrd.report.paper_tables import make_paper_tables
+
+KEYS = ["table1", "table2", "table3", "table4"]
+
+
+def make_paper_tables(results, test_sets, all_rows=True):
+    return [table for key in KEYS for table in tables_of(key, results, test_sets, all_rows=all_rows)]
 
 
 @pytest.fixture(scope="module")
@@ -96,6 +103,14 @@ def test_probes_of_two_configurations_are_not_mixed(tmp_path):
     assert texts(table, "Semantic only")[4] == "25.0 ± 7.1 (2 runs)"
 
 
+def test_a_probe_with_another_seed_is_no_row_of_its_own(paper_exp):
+    """That of log-mel lies in a folder of its own beside the main run's."""
+    put_probe(paper_exp, "test-clean", "log_mel", "seed1", cer=41.0, wer=81.0)
+    table = make_paper_tables(collect([paper_exp]), ["test-clean"])[2]
+    assert [label for label, _ in table.rows][:2] == ["Fbank", "Fbank (paper)"]
+    assert texts(table, "Fbank")[:2] == ["40.0", "80.0"]
+
+
 def test_all_tokens_never_stand_for_semantic_ones(paper_exp):
     codec = paper_exp / "codec_train_codec_89abcdef"
     for folder in codec.glob("probe_tokens_semantic*"):
@@ -131,10 +146,12 @@ def test_the_papers_numbers_stand_beside_no_other_set_than_its_own(paper_exp):
     assert any(cell.paper for _, cells in table.rows for cell in cells)
 
 
-def test_nothing_scored_is_missing():
+def test_nothing_scored_is_missing_where_all_is_shown():
     tables = make_paper_tables(Results(), ["test-clean", "test-other"])
-    assert [table.key for table in tables] == ["table1", "table2", "table3", "table4"]
+    assert [table.key for table in tables] == KEYS
     for table in tables:
         own = [cell for _, cells in table.rows for cell in cells if not cell.paper]
         assert {cell.value for cell in own} <= {"missing", "–"} and any(cell.missing for cell in own)
-    assert [table.key for table in make_paper_tables(Results(), ["test"], only_codecs=True)] == ["table1", "table2"]
+    of_codecs = build(Results(), ["test"], Path("data"), only_codecs=True, all_rows=True)
+    assert [table.key for table in of_codecs if table.key in KEYS] == ["table1", "table2"]
+    assert make_paper_tables(Results(), ["test-clean"], all_rows=False) == []

@@ -16,10 +16,10 @@ from stub_teachers import SIZE, vector
 
 from hasrd.data.audio import read_audio
 from hasrd.data.kaldi import read_table
+from hasrd.data.targets import IGNORED, UTTERANCE, WORD, open_targets
 from hasrd.errors import UserError
 from hasrd.teacher import cache
 from hasrd.teacher.cache import dump_teacher
-from hasrd.teacher.targets import IGNORED, UTTERANCE, WORD, open_targets
 
 pytest.importorskip("kaldiio")
 LENGTHS = (4000, 8000, 2000, 3000, 1000, 5000, 6000)

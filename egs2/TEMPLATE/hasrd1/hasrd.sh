@@ -302,6 +302,7 @@ if runs 8; then
     # shellcheck disable=SC2086
     hasrd report --command "${HASRD_COMMAND}" --expdir "${reported[@]}" --datadir "${datadir}" \
         --test_sets ${test_sets} --corpus "${corpus}" \
-        --single_speaker "${single_speaker}" --num_examples "${num_examples}" --out_md "${out_md}" --out_html "${out_html}"
+        --single_speaker "${single_speaker}" --num_examples "${num_examples}" --all_tables "${all_tables}" \
+        --out_md "${out_md}" --out_html "${out_html}"
     log "Done: ${out_md} and ${out_html}"
 fi

@@ -1,6 +1,6 @@
 # Copyright 2026 The hasrd authors
 # Apache-2.0
-"""On what kind of machine a report was made: no names, no paths."""
+"""What kind of machine this is, for reports and benchmarks: no names, no paths."""
 
 from __future__ import annotations
 

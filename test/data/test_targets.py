@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from hasrd.data.archive import write_archive
 from hasrd.data.kaldi import write_table
+from hasrd.data.targets import IGNORED, UNIT, UTTERANCE, WORD, open_targets
 from hasrd.errors import UserError
-from hasrd.teacher.targets import IGNORED, UNIT, UTTERANCE, WORD, open_targets
 
 pytest.importorskip("kaldiio")
 SHIFT, CENTRE = 0.02, 0.0125

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hasrd.report.paper import paper_tables, row_key
+from hasrd.report.specification import keys_of, row_key, table_specs
 
 # As printed in HASRD (arXiv 2506.00843), a row a line.
 TABLE1 = """2.79 0.75 1.55 4.22 76.6
@@ -41,7 +41,7 @@ COLUMNS = {
 
 @pytest.mark.parametrize("name, text", zip(COLUMNS, (TABLE1, TABLE2, TABLE3, TABLE4)))
 def test_numbers_are_the_papers(name, text):
-    rows = paper_tables()[name].rows
+    rows = [row for row in table_specs()[name].rows if row.paper]
     printed = [[row.paper.get(column, "-") for column in COLUMNS[name]] for row in rows]
     assert printed == [line.split() for line in text.splitlines()]
     assert all(set(row.paper) <= set(COLUMNS[name]) for row in rows)
@@ -49,7 +49,7 @@ def test_numbers_are_the_papers(name, text):
 
 
 def test_what_is_published_of_hac():
-    assert {key: dict(row.paper) for row in paper_tables()["levels"].rows for key in row.keys} == LEVELS
+    assert {key: dict(row.paper) for row in table_specs()["levels"].rows for key in row.keys} == LEVELS
 
 
 @pytest.mark.parametrize(
@@ -86,7 +86,7 @@ def test_every_configuration_of_the_recipes_has_a_row():
     """A row of the paper that a recipe trains is found by its configuration's name."""
     from pathlib import Path
 
-    known = {key for table in paper_tables().values() for row in table.rows for key in row.keys}
+    known = {key for table in table_specs().values() for key in keys_of(table.rows)}
     folders = sorted((Path(__file__).parents[2] / "egs2").glob("*/h*1/conf/tuning"))
     names = {path.stem for folder in folders for path in folder.glob("train_*.yaml")}
     found = {row_key(f"{name.split('_')[1]}_{name}_0123abcd") for name in names}

@@ -3,13 +3,19 @@
 import pytest
 from exp_tree import put
 
+from hasrd.report.builder import tables_of
 from hasrd.report.collect import Results, collect
-from hasrd.report.further_tables import make_further_tables
+
+KEYS = ["quality", "recogniser", "conversion", "rate_quality", "alignment", "words", "crops", "spread"]
+
+
+def make(results):
+    return [table for key in KEYS for table in tables_of(key, results, ["test"], all_rows=True)]
 
 
 @pytest.fixture(scope="module")
 def tables(papers):
-    return {table.key: table for table in make_further_tables(collect([papers]))}
+    return {table.key: table for table in make(collect([papers]))}
 
 
 def texts(table, label):
@@ -17,11 +23,11 @@ def texts(table, label):
 
 
 def test_one_table_of_each_kind(tables):
-    assert [*tables] == ["quality", "recogniser", "conversion", "rate_quality", "alignment", "words", "crops", "spread"]
+    assert [*tables] == KEYS
     for table in tables.values():
         assert table.test_set == "test-clean" and len({label for label, _ in table.rows}) == len(table.rows)
         assert all(len(cells) == len(table.columns) - 1 for _, cells in table.rows)
-    assert make_further_tables(Results()) == []
+    assert make(Results()) == []
 
 
 def test_quality_of_every_system(tables):
@@ -74,5 +80,5 @@ def test_spread(tables):
 def test_a_recogniser_is_named_without_its_path(tmp_path):
     facts = {"recogniser": {"model": "/models/tiny.en", "language": "en"}, "normalisation": "whisper's"}
     put(tmp_path / "codec_hasrd", "test", "combined", recogniser_wer=(10.0, facts))
-    (table,) = make_further_tables(collect([tmp_path]))
+    (table,) = make(collect([tmp_path]))
     assert table.note == "Recogniser's WER: tiny.en (en), whisper's."

@@ -1,0 +1,91 @@
+# Copyright 2026 The hasrd authors
+# Apache-2.0
+"""The model card: README.md of a packed model."""
+
+from __future__ import annotations
+
+from typing import Any, Mapping
+
+from hasrd.codec.describe import Description, describe
+from hasrd.markdown import table_row
+from hasrd.metrics.bitrate import LOUDNESS_BITS, bitrate
+
+
+def model_card(config: Mapping[str, Any], folder: str, allow_import: bool = False, scores: str = "") -> str:
+    """Return the card as Markdown.
+
+    Args:
+        config: config.yaml of the packed model.
+        folder: Its folder's name.
+        allow_import: See `hasrd.registry.resolve`.
+        scores: Section on what was measured, Markdown.
+    """
+    name, source = config["name"], config["source"]
+    sets = ", ".join(source["train_sets"]) or "not noted"
+    lines = ["---", "library_name: hasrd", "tags: [audio, speech-tokenizer]"]
+    lines += [f"license: {config['licence']}"] if config["licence"] else []
+    lines += [
+        "---",
+        "",
+        f"# {name}",
+        "",
+        "A speech tokenizer made with hasrd: it turns speech into tokens, and tokens back into speech. "
+        f"Encoder `{config['encoder']}`, quantizer `{config['quantizer']}`, decoder `{config['decoder']}`.",
+        "",
+        "## Use",
+        "",
+        "```python",
+        "import hasrd, soundfile",
+        "",
+        f'model = hasrd.load("{folder}")',
+        'wave, rate = soundfile.read("speech.wav", dtype="float32")',
+        "tokens = model.encode(wave, rate)  # tokens.codes: (1, T, M)",
+        "speech = model.decode(tokens)  # (1, N)",
+        "```",
+        "",
+        "```",
+        f"hasrd encode {folder} speech.wav speech.npz",
+        f"hasrd decode {folder} speech.npz decoded.wav",
+        "```",
+        "",
+        "## What it is",
+        "",
+        "| | |",
+        "|---|---|",
+        *(table_row(fact) for fact in _facts(describe(config, allow_import), config.get("loudness"))),
+    ]
+    lines += [
+        table_row(("trained on", sets)),
+        table_row(("licence of the weights", config["licence"] or "not stated")),
+        table_row(("made with", f"hasrd {config['hasrd']}")),
+        table_row(("SHA-256 of the trained weights", f"`{source['weights_sha256']}`")),
+    ]
+    if source["encoder_sha256"]:
+        lines.append(table_row(("SHA-256 of the frozen encoder", f"`{source['encoder_sha256']}`")))
+    foreign = [config[part] for part in ("frontend", "normalize", "encoder", "quantizer", "decoder")]
+    foreign = [path for path in foreign if path and ":" in path]
+    if foreign:
+        lines += ["", f"It has classes from outside of hasrd ({', '.join(foreign)}): they must be importable where the"]
+        lines += ["model is loaded, and loading takes `allow_import=True`."]
+    return "\n".join([*lines, *(["", scores] if scores else [])]) + "\n"
+
+
+def _facts(model: Description, loudness: float | None) -> list[tuple[str, str]]:
+    parts = ("encoder", "quantizer", "decoder")
+    shown = ", ".join(f"{part} {model.parameters[part]:,}" for part in parts)
+    facts = [
+        ("parameters", f"{model.parameters['total']:,} in training ({shown})"),
+        ("sample rate", f"{model.sample_rate} Hz, one channel"),
+        ("frame rate", f"{model.frame_rate:g} Hz ({model.strides['token']} samples a token)"),
+        ("codebooks", str(model.num_codebooks)),
+        ("bitrate", f"{model.bitrate_bps / 1000:.3g} kbps"),
+    ]
+    if loudness is not None:
+        level = f"{loudness:g} LUFS inside; tokens carry the loudness of the speech ({LOUDNESS_BITS} bits an utterance)"
+        facts.append(("level", f"{level}, and decoding gives it back"))
+    sizes = iter(model.codebook_sizes)
+    for stream, count in model.streams.items():
+        own = [next(sizes) for _ in range(count)]
+        rate = bitrate(model.frame_rate, own) / 1000
+        facts.append((f"stream `{stream}`", f"{count} x {own[0]} entries, {rate:.3g} kbps"))
+    return facts
