@@ -113,6 +113,7 @@ class ConvertWork(CodecWork):
             self.codec.stream_names,
             self.codec.codebook_sizes,
             None if self.loudness is None else torch.tensor([self.loudness[utterance]]),
+            self.codec.codebook_strides,
         )
 
 

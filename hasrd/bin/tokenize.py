@@ -25,6 +25,7 @@ from hasrd.codec.codec import Codec
 from hasrd.codec.model import TokenizerModel
 from hasrd.codec.receptive import joins, looks_back
 from hasrd.codec.streams import ACOUSTIC, is_split
+from hasrd.codec.token_file import said_of_strides
 from hasrd.codec.token_tables import LOUDNESS, number_text
 from hasrd.codec.tokens import Tokens
 from hasrd.config import read_yaml
@@ -90,10 +91,13 @@ def crop_samples(exp_dir: str, crop_seconds: str, sample_rate: int) -> int:
 
 def shuffle_acoustic(tokens: Tokens, utterance: str) -> Tokens:
     """Permute the acoustic codes of one utterance in time, all codebooks alike; the same for the same utterance."""
-    order = generator_of(utterance).permutation(tokens.codes.shape[1])
     acoustic = [m for m, name in enumerate(tokens.stream_names) if name == ACOUSTIC]
+    frames, stride = torch.arange(tokens.codes.shape[1]), tokens.codebook_strides[acoustic[0]]
+    # Codes that stand for several frames stay together.
+    order = generator_of(utterance).permutation(-(-len(frames) // stride))
+    places = stride * torch.from_numpy(order)[frames // stride]
     codes = tokens.codes.clone()
-    codes[..., acoustic] = tokens.codes[:, torch.from_numpy(order)][..., acoustic]
+    codes[..., acoustic] = tokens.codes[:, places][..., acoustic]
     return replace(tokens, codes=codes)
 
 
@@ -152,14 +156,14 @@ class TokenizeWork(CodecWork):
     def _crops(
         self, utterances: list[str], waves: torch.Tensor, lengths: torch.Tensor, codes: dict[str, np.ndarray]
     ) -> dict[str, np.ndarray]:
-        """Encode one random crop of each utterance that is longer than a crop, cut where a token begins.
+        """Encode one random crop of each utterance that is longer than a crop, cut where tokens of all streams begin.
 
         Returns:
             Utterance to (T', 1 + M) int32: the place of each of the crop's tokens in the utterance, and its codes.
         """
-        shift = self.codec.frame_shift
+        shift, step = self.codec.frame_shift, math.lcm(*self.codec.codebook_strides)
         starts = {
-            row: int(generator_of(utterance).integers((int(length) - self.crop) // shift + 1))
+            row: step * int(generator_of(utterance).integers((int(length) - self.crop) // (step * shift) + 1))
             for row, (utterance, length) in enumerate(zip(utterances, lengths.tolist()))
             if length > self.crop
         }
@@ -259,6 +263,7 @@ def main() -> None:
                 "codebook_sizes": codec.codebook_sizes,
                 "stream_names": codec.stream_names,
                 "frame_rate": codec.frame_rate,
+                **said_of_strides(codec.codebook_strides),
                 "loudness": codec.loudness,
                 "model": weights_sha256(args),
                 # What else is to be known of another's codec.

@@ -116,6 +116,11 @@ class Codec(TokenizerModel):
         return tuple(self.quantizer.codebook_sizes)
 
     @property
+    def codebook_strides(self) -> tuple[int, ...]:
+        """M numbers: frames that each codebook's code stands for."""
+        return tuple(self.quantizer.codebook_strides)
+
+    @property
     def semantic_layer(self) -> int | None:
         """The encoder's layer that the semantic stream stands for; None: there is no such layer."""
         return self.quantizer.semantic_layer

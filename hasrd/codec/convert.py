@@ -45,7 +45,7 @@ def exchange(
     """
     if method not in METHODS:
         raise ValueError(f"method '{method}': choose one of {', '.join(METHODS)}")
-    for field in ("stream_names", "codebook_sizes", "frame_rate"):
+    for field in ("stream_names", "codebook_sizes", "codebook_strides", "frame_rate"):
         if getattr(source, field) != getattr(target, field):
             raise ValueError(
                 f"{field} {getattr(source, field)} and {getattr(target, field)}: the tokens are of two codecs"
@@ -57,6 +57,7 @@ def exchange(
     voice = [m for m, name in enumerate(source.stream_names) if name == ACOUSTIC]
     words = [m for m, name in enumerate(source.stream_names) if name != ACOUSTIC]
     sizes = [source.codebook_sizes[m] for m in words]
+    stride = source.codebook_strides[voice[0]]
     if method == "match" and (centroids is None or [len(own) for own in centroids] != sizes):
         raise ValueError(f"centroids of the codebooks that are not acoustic, {sizes} of them: needed to match frames")
     codes = source.codes.clone()
@@ -69,6 +70,9 @@ def exchange(
             frames = torch.arange(length, device=codes.device) % available
         else:
             frames = match_frames(source.codes[row, :length, words], target.codes[row, :available, words], centroids)
+        # A code that stands for several frames comes from what the frame in their middle takes.
+        held = torch.arange(length, device=codes.device) // stride * stride + stride // 2
+        frames = frames[held.clamp(max=length - 1)]
         codes[row, :length, voice] = target.codes[row, frames][:, voice]
     return replace(source, codes=codes)
 

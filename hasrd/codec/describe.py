@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -20,7 +19,7 @@ from hasrd.codec.receptive import Field, joins, looks_back, reaches
 from hasrd.data.targets import read_facts
 from hasrd.errors import UserError
 from hasrd.frontend.normalize import GlobalNorm
-from hasrd.metrics.bitrate import LOUDNESS_NOTE
+from hasrd.metrics.bitrate import LOUDNESS_NOTE, bitrate
 
 
 @dataclass
@@ -39,6 +38,7 @@ class Description:
         bitrate_bps: bits a second of all codebooks.
         num_codebooks: of all streams together.
         codebook_sizes: of each codebook.
+        codebook_strides: frames that each codebook's code stands for.
         streams: codebooks of each stream.
         strides: of the "frontend" in samples, of the layers of "encoder" and "decoder", and of a "token" in samples.
         min_samples: the shortest utterance that has a token.
@@ -59,6 +59,7 @@ class Description:
     bitrate_bps: float | None
     num_codebooks: int | None
     codebook_sizes: list[int] | None
+    codebook_strides: list[int] | None
     streams: dict[str, int] | None
     strides: dict[str, Any]
     min_samples: int
@@ -104,9 +105,10 @@ def _codec(config: Mapping[str, Any], allow_import: bool) -> Description:
     facts = _encoder_facts(config, front)
     facts |= {
         "kind": "codec",
-        "bitrate_bps": codec.frame_rate * sum(math.log2(size) for size in sizes),
+        "bitrate_bps": bitrate(codec.frame_rate, sizes, codec.codebook_strides),
         "num_codebooks": codec.num_codebooks,
         "codebook_sizes": list(sizes),
+        "codebook_strides": list(codec.codebook_strides),
         "streams": dict(Counter(codec.stream_names)),
     }
     facts["strides"]["decoder"] = list(reach.strides)
@@ -218,6 +220,7 @@ def _encoder_facts(config: Mapping[str, Any], front: Front) -> dict[str, Any]:
         "bitrate_bps": None,
         "num_codebooks": None,
         "codebook_sizes": None,
+        "codebook_strides": None,
         "streams": None,
         "strides": {"frontend": wave.frame_shift, "encoder": list(back.strides), "decoder": None, "token": token},
         "min_samples": wave.window + (trunk.input_window - 1) * wave.frame_shift,

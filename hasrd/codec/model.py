@@ -81,6 +81,11 @@ class TokenizerModel(nn.Module, ABC):
         """
 
     @property
+    def codebook_strides(self) -> tuple[int, ...]:
+        """M numbers: frames that each codebook's code stands for; here 1."""
+        return (1,) * len(self.codebook_sizes)
+
+    @property
     def num_codebooks(self) -> int:
         """M, of all streams together."""
         return len(self.codebook_sizes)
@@ -115,6 +120,7 @@ class TokenizerModel(nn.Module, ABC):
             stream_names=self.stream_names,
             codebook_sizes=self.codebook_sizes,
             loudness=loudness,
+            codebook_strides=self.codebook_strides,
         )
 
     def _place(self, tokens: Tokens) -> tuple[Tensor, set[str]]:

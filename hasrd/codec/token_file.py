@@ -8,6 +8,7 @@
     frame_rate      tokens a second
     stream_names    (M,) text: the stream of each codebook
     codebook_sizes  (M,)
+    codebook_strides (M,): frames that a codebook's code stands for; missing where each frame has codes of its own
     loudness        LUFS of the speech, float32; missing where the model takes speech at any level
     model           SHA-256 of the weights that made them
     format          1
@@ -20,6 +21,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Sequence
 
 import numpy as np
 
@@ -35,6 +37,7 @@ _ARRAYS = {
     "frame_rate": Array("fiu", optional=True),
     "stream_names": Array("U", ("M",), optional=True),
     "codebook_sizes": Array("iu", ("M",), optional=True),
+    "codebook_strides": Array("iu", ("M",), optional=True),
     "loudness": Array("fiu", optional=True),
     "model": Array("U", optional=True),
     "format": Array("iu", optional=True),
@@ -50,10 +53,14 @@ class TokenFacts:
     frame_rate: float | None = None
     loudness: float | None = None
     model: str | None = None
+    codebook_strides: tuple[int, ...] | None = None
 
     def __post_init__(self) -> None:
-        if len(self.stream_names) != len(self.codebook_sizes) or any(size < 1 for size in self.codebook_sizes):
-            raise ValueError("a name and a size of 1 or more are needed for each codebook")
+        strides = (1,) * len(self.stream_names) if self.codebook_strides is None else self.codebook_strides
+        if not len(self.stream_names) == len(self.codebook_sizes) == len(strides):
+            raise ValueError("a name, a size and a stride are needed for each codebook")
+        if any(number < 1 for number in (*self.codebook_sizes, *strides)):
+            raise ValueError("sizes and strides of codebooks are 1 or more")
 
 
 @dataclass(frozen=True)
@@ -67,6 +74,12 @@ class TokenFile:
     codebook_sizes: tuple[int, ...] | None = None
     loudness: float | None = None
     model: str = ""
+    codebook_strides: tuple[int, ...] | None = None
+
+
+def said_of_strides(strides: Sequence[int] | None) -> dict[str, list[int]]:
+    """Return what files say of the codebooks' strides: nothing where each frame has codes of its own."""
+    return {"codebook_strides": list(strides)} if any(stride > 1 for stride in strides or ()) else {}
 
 
 def write_token_file(path: str | Path, tokens: Tokens, sample_rate: int, model: str) -> None:
@@ -91,6 +104,7 @@ def write_token_file(path: str | Path, tokens: Tokens, sample_rate: int, model: 
             frame_rate=float(tokens.frame_rate),
             stream_names=np.array(tokens.stream_names, dtype=str),
             codebook_sizes=np.array(tokens.codebook_sizes, dtype=np.int64),
+            **said_of_strides(tokens.codebook_strides),
             **loudness,
             model=model,
             format=FORMAT,
@@ -114,4 +128,5 @@ def read_token_file(path: str | Path) -> TokenFile:
         tuple(map(int, found["codebook_sizes"])) if "codebook_sizes" in found else None,
         float(found["loudness"]) if "loudness" in found else None,
         str(found.get("model", "")),
+        tuple(map(int, found["codebook_strides"])) if "codebook_strides" in found else None,
     )

@@ -120,6 +120,7 @@ class Tokenizer:
             stream_names=self.stream_names,
             codebook_sizes=self.codebook_sizes,
             loudness=torch.stack([loudness[i] for i in range(len(waves))]) if loudness else None,
+            codebook_strides=self.codec.codebook_strides,
         )
 
     def as_wave(self, wave: Tensor | np.ndarray, sample_rate: int, resample: bool = False, name: str = "") -> Tensor:
@@ -223,6 +224,7 @@ class Tokenizer:
             codes, lengths, known = tokens.codes, tokens.lengths, tokens.num_samples
             loudness = tokens.loudness if loudness is OF_TOKENS else loudness
             stream_names, codebook_sizes, frame_rate = tokens.stream_names, tokens.codebook_sizes, tokens.frame_rate
+            strides = tokens.codebook_strides
         else:
             codes = self._codes(codes)
             books = codes.shape[2]
@@ -233,6 +235,8 @@ class Tokenizer:
             stream_names = self.stream_names[:books] if stream_names is None else stream_names
             codebook_sizes = self.codebook_sizes[:books] if codebook_sizes is None else codebook_sizes
             frame_rate = self.frame_rate
+            held = dict(zip(self.stream_names, self.codec.codebook_strides))
+            strides = tuple(held.get(name, 1) for name in stream_names)
             loudness = None if loudness is OF_TOKENS else loudness
         if num_samples is not None:
             known = self._of_each(num_samples, torch.long, len(codes), "numbers of samples")
@@ -246,7 +250,8 @@ class Tokenizer:
                 "they don't belong together"
             )
         try:
-            return Tokens(codes, lengths, known, frame_rate, tuple(stream_names), tuple(codebook_sizes), loudness)
+            names, sizes = tuple(stream_names), tuple(codebook_sizes)
+            return Tokens(codes, lengths, known, frame_rate, names, sizes, loudness, strides)
         except ValueError as error:
             raise UserError(str(error)) from error
 

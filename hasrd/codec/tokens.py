@@ -31,6 +31,8 @@ class Tokens:
         codebook_sizes: M sizes.
         loudness: (B,) float32, LUFS that each utterance had and that decoding gives back; None: not known, decoding
             gives the model's own level.
+        codebook_strides: M numbers: a codebook's code stands for so many frames, from the first on, and is repeated in
+            `codes`; None: each frame has a code of its own.
 
     Raises:
         ValueError: The fields do not fit together, or a code is outside its codebook.
@@ -43,11 +45,14 @@ class Tokens:
     stream_names: tuple[str, ...]
     codebook_sizes: tuple[int, ...]
     loudness: Tensor | None = None
+    codebook_strides: tuple[int, ...] | None = None
 
     def __post_init__(self) -> None:
         # Lists are welcome, so that tokens can come from a file.
         object.__setattr__(self, "stream_names", tuple(self.stream_names))
         object.__setattr__(self, "codebook_sizes", tuple(self.codebook_sizes))
+        strides = (1,) * len(self.stream_names) if self.codebook_strides is None else tuple(self.codebook_strides)
+        object.__setattr__(self, "codebook_strides", strides)
         codes = self.codes
         if codes.dim() != 3 or codes.dtype != torch.long:
             shape = tuple(codes.shape)
@@ -73,6 +78,8 @@ class Tokens:
                 f"{books} codebooks, but {len(self.stream_names)} stream names and "
                 f"{len(self.codebook_sizes)} codebook sizes"
             )
+        if len(strides) != books or any(stride < 1 for stride in strides):
+            raise ValueError(f"codebook_strides {strides}: one of 1 or more is needed for each of {books} codebooks")
         if not self.frame_rate > 0:
             raise ValueError(f"frame_rate must be positive, not {self.frame_rate}")
         if codes.numel():
@@ -88,8 +95,8 @@ class Tokens:
 
     @property
     def bitrate(self) -> float:
-        """Bits a second: frame rate times the sum of log2 of the codebook sizes; without the loudness's 32 in all."""
-        return self.frame_rate * sum(math.log2(size) for size in self.codebook_sizes)
+        """Bits a second: codes a second times log2 of the codebook's size, in all; without the loudness's 32 in all."""
+        return self.frame_rate * sum(math.log2(size) / s for size, s in zip(self.codebook_sizes, self.codebook_strides))
 
     def select(self, streams: Sequence[str]) -> Tokens:
         """Return only the codebooks of some streams, in their order here.
@@ -116,6 +123,7 @@ class Tokens:
             codes=self.codes[..., list(index)],
             stream_names=tuple(self.stream_names[m] for m in index),
             codebook_sizes=tuple(self.codebook_sizes[m] for m in index),
+            codebook_strides=tuple(self.codebook_strides[m] for m in index),
         )
 
     def item(self, i: int) -> Tokens:

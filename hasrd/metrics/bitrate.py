@@ -1,11 +1,14 @@
 # Copyright 2026 The hasrd authors
 # Apache-2.0
-"""Bitrate of a tokenizer: frame rate x sum of log2(codebook size) (HASRD, section 4)."""
+"""Bitrate of a tokenizer: frame rate x sum of log2(codebook size) (HASRD, section 4).
+
+A codebook whose codes stand for several frames each counts as many times less.
+"""
 
 from __future__ import annotations
 
 import math
-from typing import Sequence
+from typing import Any, Mapping, Sequence
 
 from hasrd.metrics.influence import JACKKNIFE
 from hasrd.metrics.measure import Measure, Result
@@ -15,9 +18,19 @@ SOURCE = "frame rate x sum of log2(codebook size)"
 LOUDNESS_NOTE = f"besides {LOUDNESS_BITS} bits an utterance, its loudness"
 
 
-def bitrate(frame_rate: float, codebook_sizes: Sequence[int]) -> float:
-    """Return bits a second of `frame_rate` tokens a second over codebooks of these sizes."""
-    return frame_rate * sum(math.log2(size) for size in codebook_sizes)
+def bitrate(frame_rate: float, codebook_sizes: Sequence[int], strides: Sequence[int] | None = None) -> float:
+    """Return bits a second of `frame_rate` frames a second over codebooks of these sizes.
+
+    Args:
+        strides: Frames that each codebook's code stands for; None: 1. Of more codebooks the first ones count.
+    """
+    strides = [1] * len(codebook_sizes) if strides is None else strides
+    return frame_rate * sum(math.log2(size) / stride for size, stride in zip(codebook_sizes, strides))
+
+
+def first_books_kbps(details: Mapping[str, Any], number: int) -> float:
+    """Return the bitrate, in kbps, of the first codebooks of the tokens that a score of bitrate tells of."""
+    return bitrate(details["frame_rate"], details["codebook_sizes"][:number], details.get("codebook_strides")) / 1000
 
 
 class CodesMeasure(Measure):
@@ -42,11 +55,12 @@ class Bitrate(CodesMeasure):
 
     def compute(self, reading: CodesReading, system: str) -> Result:
         sizes, names = reading.facts["codebook_sizes"], reading.facts["stream_names"]
-        frame_rate = reading.facts["frame_rate"]
-        rate = bitrate(frame_rate, sizes) / 1000
+        frame_rate, strides = reading.facts["frame_rate"], reading.facts.get("codebook_strides", [1] * len(sizes))
+        rate = bitrate(frame_rate, sizes, strides) / 1000
+        own = {name: [m for m, other in enumerate(names) if other == name] for name in names}
         streams = {
-            name: bitrate(frame_rate, [size for size, other in zip(sizes, names) if other == name]) / 1000
-            for name in dict.fromkeys(names)
+            name: bitrate(frame_rate, [sizes[m] for m in books], [strides[m] for m in books]) / 1000
+            for name, books in own.items()
         }
         details = {"streams": streams, "interval": "none: it follows from the codebooks' sizes", **reading.facts}
         if "loudness_bits" in reading.facts:

@@ -29,18 +29,18 @@ class EffectiveBitrate(CodesMeasure):
 
     def compute(self, reading: CodesReading, system: str) -> Result:
         sizes, names = reading.facts["codebook_sizes"], reading.facts["stream_names"]
-        frame_rate = reading.facts["frame_rate"]
+        frame_rate, strides = reading.facts["frame_rate"], reading.facts.get("codebook_strides", [1] * len(sizes))
         arrays = [reading.codes[utt] for utt in sorted(reading.codes)]
         count, tokens = len(arrays), np.concatenate(arrays)
         owner = np.repeat(np.arange(count), [len(array) for array in arrays])
         books = []
         influences = np.zeros(count)
-        for index, (size, name) in enumerate(zip(sizes, names)):
+        for index, (size, name, stride) in enumerate(zip(sizes, names, strides)):
             own = tokens[:, index].astype(np.int64)
             total = count_codes(own, size)
             bits = entropy(total)
             added = jackknife_influences(entropies_left_out(own, owner, count, size))
-            influences += added
+            influences += added / stride
             low, high = interval(bits, added, 0.0, float(np.log2(size)))
             books.append(
                 {
@@ -54,11 +54,11 @@ class EffectiveBitrate(CodesMeasure):
                     "entropy_ci95": [low, high],
                     "perplexity": perplexity(total),
                     "perplexity_ci95": [2.0**low, 2.0**high],
-                    "effective_bitrate": effective_bitrate(total, frame_rate),
+                    "effective_bitrate": effective_bitrate(total, frame_rate / stride),
                 }
             )
-        all_bits = sum(book["entropy"] for book in books)
-        low, high = interval(all_bits, influences, 0.0, bitrate(1.0, sizes))
+        all_bits = sum(book["entropy"] / stride for book, stride in zip(books, strides))
+        low, high = interval(all_bits, influences, 0.0, bitrate(1.0, sizes, strides))
         scale = frame_rate / 1000
         rows = {utt: (len(array),) for utt, array in reading.codes.items()}
         details = {"codebooks": books, "interval": JACKKNIFE, **reading.facts}

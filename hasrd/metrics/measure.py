@@ -50,6 +50,9 @@ class Inputs:
     codes: Path | None = option(Path, "scp file of integers (T, M)")
     codebook_sizes: Sequence[int] | None = option(_sizes, "entries of each codebook, joined by commas")
     stream_names: Sequence[str] | None = option(names, "stream of each codebook, joined by commas")
+    codebook_strides: Sequence[int] | None = option(
+        _sizes, "frames that each codebook's code stands for, joined by commas (default: 1 each)"
+    )
     frame_rate: float | None = option(float, "tokens a second")
     loudness: float | None = option(float, "LUFS that the codec takes speech at, where tokens carry a loudness")
     phones: Path | None = option(Path, "phones.ctm (hasrd import-alignments)")

@@ -83,9 +83,10 @@ def _facts(model: Description, loudness: float | None) -> list[tuple[str, str]]:
     if loudness is not None:
         level = f"{loudness:g} LUFS inside; tokens carry the loudness of the speech ({LOUDNESS_BITS} bits an utterance)"
         facts.append(("level", f"{level}, and decoding gives it back"))
-    sizes = iter(model.codebook_sizes)
+    books = zip(model.codebook_sizes, model.codebook_strides)
     for stream, count in model.streams.items():
-        own = [next(sizes) for _ in range(count)]
-        rate = bitrate(model.frame_rate, own) / 1000
-        facts.append((f"stream `{stream}`", f"{count} x {own[0]} entries, {rate:.3g} kbps"))
+        sizes, strides = zip(*(next(books) for _ in range(count)))
+        rate = bitrate(model.frame_rate, sizes, strides) / 1000
+        slow = f", each for {strides[0]} frames" if strides[0] > 1 else ""
+        facts.append((f"stream `{stream}`", f"{count} x {sizes[0]} entries{slow}, {rate:.3g} kbps"))
     return facts

@@ -166,7 +166,7 @@ class EuclideanRVQ(Quantizer):
             replaced.append(dead.sum())
         return torch.stack(replaced).sum().float()
 
-    def look_up(self, layers: Sequence[Tensor]) -> Tensor:
+    def look_up(self, layers: Sequence[Tensor], mask: Tensor) -> Tensor:
         """Return the codes (B, U, M) of the last layer."""
         residual, codes = layers[-1], []
         for codebook in self.codebooks:

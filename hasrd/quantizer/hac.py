@@ -106,7 +106,7 @@ class HACQuantizer(Quantizer):
         codes = torch.cat([*codes, acoustic_codes], dim=-1)
         return QuantizerOutput(latent, codes, commitment, codebook, stats, parts)
 
-    def look_up(self, layers: Sequence[Tensor]) -> Tensor:
+    def look_up(self, layers: Sequence[Tensor], mask: Tensor) -> Tensor:
         """Return the codes (B, U, M) of each level's vectors and of Z."""
         stacks = [*(level.vq for level in self.levels.values()), self.acoustic]
         return torch.cat([stack.look_up(x) for stack, x in zip(stacks, layers)], dim=-1)

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from hasrd.quantizer.kmeans import assign
 from hasrd.quantizer.output import QuantizerOutput, masked_mean, rms
+from hasrd.quantizer.pooling import hold, pool
 from hasrd.quantizer.quantizer import Quantizer
 from hasrd.quantizer.residual_vq import ResidualStack
 from hasrd.quantizer.streams import ACOUSTIC
@@ -24,6 +25,10 @@ class HASRDQuantizer(Quantizer):
         Ha      = H W - Hs_bar                                        (equation 2)
         decoder input = Hs_bar + sum_m Ha_bar_m, Ha_bar = residual VQ of Ha  (equation 3)
 
+    With `acoustic_stride` (ours), Ha is averaged over so many frames before its residual VQ and held for as many after
+    it: what changes slowly, such as the voice, still gets through, while what changes fast is left to the semantic
+    tokens, and the acoustic stream costs as many times fewer bits.
+
     Args:
         input_size: D.
         num_layers: L, layers that the encoder returns.
@@ -35,9 +40,10 @@ class HASRDQuantizer(Quantizer):
         quantizer_dropout: fraction of the items that, in training, keep 0 to `num_codebooks`
             acoustic codebooks; the semantic one is always kept.
         dead_share: of the acoustic codebooks, see ResidualStack.
+        acoustic_stride: frames that share their acoustic codes; 1 is the paper's.
 
     Raises:
-        ValueError: The encoder has no such layer.
+        ValueError: The encoder has no such layer, or a stride below 1.
     """
 
     needs_kmeans = True
@@ -53,6 +59,7 @@ class HASRDQuantizer(Quantizer):
         codebook_dim: int = 8,
         quantizer_dropout: float = 0.5,
         dead_share: float = 0.0,
+        acoustic_stride: int = 1,
     ) -> None:
         super().__init__(
             input_size,
@@ -62,7 +69,11 @@ class HASRDQuantizer(Quantizer):
         )
         if not 0 <= semantic_layer < num_layers:
             raise ValueError(f"semantic_layer {semantic_layer}: there are {num_layers} layers")
+        if acoustic_stride < 1:
+            raise ValueError(f"acoustic_stride {acoustic_stride}: at least 1 frame is needed")
         self.semantic_layer = semantic_layer
+        self.acoustic_stride = acoustic_stride
+        self.codebook_strides = (1,) + (acoustic_stride,) * num_codebooks
         advice = "the k-means centroids are not set: call set_centroids() or load a state dict"
         self.register_late("centroids", (num_clusters, input_size), advice)
         self.layer_logits = nn.Parameter(torch.zeros(num_layers))
@@ -114,7 +125,9 @@ class HASRDQuantizer(Quantizer):
         """
         self.check_set()
         code, semantic, residual = self._split(layers)
-        acoustic, codes, commitment, codebook = self.acoustic(residual, mask, keep)
+        slow, slow_mask = pool(residual, mask, self.acoustic_stride)
+        acoustic, codes, commitment, codebook = self.acoustic(slow, slow_mask, keep)
+        acoustic, codes = (hold(x, self.acoustic_stride, code.shape[1]) for x in (acoustic, codes))
         with torch.no_grad():
             # Only items with all their codebooks can be near Ha.
             whole = mask & (keep >= self.num_acoustic)[:, None]
@@ -128,10 +141,12 @@ class HASRDQuantizer(Quantizer):
         codes = torch.cat([code[..., None], codes], dim=-1)
         return QuantizerOutput(semantic + acoustic, codes, commitment, codebook, stats)
 
-    def look_up(self, layers: Sequence[Tensor]) -> Tensor:
+    def look_up(self, layers: Sequence[Tensor], mask: Tensor) -> Tensor:
         """Return the codes (B, U, M) of L layers (B, U, D), the semantic one first."""
         code, _, residual = self._split(layers)
-        return torch.cat([code[..., None], self.acoustic.look_up(residual)], dim=-1)
+        slow, _ = pool(residual, mask, self.acoustic_stride)
+        codes = hold(self.acoustic.look_up(slow), self.acoustic_stride, code.shape[1])
+        return torch.cat([code[..., None], codes], dim=-1)
 
     def vectors(self, codebook: int, codes: Tensor) -> Tensor:
         """Return the vectors (B, U, D) that the codes (B, U) of one codebook stand for."""

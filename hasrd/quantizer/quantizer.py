@@ -36,6 +36,7 @@ class Quantizer(nn.Module, ABC):
         needs_kmeans: whether the arguments `semantic_layer` and `num_clusters` come from a trained k-means, whose
             centroids `set_centroids` takes.
         semantic_layer: the layer that the semantic stream stands for; None: there is no such layer.
+        codebook_strides: M numbers: frames that each codebook's code stands for, from the first frame on.
     """
 
     level_names: tuple[str, ...] = ()
@@ -55,6 +56,7 @@ class Quantizer(nn.Module, ABC):
         self.codebook_sizes = tuple(codebook_sizes)
         self.quantizer_dropout = quantizer_dropout
         self.num_acoustic = self.stream_names.count(ACOUSTIC)
+        self.codebook_strides = (1,) * len(self.stream_names)
         self._late: tuple[str, str] | None = None
         self._is_set = False
 
@@ -122,8 +124,13 @@ class Quantizer(nn.Module, ABC):
         """
 
     @abstractmethod
-    def look_up(self, layers: Sequence[Tensor]) -> Tensor:
-        """Return the codes (B, U, M) of what `inputs` returns, (B, U, D) each, float32; anything on padding."""
+    def look_up(self, layers: Sequence[Tensor], mask: Tensor) -> Tensor:
+        """Return the codes (B, U, M) of what `inputs` returns, (B, U, D) each, float32; anything on padding.
+
+        Args:
+            layers: (B, U, D) each.
+            mask: (B, U), true on valid frames.
+        """
 
     @abstractmethod
     def vectors(self, codebook: int, codes: Tensor) -> Tensor:
@@ -172,7 +179,7 @@ class Quantizer(nn.Module, ABC):
         self.check_set()
         mask = length_mask(lengths, layers[-1].shape[1])
         with torch.autocast(mask.device.type, enabled=False):
-            codes = self.look_up(self.inputs([layer.float() for layer in layers], lengths))
+            codes = self.look_up(self.inputs([layer.float() for layer in layers], lengths), mask)
         return codes.masked_fill(~mask[..., None], 0)
 
     def decode(self, codes: Tensor, streams: Sequence[str] | None = None) -> Tensor:

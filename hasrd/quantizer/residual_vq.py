@@ -158,7 +158,7 @@ class ResidualVQ(Quantizer):
         """Quantize the last layer, straight-through (see Quantizer)."""
         return QuantizerOutput(*self.acoustic(layers[-1], mask, keep))
 
-    def look_up(self, layers: Sequence[Tensor]) -> Tensor:
+    def look_up(self, layers: Sequence[Tensor], mask: Tensor) -> Tensor:
         """Return the codes (B, U, M) of the last layer."""
         return self.acoustic.look_up(layers[-1])
 

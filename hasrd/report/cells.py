@@ -8,7 +8,7 @@ import statistics
 from dataclasses import dataclass, field, replace
 from typing import Any, Mapping, Sequence
 
-from hasrd.metrics.bitrate import bitrate
+from hasrd.metrics.bitrate import first_books_kbps
 from hasrd.report.collect import ScoreRow
 from hasrd.report.specification import ColumnSpec, digits_of
 from hasrd.report.streams import codebooks_of
@@ -123,8 +123,7 @@ def bitrate_cell(found: Sequence[ScoreRow], system: str) -> Cell:
     number = codebooks_of(system)
     if number is None:
         return replace(number_cell(found[0].score.mean), source=str(found[0].path), field="mean")
-    rate = bitrate(details["frame_rate"], details["codebook_sizes"][:number]) / 1000
-    return replace(number_cell(rate), source=str(found[0].path))
+    return replace(number_cell(first_books_kbps(details, number)), source=str(found[0].path))
 
 
 def spread_cell(runs: Sequence[ScoreRow], digits: int = 2) -> Cell:

@@ -7,7 +7,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Sequence
 
-from hasrd.metrics.bitrate import bitrate
+from hasrd.metrics.bitrate import first_books_kbps
 from hasrd.metrics.scores import Score
 from hasrd.report.collect import Results
 from hasrd.report.figures import COLOURS, INK, MARKERS, Figure, svg
@@ -40,9 +40,9 @@ def curves(results: Results, test_set: str, measure: str) -> dict[str, list[Poin
         rate = results.first("bitrate", test_set, experiment=item.experiment)
         if rate is None or (number is None and item.score.system != "combined"):
             continue
-        sizes, frame_rate = (rate.score.details[fact] for fact in ("codebook_sizes", "frame_rate"))
+        sizes = rate.score.details["codebook_sizes"]
         books = number or len(sizes)
-        kbps = bitrate(frame_rate, sizes[:books]) / 1000 if books < len(sizes) else rate.score.mean
+        kbps = first_books_kbps(rate.score.details, books) if books < len(sizes) else rate.score.mean
         found.setdefault(item.experiment, {})[books] = Point(kbps, item.score)
     return {name: [points[books] for books in sorted(points)] for name, points in sorted(found.items())}
 

@@ -22,7 +22,7 @@ class Rounding(Quantizer):
         super().__init__(input_size, ("semantic", "acoustic", "acoustic"), (11, 21, 21), quantizer_dropout)
         self.seen: list[tuple[torch.dtype, bool]] = []
 
-    def look_up(self, layers):
+    def look_up(self, layers, mask):
         rest, codes = layers[-1], []
         self.seen.append((rest.dtype, torch.is_autocast_enabled("cpu")))
         for step in self.STEPS:
@@ -34,7 +34,7 @@ class Rounding(Quantizer):
         return (self.STEPS[codebook] * (codes - 10).float())[..., None].expand(*codes.shape, self.output_size)
 
     def quantize(self, layers, mask, keep):
-        codes = self.look_up(layers)
+        codes = self.look_up(layers, mask)
         parts = [self.vectors(m, codes[..., m]) for m in range(3)]
         kept = [(keep >= m)[:, None, None] for m in range(3)]
         latent = sum(part * use for part, use in zip(parts, kept))

@@ -54,7 +54,8 @@ def read_token_facts(path: Path) -> dict[str, Any]:
     facts = read_json(path, TokenFacts, "run stage 6 again")
     if facts.frame_rate is None:
         raise UserError(f"{path}: no frame_rate in it: run stage 6 again")
-    return {name: getattr(facts, name) for name in ("codebook_sizes", "stream_names", "frame_rate", "loudness")}
+    names = ("codebook_sizes", "stream_names", "frame_rate", "loudness", "codebook_strides")
+    return {name: getattr(facts, name) for name in names}
 
 
 def token_facts(inputs: Inputs) -> dict[str, Any]:
@@ -64,7 +65,12 @@ def token_facts(inputs: Inputs) -> dict[str, Any]:
         raise UserError(
             f"--stream_names has {len(names)} names for {len(sizes)} --codebook_sizes: give one name a codebook"
         )
-    return {"codebook_sizes": sizes, "frame_rate": inputs.frame_rate, "stream_names": names}
+    facts = {"codebook_sizes": sizes, "frame_rate": inputs.frame_rate, "stream_names": names}
+    if inputs.codebook_strides is not None:
+        if len(inputs.codebook_strides) != len(sizes):
+            raise UserError(f"--codebook_strides: give one for each of {len(sizes)} codebooks")
+        facts["codebook_strides"] = list(inputs.codebook_strides)
+    return facts
 
 
 def count_codes(codes: np.ndarray, size: int) -> np.ndarray:
