@@ -242,11 +242,11 @@ class Plan:
         self.probes = [*probes, *self.upstreams]
 
     def _check_recogniser(self) -> None:
-        recogniser, language = self.values["recogniser"], self.values["lang"]
-        if recogniser not in ("auto", "none") and self.runs(8) and not re.fullmatch("[a-z]+", language):
-            raise UserError(
-                f"--recogniser {recogniser}: state the one language that is spoken with --lang, not '{language}'"
-            )
+        """Ask the scoring whether it can use the recogniser that is named; which one "auto" is, it decides alone."""
+        if self.runs(8) and self.values["recogniser"] not in ("auto", "none"):
+            from hasrd.metrics.scoring.experiment import find_recogniser
+
+            find_recogniser(self.values["recogniser"], self.values["lang"], nj=1, ngpu=0)
 
     def _find_names(self) -> None:
         """Name the folders whose names depend on results, as far as these are there."""
