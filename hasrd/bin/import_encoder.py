@@ -6,13 +6,15 @@ from __future__ import annotations
 
 import argparse
 import json
+from pathlib import Path
 from typing import Sequence
 
 from hasrd.data.kaldi import DataDir
 from hasrd.errors import run_main
 from hasrd.jobs.lock import exclusive
+from hasrd.jobs.origin import Origin, forget, why_stale, write_record
 from hasrd.models.checkpoint import save_encoder
-from hasrd.models.importing import load_source, standardize_layers
+from hasrd.models.importing import load_source, source_files, standardize_layers
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -38,11 +40,19 @@ def get_parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> None:
     """Import on the options of the command line, or on `argv`."""
     args = get_parser().parse_args(argv)
+    tables = {} if args.standardize is None else {"wav.scp": Path(args.standardize) / "wav.scp"}
+    origin = Origin({"source": args.source, "model_file": args.model_file}, source_files(args.source), tables)
     with exclusive(args.out):
+        if not why_stale(Path(args.out), origin):
+            print(f"{args.out}: imported already, nothing to do")
+            return
+        record = origin.record()
         config, front = load_source(args.source, args.model_file)
         if args.standardize is not None:
             standardize_layers(config, front, DataDir.load(args.standardize).wavs)
+        forget(Path(args.out))
         print(f"{args.out}: SHA-256 {save_encoder(args.out, config, front)}")
+        write_record(Path(args.out), record)
     print(json.dumps(config))
 
 

@@ -26,6 +26,18 @@ CTRANSLATE2 = "model.bin"
 BATCH_SAMPLES = 16000 * 30
 
 
+def _place(source: str) -> Path:
+    return Path(find_installed(source, CTRANSLATE2, "Whisper of CTranslate2"))
+
+
+def source_files(source: str) -> dict[str, Path]:
+    """Return the files that a source is read from, by name; none of what torchaudio fetches. Errors: `load_source`."""
+    path = _place(source)
+    if path.is_file():
+        return {path.name: path}
+    return {file.name: file for file in sorted(path.iterdir()) if file.is_file()} if path.is_dir() else {}
+
+
 def load_source(source: str, model_file: str) -> Imported:
     """Load a trained encoder: (configuration as `save_encoder` takes it, modules in eval mode).
 
@@ -37,7 +49,7 @@ def load_source(source: str, model_file: str) -> Imported:
     Raises:
         UserError: No such model, or one that can't be imported.
     """
-    path = Path(find_installed(source, CTRANSLATE2, "Whisper of CTranslate2"))
+    path = _place(source)
     kind = model_type(path)
     if (path / CTRANSLATE2).is_file() or kind == "whisper":
         return load_whisper(path)

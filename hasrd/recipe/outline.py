@@ -97,6 +97,8 @@ def _state(folder: str) -> str:
 def _encoder(plan: Plan, model: Description | None) -> list[str]:
     if not plan.needs_encoder:
         return ["nothing: the codec trains an encoder of its own"]
+    if plan.encoder_source:
+        return [f"{plan.encoder_file}{_state(plan.encoder_file)}", f"imports {plan.encoder_source}", *_size(model)]
     if not plan.ssl_exp:
         return [f"nothing: --encoder_file {plan.encoder_file} is the encoder", *_size(model)]
     config = plan.values["ssl_config"]
@@ -109,7 +111,8 @@ def _semantic(plan: Plan) -> list[str]:
     if plan.frozen_encoder and values["semantic_layer"] == "auto":
         found.append(f"layer probe: {plan.layer_exp or exp + '/layer_' + UNKNOWN}, {values['layer_probe_config']}")
     if plan.frozen_encoder:
-        layer = f"layer {plan.chosen_layer}" if plan.chosen_layer else "the layer that the probe weighs most"
+        chosen = plan.chosen_layer or values["semantic_layer"].replace("auto", "")
+        layer = f"layer {chosen}" if chosen else "the layer that the probe weighs most"
         found.append(
             f"k-means: {plan.semantic_exp or exp + '/kmeans_' + UNKNOWN}, {values['num_clusters']} clusters of {layer}"
         )

