@@ -9,7 +9,7 @@ the two recordings are themselves: what a conversion that changes nothing would 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Iterator, Sequence
+from typing import Iterator, Sequence
 
 import numpy as np
 
@@ -18,12 +18,9 @@ from hasrd.errors import UserError
 from hasrd.jobs.origin import table_facts
 from hasrd.jobs.workers import run_workers
 from hasrd.metrics import speaker_similarity
-from hasrd.metrics.measure import Inputs, Measure, Reading, Result, content, match
+from hasrd.metrics.measure import Inputs, Measure, Reading, Result, ScoreJob, content, match
 from hasrd.metrics.scoring.audio import Signal
 from hasrd.progress import progress
-
-if TYPE_CHECKING:
-    from hasrd.metrics.scoring.job import Job
 
 
 class ConversionReading(Reading):
@@ -48,7 +45,7 @@ class ConversionReading(Reading):
         self.read_of = {system: {"the outputs": table_facts(path)} for system, path in inputs.hyp.items()}
         self.voices: dict[tuple[str | None, str], np.ndarray | None] = {}
 
-    def results(self, jobs: Sequence[Job]) -> Iterator[tuple[Job, Result]]:
+    def results(self, jobs: Sequence[ScoreJob]) -> Iterator[tuple[ScoreJob, Result]]:
         """Yield each job with its result; every file is embedded once, recordings under the system None."""
         files = {(None, utt): self.recordings[utt] for pair in self.targets.items() for utt in pair}
         for system in dict.fromkeys(job.system for job in jobs):

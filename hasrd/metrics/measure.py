@@ -12,14 +12,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Iterator, Mapping, Sequence
+from typing import Any, ClassVar, Iterator, Mapping, Sequence
 
 from hasrd.errors import UserError
 from hasrd.jobs.digest import values_sha256
+from hasrd.jobs.origin import Record
 from hasrd.metrics.bootstrap import mean_interval, ratio_interval
-
-if TYPE_CHECKING:
-    from hasrd.metrics.scoring.job import Job
 
 
 def option(kind: Any, help: str, default: Any = None, **more: Any) -> Any:
@@ -140,7 +138,7 @@ class Reading:
         self.read_of: dict[str, dict[str, list]] = {}
         self.facts_of: dict[str, dict[str, Any]] = {}
 
-    def results(self, jobs: Sequence[Job]) -> Iterator[tuple[Job, Result]]:
+    def results(self, jobs: Sequence[ScoreJob]) -> Iterator[tuple[ScoreJob, Result]]:
         """Yield each job with its result; whoever asks for the next one has written it."""
         for job in jobs:
             yield job, job.measure.compute(self, job.system)
@@ -234,3 +232,22 @@ def match(reference: Mapping[str, Any], other: Mapping[str, Any], reference_name
 def content(read: Sequence[Any] | Mapping[str, Any]) -> list:
     """Return how many entries there are in what was read, and a hash of it, for the record of a score."""
     return [len(read), values_sha256(read=read)]
+
+
+@dataclass(frozen=True)
+class ScoreJob:
+    """One measure of one system on one test set, to be written into `out`.
+
+    Attributes:
+        run: Which of several trainings this is of ("seed1"); "" for the main one.
+        options: What else shapes the score (`Measure.options`; the code of a measure from elsewhere).
+        record: What the score is taken from.
+    """
+
+    measure: Measure
+    system: str
+    test_set: str
+    out: Path
+    run: str
+    options: Mapping[str, Any]
+    record: Record

@@ -9,9 +9,9 @@ import pytest
 from hasrd.bin.compare import main
 from hasrd.errors import UserError
 from hasrd.jobs.origin import Origin
-from hasrd.metrics.measure import Result
+from hasrd.metrics.measure import Result, ScoreJob
 from hasrd.metrics.scores import MEASURES
-from hasrd.metrics.scoring.job import Job
+from hasrd.metrics.scoring import job
 from hasrd.report.compare import compare, render
 
 COUNT = 40
@@ -19,7 +19,7 @@ RECORD = Origin().record()
 
 
 def write(measure, system, test_set, folder, result):
-    Job(MEASURES[measure], system, test_set, folder, "", {}, RECORD).write(result)
+    job.write(ScoreJob(MEASURES[measure], system, test_set, folder, "", {}, RECORD), result)
 
 
 def write_wer(folder, errors, system="tokens_all", test_set="test", ref="some words", skip=0, **details):

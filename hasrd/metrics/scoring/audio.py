@@ -14,7 +14,7 @@ import json
 import math
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Callable, ClassVar, Iterator, Mapping, Sequence
+from typing import Any, Callable, ClassVar, Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -27,11 +27,8 @@ from hasrd.jobs.chunks import run_in_chunks
 from hasrd.jobs.origin import content_sha256, table_facts
 from hasrd.metrics import level
 from hasrd.metrics.bootstrap import mean_interval
-from hasrd.metrics.measure import Inputs, Measure, Reading, Result, match
+from hasrd.metrics.measure import Inputs, Measure, Reading, Result, ScoreJob, match
 from hasrd.metrics.undefined import Undefined
-
-if TYPE_CHECKING:
-    from hasrd.metrics.scoring.job import Job
 
 SAMPLE_RATE = 16000
 SILENT_REFERENCE = "the reference is digital silence"
@@ -121,7 +118,7 @@ class AudioReading(Reading):
         self.read = {"the references": table_facts(inputs.ref)}
         self.read_of = {system: {"the outputs": table_facts(path)} for system, path in inputs.hyp.items()}
 
-    def results(self, jobs: Sequence[Job]) -> Iterator[tuple[Job, Result]]:
+    def results(self, jobs: Sequence[ScoreJob]) -> Iterator[tuple[ScoreJob, Result]]:
         """Yield each job with its result, of one pass over the files."""
         measures: dict[str, list[AudioMeasure]] = {}
         for job in jobs:
@@ -208,7 +205,7 @@ class AudioMeasure(Measure):
 
         Args:
             found: Utterance, sorted, to what `_Scorer` found.
-            options: See `Job`.
+            options: See `ScoreJob`.
         """
         rows = {utt: one["values"][self.name] for utt, one in found.items() if self.name in one["values"]}
         details: dict[str, Any] = {

@@ -5,73 +5,55 @@
 from __future__ import annotations
 
 import inspect
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Mapping, Sequence
+from typing import Mapping, Sequence
 
 import hasrd
 from hasrd.jobs.digest import sha256
-from hasrd.jobs.origin import Origin, Record, content_sha256
+from hasrd.jobs.origin import Origin, content_sha256
 from hasrd.metrics.bootstrap import METHOD
-from hasrd.metrics.measure import Inputs, Measure, Result
+from hasrd.metrics.measure import Inputs, Measure, Result, ScoreJob
 from hasrd.metrics.scores import Score, check_finite, why_stale, write_score
 from hasrd.metrics.undefined import Undefined
 from hasrd.metrics.versions import versions
 
 
-@dataclass(frozen=True)
-class Job:
-    """One measure of one system on one test set, to be written into `out`.
+def current(job: ScoreJob) -> bool:
+    """Say (and print) whether the score is already there."""
+    path = job.out / f"{job.measure.name}.json"
+    if not path.exists():
+        return False
+    reason = why_stale(path, job.record)
+    print(f"{path}: {f'scored again: {reason}' if reason else 'up to date, skipped'}")
+    return not reason
 
-    Attributes:
-        run: Which of several trainings this is of ("seed1"); "" for the main one.
-        options: What else shapes the score (`Measure.options`; the code of a measure from elsewhere).
-        record: What the score is taken from.
+
+def write(job: ScoreJob, result: Result) -> None:
+    """Write the score and say so.
+
+    Raises:
+        UserError: An utterance whose value, the first of its cells, is NaN or infinite.
     """
-
-    measure: Measure
-    system: str
-    test_set: str
-    out: Path
-    run: str
-    options: Mapping[str, Any]
-    record: Record
-
-    def current(self) -> bool:
-        """Say (and print) whether the score is already there."""
-        path = self.out / f"{self.measure.name}.json"
-        if not path.exists():
-            return False
-        reason = why_stale(path, self.record)
-        print(f"{path}: {f'scored again: {reason}' if reason else 'up to date, skipped'}")
-        return not reason
-
-    def write(self, result: Result) -> None:
-        """Write the score and say so.
-
-        Raises:
-            UserError: An utterance whose value, the first of its cells, is NaN or infinite.
-        """
-        measure, (low, high) = self.measure, result.ci95
-        values = {utt: row[0] for utt, row in result.rows.items() if isinstance(row[0], float)}
-        check_finite(values, f"{measure.name} of {self.system} on {self.test_set}")
-        run = {"run": self.run} if self.run else {}
-        origin = {"fingerprint": content_sha256(self.record), "origin": self.record}
-        score = Score(
-            measure.name,
-            self.system,
-            self.test_set,
-            float(result.mean),
-            result.ci95,
-            len(result.rows),
-            measure.unit,
-            measure.higher_is_better,
-            {"interval": METHOD, **run, "source": measure.source, **result.details, **origin},
-            versions(("numpy", *measure.packages)),
-        )
-        path = write_score(self.out, score, result.columns, result.rows)
-        unit = f" {measure.unit}" if measure.unit else ""
-        print(f"{path}: {measure.label} {result.mean:.4g}{unit} [{low:.4g}, {high:.4g}], {score.count} utterances")
+    measure, (low, high) = job.measure, result.ci95
+    values = {utt: row[0] for utt, row in result.rows.items() if isinstance(row[0], float)}
+    check_finite(values, f"{measure.name} of {job.system} on {job.test_set}")
+    run = {"run": job.run} if job.run else {}
+    origin = {"fingerprint": content_sha256(job.record), "origin": job.record}
+    score = Score(
+        measure.name,
+        job.system,
+        job.test_set,
+        float(result.mean),
+        result.ci95,
+        len(result.rows),
+        measure.unit,
+        measure.higher_is_better,
+        {"interval": METHOD, **run, "source": measure.source, **result.details, **origin},
+        versions(("numpy", *measure.packages)),
+    )
+    path = write_score(job.out, score, result.columns, result.rows)
+    unit = f" {measure.unit}" if measure.unit else ""
+    print(f"{path}: {measure.label} {result.mean:.4g}{unit} [{low:.4g}, {high:.4g}], {score.count} utterances")
 
 
 def take(
@@ -83,7 +65,7 @@ def take(
         measures: Of the same `reading`.
         systems: What is scored, to the folder of its score files.
         inputs: All that the measures need.
-        run: See `Job`.
+        run: See `ScoreJob`.
 
     Raises:
         UserError: Inputs that can't be used; see the readings.
@@ -104,12 +86,12 @@ def take(
             facts = {**reading.facts, **reading.facts_of.get(system, {}), **own[measure.name]}
             read = {**reading.read, **reading.read_of.get(system, {})}
             record = {**Origin({"hasrd": hasrd.__version__, **names, **facts}).record(), "tables": read}
-            job = Job(measure, system, test_set, out, run, own[measure.name], record)
-            if not job.current():
+            job = ScoreJob(measure, system, test_set, out, run, own[measure.name], record)
+            if not current(job):
                 todo.append(job)
     if todo:
         for job, result in reading.results(todo):
-            job.write(result)
+            write(job, result)
 
 
 def installed(measures: Sequence[Measure], inputs: Inputs) -> list[Measure]:
