@@ -41,7 +41,7 @@ class Frames(nn.Module):
 class Steps(nn.Module):
     """Samples in [-1, 1] in 64 steps: coarse enough for a copy with other peaks than the speech."""
 
-    stream_names, codebook_sizes = ("acoustic",) * 8, (64,) * 8
+    stream_names, codebook_sizes, codebook_strides = ("acoustic",) * 8, (64,) * 8, (1,) * 8
 
     def encode(self, layers, lengths):
         mask = torch.arange(layers[0].shape[1]) < lengths[:, None]
