@@ -39,4 +39,4 @@ done
 
 # shellcheck disable=SC2086
 attend python -m hasrd.bin.report --expdir exp --test_sets ${test_parts} --corpus "LibriSpeech, a part (${train_part})" \
-    --all_tables true --command "${HASRD_COMMAND}" --out_md exp/RESULTS.md --out_html exp/report.html
+    --discussion local/paper.md --all_tables true --command "${HASRD_COMMAND}" --out_md exp/RESULTS.md --out_html exp/report.html
