@@ -22,6 +22,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Sequence
 
+from hasrd.bin.options import str2bool
 from hasrd.errors import UserError, run_main
 from hasrd.metrics.measure import Inputs, Measure, names
 from hasrd.metrics.scores import MEASURES
@@ -58,6 +59,9 @@ def get_parser() -> argparse.ArgumentParser:
         default="auto",
         help="transcribes the speech: folder of a Whisper model in CTranslate2's format; auto: tiny.en where it is "
         "installed and --lang is en; none",
+    )
+    group.add_argument(
+        "--conversion", type=str2bool, default=True, help="false: leave out converted speech that lies there"
     )
     group.add_argument("--lang", default="", help="the language that is spoken, as Whisper names it")
     group.add_argument("--ngpu", type=int, default=0, help="1: recognise on the GPU")
@@ -108,7 +112,7 @@ def score_experiment(args: argparse.Namespace) -> None:
     if args.exp_dir is not None:
         transcribe = find_recogniser(args.recogniser, args.lang, args.nj, args.ngpu)
         inputs = Inputs(ecapa_dir=args.ecapa_dir, nj=args.nj)
-        score_codec(measures, args.exp_dir, args.data, args.train_data, transcribe, inputs)
+        score_codec(measures, args.exp_dir, args.data, args.train_data, transcribe, inputs, args.conversion)
     score_probes(measures, probes, args.data)
     without = {} if probes else {"probe": "--probes names none"}
     if args.measures:

@@ -165,6 +165,13 @@ def test_everything_that_is_possible(folder, capsys):
     assert said.count("up to date, skipped") == sum(map(len, found(folder).values()))
 
 
+def test_converted_speech_of_an_earlier_run_can_be_left_out(folder, capsys):
+    score(folder, "source_similarity,target_similarity,mel", "--conversion", "false")
+    said = capsys.readouterr().out
+    assert "note: source_similarity, target_similarity: left out: --conversion false\n" in said
+    assert "conversion" not in found(folder) and found(folder)["combined"] == {"mel"}
+
+
 def test_what_is_left_out_and_why(folder, capsys, monkeypatch):
     (folder / "data/test/phones.ctm").unlink()
     tokens = folder / "exp/codec_a/tokens/test"

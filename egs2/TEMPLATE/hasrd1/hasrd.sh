@@ -281,7 +281,7 @@ if runs 8; then
         opts=()
         if "${has_codec}"; then
             opts=(--exp_dir "${codec_exp}" --train_data "${datadir}/${train_set}" --quality_measures "${quality_measures}"
-                --recogniser "${recogniser}" --lang "${lang}" --ngpu "${inference_ngpu}"
+                --conversion "${conversion}" --recogniser "${recogniser}" --lang "${lang}" --ngpu "${inference_ngpu}"
                 ${ecapa_dir:+--ecapa_dir "${ecapa_dir}"})
         fi
         if "${has_codec}" || [ -n "${probes}" ]; then

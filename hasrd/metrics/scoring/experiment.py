@@ -44,6 +44,7 @@ def score_codec(
     train_data: Path | None,
     transcribe: Callable[[Path, Path], Path] | str,
     inputs: Inputs,
+    conversion: bool = True,
 ) -> None:
     """Take the measures of a codec on a test set into `<exp_dir>/scores/<set>/<system>`, where that is possible.
 
@@ -53,6 +54,7 @@ def score_codec(
         train_data: That of the training set, if any.
         transcribe: See `find_recogniser`.
         inputs: What does not lie in these folders.
+        conversion: False leaves out converted speech, which may be an earlier run's.
 
     Raises:
         UserError: No tokens of the set, or inputs that can't be used.
@@ -90,9 +92,10 @@ def score_codec(
         # Unconverted speech beside the same targets says what no conversion would give.
         both = {name: tokens / name / "wav.scp" for name in ("conversion", "combined")}
         outs = {name: scores / name for name in both}
-        yield Part(("conversion",), outs, replace(audio, hyp=both, pairs=pairs), {"pairs": _why_missing(pairs)})
+        why = _why_missing(pairs) if conversion else "--conversion false"
+        yield Part(("conversion",), outs, replace(audio, hyp=both, pairs=pairs), {"pairs": why})
         # What a recogniser makes of the originals is the same beside every codec.
-        speech = {"original": audio.ref, **there("combined", *streams, "conversion")}
+        speech = {"original": audio.ref, **there("combined", *streams, *["conversion"] * conversion)}
         texts = {name: tokens / name / "recognised/text" for name in speech}
         texts["original"] = exp_dir.parent / "recognised" / data.name / "text"
         why = transcribe if isinstance(transcribe, str) else _why_missing(data / "text")
