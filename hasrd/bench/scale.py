@@ -144,7 +144,7 @@ def encoder_rows(
         values_a_second: Of `batch_bins`; None: log-mel.
     """
     operations = None
-    if model.parameters["total"] == MEASURED_SSL:
+    if model.parameters["total"] == MEASURED_SSL and _are_counts(config, "num_iters_per_epoch", "batch_bins"):
         seconds = config["batch_bins"] / (values_a_second or features() / FLOAT32)
         operations = gpus * steps_of(config) * seconds * SSL_OPERATIONS
     return [Row(3, "checkpoints of the pre-training", checkpoints(model), None, operations)]
@@ -204,6 +204,11 @@ def latent_rows(speech: Speech, model: Description, width: int, layers: int, lat
     return [Row(5, what, stored * fits, speech.train * ENCODE if fits and measured else None)]
 
 
+def _are_counts(config: Mapping[str, Any], *names: str) -> bool:
+    """Whether a configuration states these numbers, of which the speech of a step follows."""
+    return all(isinstance(config.get(name), int) for name in names)
+
+
 def codec_rows(
     speech: Speech, config: Mapping[str, Any], model: Description, versions: int | None = None, aligned: bool = True
 ) -> list[Row]:
@@ -222,7 +227,7 @@ def codec_rows(
     if versions is None:
         versions = 2 + len(model.streams) + 4
     operations = None
-    if measured:
+    if measured and _are_counts(config, "num_iters_per_epoch", "batch_size", "segment"):
         seconds = steps_of(config) * config["batch_size"] * config["segment"] / model.sample_rate
         operations = seconds * CODEC_OPERATIONS
     found = [

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from pathlib import Path
 from typing import Sequence
 
@@ -43,9 +44,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     tables = {} if args.standardize is None else {"wav.scp": Path(args.standardize) / "wav.scp"}
     origin = Origin({"source": args.source, "model_file": args.model_file}, source_files(args.source), tables)
     with exclusive(args.out):
-        if not why_stale(Path(args.out), origin):
+        reason = why_stale(Path(args.out), origin)
+        if not reason:
             print(f"{args.out}: imported already, nothing to do")
             return
+        if Path(args.out).exists():
+            print(f"{args.out}: imported again: {reason}", file=sys.stderr)
         record = origin.record()
         config, front = load_source(args.source, args.model_file)
         if args.standardize is not None:

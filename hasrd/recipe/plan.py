@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Mapping
 
 from hasrd.config import read_yaml
 from hasrd.errors import UserError
-from hasrd.jobs.digest import sha256
+from hasrd.jobs.digest import sha256, values_sha256
 from hasrd.recipe.names import exp_name
 from hasrd.recipe.options import HELP, OPTIONS, check
 from hasrd.teacher.source import teacher_name
@@ -176,7 +176,7 @@ class Plan:
     @property
     def loudness(self) -> str:
         """The level in LUFS that the codec takes speech at, as text; "" where it takes it as it is."""
-        return "" if self.codec.get("loudness") is None else str(self.codec["loudness"])
+        return str(self.codec["loudness"]) if _is_given(self.codec.get("loudness")) else ""
 
     @property
     def kmeans_file(self) -> str:
@@ -214,8 +214,10 @@ class Plan:
         self.encoder_source = ENCODERS.get(values["encoder"], values["encoder"])
         self.encoder_file, self.ssl_exp = values["encoder_file"], ""
         if self.encoder_source:
+            # Another model of the same name, or the scale of other speech, makes another encoder.
             name = re.sub(r"[^A-Za-z0-9_.-]+", "_", Path(values["encoder"]).name)
-            self.encoder_file = f"{values['expdir']}/encoder_{name}/encoder.safetensors"
+            digest = values_sha256(source=self.encoder_source, train_set=values["train_set"])[:8]
+            self.encoder_file = f"{values['expdir']}/encoder_{name}_{digest}/encoder.safetensors"
         self.ssl: dict[str, Any] = {}
         self.global_stats = ""
         if not self.encoder_file:
@@ -282,11 +284,16 @@ class Plan:
         self.latent_dir = ""
         if self.stop_stage >= 5:
             self.codec_exp = self._name_codec()
-            if self.codec and self.frozen_encoder and has_encoder and float(values["latent_cache_gb"]):
+            if self._cuts_segments() and self.frozen_encoder and has_encoder and float(values["latent_cache_gb"]):
                 self.latent_dir = f"{values['dumpdir']}/latents/{sha256(self.encoder_file)[:8]}{self.loudness}"
         self.probe_dirs = {}
         if self.stop_stage >= 7:
             self.probe_dirs = {probe: self._name_probe(probe) for probe in self.probes}
+
+    def _cuts_segments(self) -> bool:
+        """Whether our codec is trained on segments that its task cuts, which cached latents can follow."""
+        cut = _is_given(self.codec.get("segment", "the task's default"))
+        return bool(self.codec) and cut and self.codec.get("iterator_type") != "chunk"
 
     def _teacher_conf(self, teacher: Teacher) -> list[str]:
         return [f"source={self.encoder_file if teacher.source == 'ssl' else teacher.source}", *teacher.conf]
@@ -448,6 +455,11 @@ class Plan:
 
 def _text(value: str | bool) -> str:
     return str(value).lower() if isinstance(value, bool) else value
+
+
+def _is_given(value: Any) -> bool:
+    """Whether an option has a value; these words stand for none in ESPnet (espnet2.utils.types)."""
+    return value is not None and str(value).strip().lower() not in ("none", "null", "nil")
 
 
 def _need(path: str, stage: int) -> None:

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from hasrd.bench.scale import CONFIGS, HOURS, rows, table
+from hasrd.bench.scale import CONFIGS, HOURS, Speech, codec_rows, rows, table
+from hasrd.codec.describe import describe
 
 PAGE = Path(__file__).resolve().parents[2] / "docs/scale.md"
 SSL, CODEC = (yaml.safe_load((CONFIGS / f"train_{name}.yaml").read_text(encoding="utf-8")) for name in ("ssl", "codec"))
@@ -51,3 +52,11 @@ def test_the_page_shows_what_is_computed():
     text = PAGE.read_text(encoding="utf-8")
     for name in ("train-clean-100", "train"):
         assert f"`--train_set {name}` ({HOURS[name]:.0f} h):\n\n{table(rows(name, SSL, CODEC), 100.0)}\n" in text
+
+
+@pytest.mark.parametrize("change", [{"segment": None}, {"segment": "none"}, {"batch_size": None}])
+def test_without_the_speech_of_a_step_there_is_no_time(change):
+    model = describe(CODEC)
+    speech = Speech(3600, 3000, 3000, 3000, 600, "train", "train")
+    assert codec_rows(speech, CODEC, model)[0].operations
+    assert codec_rows(speech, {**CODEC, **change}, model)[0].operations is None

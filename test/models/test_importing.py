@@ -101,6 +101,8 @@ def test_an_encoder_is_imported_once_and_again_when_its_files_or_the_speech_have
     assert imports() and not imports()
     soundfile.write(tmp_path / "0.wav", wave[::-1], 16000)
     assert imports() and not imports()
+    (tmp_path / "encoder.safetensors").unlink()
+    assert imports()
     with torch.no_grad():
         next(model.parameters()).add_(0.01)
     model.save_pretrained(tmp_path / "model")

