@@ -83,7 +83,7 @@ def write_kaldi(out: Path, done: dict[str, Path], level: float | None) -> None:
         done: Utterance to token file.
         level: The codec's `loudness`.
     """
-    from hasrd.codec.token_file import read_token_file, said_of_strides
+    from hasrd.codec.token_file import read_token_file, stride_facts
 
     lengths: dict[str, str] = {}
     loudness: dict[str, str] = {}
@@ -105,7 +105,7 @@ def write_kaldi(out: Path, done: dict[str, Path], level: float | None) -> None:
             "codebook_sizes": facts.codebook_sizes,
             "stream_names": facts.stream_names,
             "frame_rate": facts.frame_rate,
-            **said_of_strides(facts.codebook_strides),
+            **stride_facts(facts.codebook_strides),
             "loudness": level,
             "model": facts.model,
         },

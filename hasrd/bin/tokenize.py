@@ -25,7 +25,7 @@ from hasrd.codec.codec import Codec
 from hasrd.codec.model import TokenizerModel
 from hasrd.codec.receptive import joins, looks_back
 from hasrd.codec.streams import ACOUSTIC, is_split
-from hasrd.codec.token_file import said_of_strides
+from hasrd.codec.token_file import stride_facts
 from hasrd.codec.token_tables import LOUDNESS, number_text
 from hasrd.codec.tokens import Tokens
 from hasrd.config import read_yaml
@@ -92,7 +92,7 @@ def crop_samples(exp_dir: str, crop_seconds: str, sample_rate: int) -> int:
 def shuffle_acoustic(tokens: Tokens, utterance: str) -> Tokens:
     """Permute the acoustic codes of one utterance in time, all codebooks alike; the same for the same utterance."""
     acoustic = [m for m, name in enumerate(tokens.stream_names) if name == ACOUSTIC]
-    frames, stride = torch.arange(tokens.codes.shape[1]), tokens.codebook_strides[acoustic[0]]
+    frames, stride = torch.arange(tokens.codes.shape[1]), tokens.strides[acoustic[0]]
     # Codes that stand for several frames stay together.
     order = generator_of(utterance).permutation(-(-len(frames) // stride))
     places = stride * torch.from_numpy(order)[frames // stride]
@@ -263,7 +263,7 @@ def main() -> None:
                 "codebook_sizes": codec.codebook_sizes,
                 "stream_names": codec.stream_names,
                 "frame_rate": codec.frame_rate,
-                **said_of_strides(codec.codebook_strides),
+                **stride_facts(codec.codebook_strides),
                 "loudness": codec.loudness,
                 "model": weights_sha256(args),
                 # What else is to be known of another's codec.

@@ -57,7 +57,7 @@ def exchange(
     voice = [m for m, name in enumerate(source.stream_names) if name == ACOUSTIC]
     words = [m for m, name in enumerate(source.stream_names) if name != ACOUSTIC]
     sizes = [source.codebook_sizes[m] for m in words]
-    stride = source.codebook_strides[voice[0]]
+    stride = source.strides[voice[0]]
     if method == "match" and (centroids is None or [len(own) for own in centroids] != sizes):
         raise ValueError(f"centroids of the codebooks that are not acoustic, {sizes} of them: needed to match frames")
     codes = source.codes.clone()

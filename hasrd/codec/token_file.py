@@ -77,7 +77,7 @@ class TokenFile:
     codebook_strides: tuple[int, ...] | None = None
 
 
-def said_of_strides(strides: Sequence[int] | None) -> dict[str, list[int]]:
+def stride_facts(strides: Sequence[int] | None) -> dict[str, list[int]]:
     """Return what files say of the codebooks' strides: nothing where each frame has codes of its own."""
     return {"codebook_strides": list(strides)} if any(stride > 1 for stride in strides or ()) else {}
 
@@ -104,7 +104,7 @@ def write_token_file(path: str | Path, tokens: Tokens, sample_rate: int, model: 
             frame_rate=float(tokens.frame_rate),
             stream_names=np.array(tokens.stream_names, dtype=str),
             codebook_sizes=np.array(tokens.codebook_sizes, dtype=np.int64),
-            **said_of_strides(tokens.codebook_strides),
+            **stride_facts(tokens.codebook_strides),
             **loudness,
             model=model,
             format=FORMAT,

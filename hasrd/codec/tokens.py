@@ -51,8 +51,9 @@ class Tokens:
         # Lists are welcome, so that tokens can come from a file.
         object.__setattr__(self, "stream_names", tuple(self.stream_names))
         object.__setattr__(self, "codebook_sizes", tuple(self.codebook_sizes))
-        strides = (1,) * len(self.stream_names) if self.codebook_strides is None else tuple(self.codebook_strides)
-        object.__setattr__(self, "codebook_strides", strides)
+        # One form for each: what holds no code for long says nothing.
+        slow = self.codebook_strides is not None and any(stride != 1 for stride in self.codebook_strides)
+        object.__setattr__(self, "codebook_strides", tuple(self.codebook_strides) if slow else None)
         codes = self.codes
         if codes.dim() != 3 or codes.dtype != torch.long:
             shape = tuple(codes.shape)
@@ -78,8 +79,10 @@ class Tokens:
                 f"{books} codebooks, but {len(self.stream_names)} stream names and "
                 f"{len(self.codebook_sizes)} codebook sizes"
             )
-        if len(strides) != books or any(stride < 1 for stride in strides):
-            raise ValueError(f"codebook_strides {strides}: one of 1 or more is needed for each of {books} codebooks")
+        if len(self.strides) != books or any(stride < 1 for stride in self.strides):
+            raise ValueError(
+                f"codebook_strides {self.strides}: one of 1 or more is needed for each of {books} codebooks"
+            )
         if not self.frame_rate > 0:
             raise ValueError(f"frame_rate must be positive, not {self.frame_rate}")
         if codes.numel():
@@ -94,9 +97,14 @@ class Tokens:
         return len(self.codes)
 
     @property
+    def strides(self) -> tuple[int, ...]:
+        """M numbers: `codebook_strides`, 1 for each codebook where it is None."""
+        return self.codebook_strides or (1,) * len(self.stream_names)
+
+    @property
     def bitrate(self) -> float:
         """Bits a second: codes a second times log2 of the codebook's size, in all; without the loudness's 32 in all."""
-        return self.frame_rate * sum(math.log2(size) / s for size, s in zip(self.codebook_sizes, self.codebook_strides))
+        return self.frame_rate * sum(math.log2(size) / s for size, s in zip(self.codebook_sizes, self.strides))
 
     def select(self, streams: Sequence[str]) -> Tokens:
         """Return only the codebooks of some streams, in their order here.
@@ -123,7 +131,7 @@ class Tokens:
             codes=self.codes[..., list(index)],
             stream_names=tuple(self.stream_names[m] for m in index),
             codebook_sizes=tuple(self.codebook_sizes[m] for m in index),
-            codebook_strides=tuple(self.codebook_strides[m] for m in index),
+            codebook_strides=tuple(self.strides[m] for m in index),
         )
 
     def item(self, i: int) -> Tokens:

@@ -203,7 +203,6 @@ def test_first_codebooks():
         codes=tokens.codes[..., :2],
         stream_names=("acoustic",) * 2,
         codebook_sizes=(32,) * 2,
-        codebook_strides=None,
     )
     latent = codec.quantizer.decode(tokens.codes[..., :2])
     expected = codec.decoder(torch.cat([latent, latent[:, -1:]], dim=1))[:, :3000]
