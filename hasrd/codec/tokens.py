@@ -51,7 +51,7 @@ class Tokens:
         # Lists are welcome, so that tokens can come from a file.
         object.__setattr__(self, "stream_names", tuple(self.stream_names))
         object.__setattr__(self, "codebook_sizes", tuple(self.codebook_sizes))
-        # One form for each: what holds no code for long says nothing.
+        # None stands for ones, so that tokens state it in one way however they were made.
         slow = self.codebook_strides is not None and any(stride != 1 for stride in self.codebook_strides)
         object.__setattr__(self, "codebook_strides", tuple(self.codebook_strides) if slow else None)
         codes = self.codes
@@ -80,9 +80,7 @@ class Tokens:
                 f"{len(self.codebook_sizes)} codebook sizes"
             )
         if len(self.strides) != books or any(stride < 1 for stride in self.strides):
-            raise ValueError(
-                f"codebook_strides {self.strides}: one of 1 or more is needed for each of {books} codebooks"
-            )
+            raise ValueError(f"codebook_strides {self.strides}: {books} numbers of 1 or more are needed")
         if not self.frame_rate > 0:
             raise ValueError(f"frame_rate must be positive, not {self.frame_rate}")
         if codes.numel():
