@@ -24,6 +24,8 @@ from hasrd.progress import progress
 CTRANSLATE2 = "model.bin"
 # Padded samples a batch: half a minute.
 BATCH_SAMPLES = 16000 * 30
+# Utterances that statistics are taken of, evenly from a larger set: some hours, where minutes are enough.
+MOST_UTTERANCES = 2000
 
 
 def _place(source: str) -> Path:
@@ -65,14 +67,20 @@ def standardize_layers(config: dict[str, Any], front: Front, wavs: Mapping[str, 
     Args:
         config: Its configuration, which says so afterwards.
         front: Its modules; the encoder has the statistics afterwards.
-        wavs: Utterance to audio file; a few minutes of several speakers are enough.
+        wavs: Utterance to audio file; a few minutes of several speakers are enough. Of more than `MOST_UTTERANCES`
+            so many are taken.
 
     Raises:
         UserError: Audio that can't be used, or none.
     """
     encoder = front["encoder"]
     count, total, square = 0, torch.zeros(1, dtype=torch.float64), torch.zeros(1, dtype=torch.float64)
-    batches = wave_batches(wavs, front["frontend"].sample_rate, BATCH_SAMPLES)
+    step = max(1.0, len(wavs) / MOST_UTTERANCES)
+    chosen = sorted(wavs)
+    chosen = [chosen[int(place * step)] for place in range(min(len(chosen), MOST_UTTERANCES))]
+    batches = wave_batches(
+        {utterance: wavs[utterance] for utterance in chosen}, front["frontend"].sample_rate, BATCH_SAMPLES
+    )
     for _, waves, lengths in progress(batches, desc="statistics of the layers", unit="batches"):
         output = front(waves, lengths)
         # Zero on padding: it adds nothing to the sums.

@@ -4,12 +4,15 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 
 from hasrd.bin import import_encoder
 from hasrd.codec.inference import inference_form
 from hasrd.errors import UserError
+from hasrd.models import importing
 from hasrd.models.checkpoint import load_encoder
 from hasrd.models.importing import load_source
 
@@ -107,3 +110,14 @@ def test_an_encoder_is_imported_once_and_again_when_its_files_or_the_speech_have
         next(model.parameters()).add_(0.01)
     model.save_pretrained(tmp_path / "model")
     assert imports() and not imports()
+
+
+@pytest.mark.parametrize("most, heard", [(10, [0, 1, 2, 3, 4]), (5, [0, 1, 2, 3, 4]), (2, [0, 2])])
+def test_statistics_of_a_large_set_are_of_a_part_of_it(most, heard, monkeypatch):
+    given = []
+    monkeypatch.setattr(importing, "MOST_UTTERANCES", most)
+    monkeypatch.setattr(importing, "wave_batches", lambda wavs, *_: given.append(dict(wavs)) or iter(()))
+    front = {"encoder": None, "frontend": SimpleNamespace(sample_rate=16000)}
+    with pytest.raises(UserError, match="no utterance that is long enough"):
+        importing.standardize_layers({}, front, {f"u{number}": f"{number}.wav" for number in (3, 1, 4, 0, 2)})
+    assert given == [{f"u{number}": f"{number}.wav" for number in heard}]
