@@ -94,6 +94,8 @@ def test_controls_keep_groups_together(slow_dir):
     tokens = tokenizer.encode(wave, 16000)
     shuffled = tokenize.shuffle_acoustic(tokens, "utt")
     assert held(shuffled.codes[0].numpy()) and not torch.equal(shuffled.codes, tokens.codes)
+    before, after = (sorted(map(tuple, x.codes[0, ::STRIDE, 1:].tolist())) for x in (tokens, shuffled))
+    assert tokens.codes.shape[1] % STRIDE == 0 and before == after, "every group is there once"
     other = tokenizer.encode(wave.flip(1)[:, :9000], 16000)
     for method in ("cycle", "match"):
         mixed = exchange(tokens, other, method, word_centroids(tokenizer.codec))
