@@ -165,8 +165,10 @@ def test_killed_in_each_stage(whole, before):
     killed.run(*OPTIONS, *FEW_PROBES, "--stage", "8")
 
     found = files(killed)
-    left_out = {name for name in wanted.keys() - found.keys() if "probe_" not in name}
-    assert not left_out and not found.keys() - wanted.keys()
+    left_out = sorted(name for name in wanted.keys() - found.keys() if "probe_" not in name)
+    assert not left_out
+    surplus = sorted(found.keys() - wanted.keys())
+    assert not surplus
     # Weights are compared as tensors; these say also how long something took.
     timed = ("history.json", "checkpoint.pth", "config.yaml")
     for name, content in found.items():
