@@ -140,8 +140,10 @@ def _is_abandoned(left: Path, host: str, process: str) -> bool:
             return False
     try:
         os.kill(int(process), 0)
+        # A killed process keeps its number until its parent takes note of the end.
+        state = Path(f"/proc/{int(process)}/stat").read_bytes().rpartition(b")")[2].split()[0]
+        return state in (b"Z", b"X")
     except ProcessLookupError:
         return True
-    except (OSError, ValueError, OverflowError):
-        pass
-    return False
+    except (OSError, ValueError, OverflowError, IndexError):
+        return False

@@ -60,15 +60,17 @@ def test_a_link_in_the_way_is_replaced_and_not_followed(tmp_path):
     assert (tmp_path / "latest").read_text() == "precious"
 
 
-def test_what_a_killed_process_left_is_removed_by_the_next_and_a_living_one_is_spared(tmp_path):
+@pytest.mark.parametrize("noticed", [True, False], ids=["parent waited", "parent did not"])
+def test_what_a_killed_process_left_is_removed_by_the_next_and_a_living_one_is_spared(tmp_path, noticed):
     code = (
         "import os, sys; from hasrd.jobs.atomic import atomic_path, atomic_folder\n"
         "with atomic_path(sys.argv[1] + '/a.txt') as t, atomic_folder(sys.argv[1] + '/f') as g:\n"
         "    t.write_text('half'); (g / 'x').touch(); os.kill(os.getpid(), 9)\n"
     )
-    subprocess.run(
+    process = subprocess.Popen(
         [sys.executable, "-c", code, str(tmp_path)], env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     )
+    os.waitid(os.P_PID, process.pid, os.WEXITED | (0 if noticed else os.WNOWAIT))
     assert len(names(tmp_path)) == 2
     with atomic_path(tmp_path / "a.txt") as first:
         first.write_text("first")
@@ -78,6 +80,7 @@ def test_what_a_killed_process_left_is_removed_by_the_next_and_a_living_one_is_s
     with atomic_folder(tmp_path / "f") as folder:
         (folder / "y").touch()
     assert names(tmp_path) == ["a.txt", "f"] and names(tmp_path / "f") == ["y"]
+    process.wait()
 
 
 def test_a_folder_that_is_there_is_not_overwritten(tmp_path):
