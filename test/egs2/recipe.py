@@ -97,7 +97,7 @@ class Recipe:
                 stdin=subprocess.DEVNULL, stdout=file, stderr=subprocess.STDOUT,
             )  # fmt: skip
 
-    def run(self, *words: str, fails: bool = False, timeout: float = 400) -> str:
+    def run(self, *words: str, fails: bool = False, timeout: float = 1200) -> str:
         """Run run.sh to its end, which must be one of success or (`fails`) of failure; return what it printed."""
         log = self.folder / "output"
         process = self.start(*words, log=log)

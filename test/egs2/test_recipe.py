@@ -16,7 +16,7 @@ import pytest
 import torch
 from recipe import ROOT, Recipe
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = pytest.mark.timeout(1500)
 
 # Names that every stage has to keep in one piece.
 DATA, DUMP, EXP = "my data 100%", "my dump", "my exp 5%"
