@@ -15,7 +15,7 @@ import pytest
 import yaml
 from recipe import ROOT, Recipe
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = pytest.mark.timeout(1500)
 
 OPTIONS = [
     "--train_set", "train_few", "--valid_set", "valid_few", "--nj", "1", "--num_threads", "1", "--num_examples", "1",

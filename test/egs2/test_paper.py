@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from recipe import ROOT, Recipe
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = pytest.mark.timeout(1500)
 
 CLIPS = {"train": 40, "valid": 6, "test-other": 10}
 OPTIONS = [
