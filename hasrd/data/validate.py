@@ -44,42 +44,6 @@ class Checked(NamedTuple):
     facts: Facts | None = None
 
 
-@dataclass(frozen=True)
-class AudioChecker:
-    """Checks the audio of some utterances: pairs of utterance and `Checked`."""
-
-    sample_rate: int
-    min_samples: int
-    check_audio: bool
-
-    def __call__(self, block: Sequence[tuple[str, str, Facts | None]]) -> list[tuple[str, Checked]]:
-        return [(utterance, self.check(path, known)) for utterance, path, known in block]
-
-    def check(self, path: str, known: Facts | None = None) -> Checked:
-        """Check one file; its facts are taken from `known` where it looks as there."""
-        oddities: tuple[str, ...] = ()
-        digest = path
-        facts = None
-        try:
-            info = audio_info(path)
-            check_info(path, info, self.sample_rate)
-            if self.check_audio:
-                # Before the samples: a file that changes while it is read is not taken for what was read.
-                facts = facts_of(path, known)
-                wave = read_audio(path, self.sample_rate)
-                oddities = audio_oddities(wave, self.sample_rate)
-                digest = hashlib.blake2b(wave.data, digest_size=16).hexdigest()
-        except UserError as error:
-            return Checked(0, str(error))
-        if info.num_samples < self.min_samples:
-            return Checked(
-                info.num_samples,
-                f"{path}: {info.num_samples} samples, but one token needs {self.min_samples}: remove the utterance "
-                "(--drop_bad true does)",
-            )
-        return Checked(info.num_samples, "", oddities, digest, facts)
-
-
 def check_audio_files(
     wavs: Mapping[str, str],
     sample_rate: int,
@@ -91,11 +55,35 @@ def check_audio_files(
 ) -> dict[str, Checked]:
     """What is found for each utterance; headers only unless `check_audio`. `known`: file to the facts found before."""
     rows = [(utterance, path, (known or {}).get(path)) for utterance, path in wavs.items()]
-    blocks = [tuple(rows[start : start + BLOCK]) for start in range(0, len(rows), BLOCK)]
-    checker = functools.partial(AudioChecker, sample_rate, min_samples, check_audio)
-    results = (result for _, block in run_workers(checker, blocks, nj) for result in block)
+    make_check = functools.partial(functools.partial, _check_audio, sample_rate, min_samples, check_audio)
+    results = ((utterance, checked) for (utterance, *_), checked in run_workers(make_check, rows, nj, BLOCK))
     found = dict(progress(results, len(rows), desc))
     return {utterance: found[utterance] for utterance in wavs}
+
+
+def _check_audio(sample_rate: int, min_samples: int, check_audio: bool, row: tuple[str, str, Facts | None]) -> Checked:
+    """Check one file, (utterance, path, known); its facts are taken from `known` where it looks as there."""
+    _, path, known = row
+    oddities: tuple[str, ...] = ()
+    digest, facts = path, None
+    try:
+        info = audio_info(path)
+        check_info(path, info, sample_rate)
+        if check_audio:
+            # Before the samples: a file that changes while it is read is not taken for what was read.
+            facts = facts_of(path, known)
+            wave = read_audio(path, sample_rate)
+            oddities = audio_oddities(wave, sample_rate)
+            digest = hashlib.blake2b(wave.data, digest_size=16).hexdigest()
+    except UserError as error:
+        return Checked(0, str(error))
+    if info.num_samples < min_samples:
+        return Checked(
+            info.num_samples,
+            f"{path}: {info.num_samples} samples, but one token needs {min_samples}: remove the utterance "
+            "(--drop_bad true does)",
+        )
+    return Checked(info.num_samples, "", oddities, digest, facts)
 
 
 @dataclass

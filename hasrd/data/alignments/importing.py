@@ -105,12 +105,10 @@ def read_alignments(
                 tracks, unknown = read_ctm(path, own_kind, problems, samples, rules)
                 add(path, own_kind, tracks)
                 found.unknown |= unknown
-    blocks = [tuple(grids[start : start + BLOCK]) for start in range(0, len(grids), BLOCK)]
-    results = run_workers(functools.partial(_grid_reader, kinds, rules), blocks, nj)
-    per_file = (item for _, block in results for item in block)
+    results = run_workers(functools.partial(functools.partial, _read_grid, kinds, rules), grids, nj, BLOCK)
     # Sorted, because workers finish in no fixed order and an error should be the same each time.
-    shown = progress(per_file, len(grids), "reading TextGrid", "file") if grids else per_file
-    for path, tracks_of, lines in sorted(shown, key=lambda item: item[0]):
+    shown = progress(results, len(grids), "reading TextGrid", "file") if grids else results
+    for path, (tracks_of, lines) in sorted(shown, key=lambda item: item[0]):
         for line in lines:
             problems.add(line)
         for own_kind, track in tracks_of.items():
@@ -182,15 +180,6 @@ def _kind_of_ctm(path: Path) -> str:
     raise UserError(f"{path}: words or phones? Neither its name nor its labels tell: give --kind")
 
 
-def _grid_reader(kinds: Sequence[str], rules: Rules):
-    return functools.partial(_read_grids, kinds, rules)
-
-
-def _read_grids(
-    kinds: Sequence[str], rules: Rules, paths: Sequence[Path]
-) -> list[tuple[Path, dict[str, Track], list[str]]]:
-    results = []
-    for path in paths:
-        problems = Problems()
-        results.append((path, read_textgrid(path, kinds, problems, rules), problems.lines))
-    return results
+def _read_grid(kinds: Sequence[str], rules: Rules, path: Path) -> tuple[dict[str, Track], list[str]]:
+    problems = Problems()
+    return read_textgrid(path, kinds, problems, rules), problems.lines
