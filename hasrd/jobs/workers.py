@@ -12,9 +12,12 @@ import time
 import traceback
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from typing import Any, Callable, Iterable, Iterator, TypeVar
+from typing import TYPE_CHECKING, Any, Callable, Iterable, Iterator, TypeVar
 
 from hasrd.errors import UserError, explain
+
+if TYPE_CHECKING:
+    import torch
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -54,6 +57,15 @@ def _run(block: list[Any]) -> list[Any]:
         if line is not None:
             raise UserError(line) from None
         raise RuntimeError(f"in a worker: {''.join(traceback.format_exception(error))}") from None
+
+
+def worker_device(ngpu: int) -> torch.device:
+    """Return where the model of a worker computes: on the GPU, or (`ngpu` 0) in one thread of the CPU."""
+    import torch
+
+    if not ngpu:
+        torch.set_num_threads(1)
+    return torch.device("cuda" if ngpu else "cpu")
 
 
 def run_workers(

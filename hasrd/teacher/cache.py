@@ -18,8 +18,7 @@ import numpy as np
 from hasrd.arrays import Array, read_npy
 from hasrd.data.alignments.labels import SILENCE
 from hasrd.data.alignments.tracks import Track, load_ctm
-from hasrd.data.archive import write_archive
-from hasrd.data.features import merge_stats, merge_tables, sum_stats, write_stats
+from hasrd.data.features import merge_stats, merge_tables, sum_stats, write_features
 from hasrd.data.kaldi import DataDir, write_table
 from hasrd.data.targets import (
     EMBEDDINGS,
@@ -38,6 +37,7 @@ from hasrd.jobs.atomic import atomic_path, write_json
 from hasrd.jobs.chunks import run_in_chunks
 from hasrd.jobs.digest import values_sha256
 from hasrd.jobs.origin import Origin, forget, why_stale, write_record
+from hasrd.jobs.workers import worker_device
 from hasrd.registry import ForeignClass, resolve
 from hasrd.teacher import CHOICES
 from hasrd.teacher.source import identity
@@ -135,27 +135,13 @@ class SpeechWork:
         compression_method: int | None,
         allow_import: bool,
     ) -> None:
-        import torch
-
-        if not ngpu:
-            torch.set_num_threads(1)
-        self.device = torch.device("cuda" if ngpu else "cpu")
+        self.device = worker_device(ngpu)
         self.teacher = build_teacher(teacher, conf, allow_import, from_file=False).ready(self.device)
         self.keep = keep
         self.compression_method = compression_method
 
     def __call__(self, inputs: dict[str, str], folder: Path, final_folder: Path) -> None:
-        feats = dict(self.items(inputs))
-        order = sorted(feats)
-        if self.keep:
-            archive = write_archive(
-                folder / "feats.ark",
-                final_folder / "feats.ark",
-                ((utterance, feats[utterance]) for utterance in order),
-                self.compression_method,
-            )
-            write_table(folder / "feats.scp", archive)
-        write_stats(folder / "cmvn.npz", *sum_stats(feats[utterance] for utterance in order))
+        write_features(folder, final_folder, dict(self.items(inputs)), self.compression_method, self.keep)
 
     def items(self, inputs: Mapping[str, str]) -> Iterator[tuple[str, np.ndarray]]:
         """Yield utterance and frames (T, D) float32, in no fixed order."""
@@ -208,7 +194,7 @@ def _dump_speech(
         inputs,
         out / "data",
         functools.partial(SpeechWork, teacher, dict(conf), ngpu, keep, compression_method, allow_import),
-        options=dict(**shape),
+        options=shape,
         chunk_size=UTTERANCES_A_CHUNK,
         nj=nj,
         desc=f"teacher {teacher} on {source.path}",
@@ -241,12 +227,7 @@ class TextWork:
     """Embeddings of one chunk of texts."""
 
     def __init__(self, teacher: str, conf: Mapping[str, Any], ngpu: int) -> None:
-        import torch
-
-        if not ngpu:
-            torch.set_num_threads(1)
-        found = build_teacher(teacher, conf, allow_import=False, from_file=False)
-        self.teacher = found.ready("cuda" if ngpu else "cpu")
+        self.teacher = build_teacher(teacher, conf, allow_import=False, from_file=False).ready(worker_device(ngpu))
 
     def __call__(self, inputs: dict[str, str], folder: Path, final_folder: Path) -> None:
         texts = [json.loads(inputs[number]) for number in sorted(inputs)]
@@ -301,7 +282,7 @@ def _dump_text(
         np.lib.format.write_array_header_1_0(file, header)
         for part in parts:
             file.write(np.ascontiguousarray(part, "<f4").data)
-    _write_stats(out, *(sum_stats(iter(parts)) if parts else (0, np.zeros(size), np.zeros(size))))
+    _write_stats(out, *(sum_stats(parts) if parts else (0, np.zeros(size), np.zeros(size))))
     _write_units(out, said, texts)
     facts = _write_facts(
         out,
