@@ -239,8 +239,7 @@ def test_workers_make_no_difference(tmp_path: Path, monkeypatch):
 
 
 def test_the_command(make_data_dir, tmp_path: Path, capsys):
-    data = make_data_dir("test", [24000, 24000])
-    (data / "utt2num_samples").write_text("test-0000 24000\ntest-0001 24000\n")
+    data = make_data_dir("test", [24000, 24000], counted=True)
     source = tmp_path / "alignments"
     write_segments(source / "words.ctm", {"test-0000": WORDS, "other-1": WORDS, "other-2": WORDS})
     import_alignments.main(["--data", str(data), "--alignments", str(source)])
