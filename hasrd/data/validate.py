@@ -92,15 +92,18 @@ class Report:
 
     Attributes:
         data: The directory as read.
-        samples: Samples of each utterance that is fine.
         rejected: Utterance to `file:line: utterance x: what is wrong`.
         audio: What was found in the audio of each utterance that is fine.
     """
 
     data: DataDir
-    samples: dict[str, int]
     rejected: dict[str, str]
     audio: dict[str, Checked] = field(repr=False)
+
+    @property
+    def samples(self) -> dict[str, int]:
+        """Samples of each utterance that is fine."""
+        return {utterance: checked.samples for utterance, checked in self.audio.items()}
 
 
 def load_data_dir(path: str | Path, require_text: bool, problems: Problems) -> DataDir:
@@ -136,7 +139,6 @@ def check_data_dir(
     needed = [name for name in ("utt2spk", "text") if name in data.tables]
     known = read_facts(data.path / "wav.scp") if check_audio else {}
     audio = check_audio_files(data.wavs, sample_rate, min_samples, check_audio, nj, f"checking {data.path}", known)
-    samples: dict[str, int] = {}
     rejected: dict[str, str] = {}
     for number, utterance in enumerate(data.wavs, start=1):
         problem = audio[utterance].problem
@@ -148,8 +150,7 @@ def check_data_dir(
                     problem = f"its transcript in {data.path / name} is empty: write it or remove the utterance"
         if problem:
             rejected[utterance] = f"{data.path}/wav.scp:{number}: utterance '{utterance}': {problem}"
-        else:
-            samples[utterance] = audio[utterance].samples
+    fine = {utterance: checked for utterance, checked in audio.items() if utterance not in rejected}
     for name in needed:
         for number, utterance in enumerate(data.tables[name], start=1):
             if utterance not in data.wavs:
@@ -157,7 +158,7 @@ def check_data_dir(
                     f"{data.path / name}:{number}: utterance '{utterance}': has no line in {data.path}/wav.scp: "
                     "add it or remove this line"
                 )
-    return Report(data, samples, rejected, {utterance: audio[utterance] for utterance in samples})
+    return Report(data, rejected, fine)
 
 
 def check_overlap(sets: Sequence[DataDir], single_speaker: bool) -> tuple[list[str], list[str]]:
@@ -290,7 +291,7 @@ def validate(
         for report in reports:
             for line in report.rejected.values():
                 problems.add(line)
-    kept = [report.data.subset(report.samples) for report in reports]
+    kept = [report.data.subset(report.audio) for report in reports]
     for data in kept:
         if not data.wavs and drop_bad:
             problems.add(f"{data.path}/wav.scp: no utterance is left: every one was rejected")
