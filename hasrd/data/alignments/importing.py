@@ -12,7 +12,7 @@ from typing import Iterable, Mapping, Sequence
 from hasrd.data.alignments.labels import KINDS, is_arpabet
 from hasrd.data.alignments.librispeech import SUFFIX, read_chapter
 from hasrd.data.alignments.textgrid import read_textgrid
-from hasrd.data.alignments.timit import KIND_OF, read_timit, utterance_of
+from hasrd.data.alignments.timit import KIND_OF, read_timit
 from hasrd.data.alignments.tracks import DEFAULT_RULES, Rules, Track, numbered_lines, read_ctm, write_ctm
 from hasrd.data.problems import Problems
 from hasrd.data.walk import walk_files
@@ -87,24 +87,17 @@ def read_alignments(
                 grids.append(path)
             else:
                 found.unknown.add(path.stem)
-        elif path.name.endswith(SUFFIX):
-            if "words" in kinds:
-                tracks, unknown = read_chapter(path, problems, samples, rules)
-                add(path, "words", tracks)
-                found.unknown |= unknown
+            continue
+        if path.name.endswith(SUFFIX):
+            own_kind, read = "words", read_chapter
         elif path.suffix.lower() in KIND_OF:
-            own_kind, utterance = KIND_OF[path.suffix.lower()], utterance_of(path, samples)
-            if own_kind in kinds and utterance in samples:
-                timit = read_timit(path, problems, rules)
-                add(path, own_kind, {utterance: timit} if timit is not None else {})
-            elif own_kind in kinds:
-                found.unknown.add(utterance)
+            own_kind, read = KIND_OF[path.suffix.lower()], read_timit
         else:
-            own_kind = kind if kind != "auto" else _kind_of_ctm(path)
-            if own_kind in kinds:
-                tracks, unknown = read_ctm(path, own_kind, problems, samples, rules)
-                add(path, own_kind, tracks)
-                found.unknown |= unknown
+            own_kind, read = kind if kind != "auto" else _kind_of_ctm(path), read_ctm
+        if own_kind in kinds:
+            tracks, unknown = read(path, own_kind, problems, samples, rules)
+            add(path, own_kind, tracks)
+            found.unknown |= unknown
     results = run_workers(functools.partial(functools.partial, _read_grid, kinds, rules), grids, nj, BLOCK)
     # Sorted, because workers finish in no fixed order and an error should be the same each time.
     shown = progress(results, len(grids), "reading TextGrid", "file") if grids else results
