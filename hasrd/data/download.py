@@ -83,8 +83,6 @@ def download(url: str, path: str | Path, md5: str = "") -> None:
     start = part.stat().st_size if part.is_file() else 0
     try:
         response = _open(url, start)
-    except UserError:
-        raise
     except urllib.error.HTTPError as error:
         # The part is the whole file already, or longer than the file is now.
         if error.code != 416 or not start:

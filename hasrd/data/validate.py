@@ -288,16 +288,13 @@ def validate(
         for data in loaded
     ]
     if not drop_bad:
-        for report in reports:
-            for line in report.rejected.values():
-                problems.add(line)
+        problems.lines += [line for report in reports for line in report.rejected.values()]
     kept = [report.data.subset(report.audio) for report in reports]
     for data in kept:
         if not data.wavs and drop_bad:
             problems.add(f"{data.path}/wav.scp: no utterance is left: every one was rejected")
     errors, warnings = check_overlap(kept, single_speaker)
-    for line in errors:
-        problems.add(line)
+    problems.lines += errors
     fixable = not drop_bad and any(report.rejected for report in reports)
     problems.raise_if_any("repair these, or say --drop_bad true to leave bad utterances out" if fixable else "")
     warnings += find_oddities(reports)

@@ -102,8 +102,7 @@ def read_alignments(
     # Sorted, because workers finish in no fixed order and an error should be the same each time.
     shown = progress(results, len(grids), "reading TextGrid", "file") if grids else results
     for path, (tracks_of, lines) in sorted(shown, key=lambda item: item[0]):
-        for line in lines:
-            problems.add(line)
+        problems.lines += lines
         for own_kind, track in tracks_of.items():
             add(path, own_kind, {path.stem: track})
     problems.raise_if_any("nothing was written: repair these, or leave them out")
