@@ -79,7 +79,7 @@ def test_all_layouts_give_the_same(tmp_path: Path):
 
 @pytest.mark.parametrize("form", ["long_textgrid", "short_textgrid"])
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(
     segments=st.lists(
         st.tuples(st.text("aé\"'ñ字- ", max_size=4), st.integers(1, 900), st.integers(0, 400)), min_size=1, max_size=6
@@ -97,7 +97,7 @@ def test_textgrids_of_every_form_and_encoding(tmp_path_factory, form: str, encod
     assert [segment for segment in read if segment[2] != "<sil>"] == spoken
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.lists(st.tuples(st.text("ABC'é", max_size=4), st.integers(0, 900)), min_size=1, max_size=8))
 def test_chapters_give_back_what_was_written(tmp_path_factory, pairs: list):
     ends = [sum(length for _, length in pairs[: index + 1]) / 1000 for index in range(len(pairs))]
