@@ -52,8 +52,7 @@ OTHERS = {
     "hasrd/tasks/asr.py": "a configuration through hasrd.config",
     "hasrd/bin/tokenize.py": "a configuration through hasrd.config",
     "hasrd/espnet/ssl_encoder.py": "a configuration through hasrd.config, weights as row tensors",
-    "hasrd/peers/snac.py": "config.json through hasrd.config, weights as row tensors",
-    "hasrd/peers/speechtokenizer.py": "config.json through hasrd.config, weights as row tensors",
+    "hasrd/peers/peer.py": "config.json through hasrd.config, weights as row tensors",
     "hasrd/peers/hugging_face.py": "config.json through hasrd.config, then another package's loader, caught whole",
 }
 

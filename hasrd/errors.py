@@ -66,7 +66,7 @@ def explain(error: BaseException) -> str | None:
     """
     if isinstance(error, UserError):
         return str(error)
-    for cause in _chain(error):
+    for cause in chain(error):
         if isinstance(cause, UserError):
             return str(cause)
         if isinstance(cause, MemoryError) or _NO_MEMORY.search(str(cause)):
@@ -95,12 +95,12 @@ def of_one_input(error: Exception) -> str:
         Exception: The error itself, where it is a fault of the program, or a full disk, which the others meet as well.
     """
     line = explain(error)
-    if line is None or any(_errno(cause) in (errno.ENOSPC, errno.EDQUOT) for cause in _chain(error)):
+    if line is None or any(_errno(cause) in (errno.ENOSPC, errno.EDQUOT) for cause in chain(error)):
         raise error
     return line
 
 
-def _chain(error: BaseException | None) -> Iterator[BaseException]:
+def chain(error: BaseException | None) -> Iterator[BaseException]:
     """Yield an error and those that led to it, the last one first."""
     seen: set[int] = set()
     while error is not None and id(error) not in seen:

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import contextmanager
 from typing import Iterable, Iterator, TypeVar
 
 Item = TypeVar("Item")
@@ -30,3 +31,17 @@ def progress(items: Iterable[Item], total: int | None = None, desc: str = "", un
         return tqdm(items, total=total, desc=desc, unit=unit, mininterval=0.5, dynamic_ncols=True)
     line = "{desc}: {n_fmt}/{total_fmt} {unit} ({percentage:.0f}%), {remaining} left"
     return tqdm(items, total=total, desc=desc, unit=unit, mininterval=10.0, bar_format=line, file=_Lines())
+
+
+@contextmanager
+def quiet_transformers() -> Iterator[None]:
+    """Leave out the bars that transformers shows while it loads a model, which takes a second."""
+    from transformers.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()

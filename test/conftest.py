@@ -33,15 +33,22 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture
 def make_data_dir(tmp_path: Path) -> MakeDataDir:
-    """make_data_dir(name, samples of each utterance, speakers) -> a data directory with noise as audio."""
+    """make_data_dir(name, samples of each utterance, speakers) -> a data directory with noise as audio.
+
+    `counted`: with utt2num_samples, as stage 1 leaves it.
+    """
     soundfile = pytest.importorskip("soundfile")
 
-    def make(name: str = "train", lengths: Sequence[int] = (4000, 8000, 2000), speaker: str = "") -> Path:
+    def make(
+        name: str = "train", lengths: Sequence[int] = (4000, 8000, 2000), speaker: str = "", counted: bool = False
+    ) -> Path:
         folder = tmp_path / "data" / name
         audio = tmp_path / "audio" / name
         folder.mkdir(parents=True)
         audio.mkdir(parents=True)
         tables: dict[str, list[str]] = {"wav.scp": [], "text": [], "utt2spk": []}
+        if counted:
+            tables["utt2num_samples"] = [f"{name}-{index:04d} {length}" for index, length in enumerate(lengths)]
         for index, length in enumerate(lengths):
             utterance = f"{name}-{index:04d}"
             path = audio / f"{utterance}.wav"
@@ -55,6 +62,19 @@ def make_data_dir(tmp_path: Path) -> MakeDataDir:
         return folder
 
     return make
+
+
+@pytest.fixture(scope="session")
+def one_line() -> Callable[..., None]:
+    """one_line(match, call, *args, **kwargs): the call ends with a UserError, one line that matches."""
+    from hasrd.errors import UserError
+
+    def check(match: str, call: Callable, *args, **kwargs) -> None:
+        with pytest.raises(UserError, match=match) as error:
+            call(*args, **kwargs)
+        assert "\n" not in str(error.value)
+
+    return check
 
 
 @pytest.fixture(scope="session")

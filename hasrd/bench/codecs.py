@@ -20,6 +20,7 @@ from hasrd.bench.peers import PEERS
 from hasrd.bench.subject import Subject, Unavailable
 from hasrd.bench.timing import in_turn, quartiles, ratio
 from hasrd.errors import UserError, first_line
+from hasrd.peers.peer import MissingPackage
 from hasrd.progress import progress
 
 BASELINE = "official-dac"
@@ -123,7 +124,7 @@ def _prepare(name: str, wave: Tensor, args: argparse.Namespace) -> Iterator[Run]
         runs = [Run(subject, wave) for subject in _subjects(name, modes, args)]
     except UserError as error:
         # Who names a model wants to know what is wrong with it.
-        if args.models and not isinstance(error, Unavailable):
+        if args.models and not isinstance(error, (Unavailable, MissingPackage)):
             raise
         yield Run(None, wave, model=name, mode=None, note=str(error))
         return

@@ -4,16 +4,15 @@
 
 from __future__ import annotations
 
-from types import ModuleType
 from typing import Any, Callable, Mapping
 
 import torch
 from torch import Tensor, nn
 
-from hasrd.bench.subject import MODES, Subject, Unavailable
+from hasrd.bench.subject import MODES, Subject
 from hasrd.peers.dac import DAC as DACPeer
 from hasrd.peers.hugging_face import DEFAULT_CODEBOOKS, HuggingFace
-from hasrd.peers.peer import MissingPackage, Peer, package
+from hasrd.peers.peer import Peer, package
 from hasrd.peers.snac import SNAC as SNACPeer
 from hasrd.peers.speechtokenizer import SpeechTokenizer as SpeechTokenizerPeer
 
@@ -57,20 +56,19 @@ SPEECHTOKENIZER: Mapping[str, Any] = {
 
 def official_dac(mode: str = "float32", device: str = "cpu", **sizes: Any) -> Subject:
     """DAC (Kumar et al. 2023) of the package descript-audio-codec; in bf16 all but its quantizer."""
-    peer = DACPeer(_package("dac", "descript-audio-codec").DAC(**{**DAC, **sizes}).to(device))
-    model, parameters = peer.model, _count(peer.model)
+    peer = DACPeer(package("dac", "descript-audio-codec").DAC(**{**DAC, **sizes}).to(device))
     dtype, compiled = MODES[mode]
     for name in ("encoder", "decoder"):
-        part = getattr(model, name)
+        part = getattr(peer.model, name)
         if dtype != torch.float32:
             part = _Cast(part, dtype)
-        setattr(model, name, torch.compile(part) if compiled else part)
-    return _subject("official-dac", peer, mode, parameters)
+        setattr(peer.model, name, torch.compile(part) if compiled else part)
+    return _subject("official-dac", peer, mode)
 
 
 def encodec(device: str = "cpu", **sizes: Any) -> Subject:
     """EnCodec (Défossez et al. 2022) of 24 kHz and 6 kbps, of the package transformers."""
-    transformers = _package("transformers")
+    transformers = package("transformers")
     model = transformers.EncodecModel(transformers.EncodecConfig(**sizes)).to(device)
     _draw_codebooks(model, "embed")
     return _subject("encodec", HuggingFace(model).keep(DEFAULT_CODEBOOKS["encodec"]))
@@ -78,7 +76,7 @@ def encodec(device: str = "cpu", **sizes: Any) -> Subject:
 
 def mimi(device: str = "cpu", **sizes: Any) -> Subject:
     """Mimi (Défossez et al. 2024) with 8 codebooks, 1.1 kbps, of the package transformers."""
-    transformers = _package("transformers")
+    transformers = package("transformers")
     model = transformers.MimiModel(transformers.MimiConfig(**sizes)).to(device)
     _draw_codebooks(model, "embed_sum")
     return _subject("mimi", HuggingFace(model).keep(DEFAULT_CODEBOOKS["mimi"]))
@@ -86,14 +84,14 @@ def mimi(device: str = "cpu", **sizes: Any) -> Subject:
 
 def official_speechtokenizer(device: str = "cpu", **sizes: Any) -> Subject:
     """SpeechTokenizer (Zhang et al. 2024) of the package speechtokenizer."""
-    model = _package("speechtokenizer").SpeechTokenizer({**SPEECHTOKENIZER, **sizes}).to(device)
+    model = package("speechtokenizer").SpeechTokenizer({**SPEECHTOKENIZER, **sizes}).to(device)
     _draw_codebooks(model, "embed")
     return _subject("official-speechtokenizer", SpeechTokenizerPeer(model))
 
 
 def snac(device: str = "cpu", **sizes: Any) -> Subject:
     """SNAC (Siuzdak et al. 2024) of 24 kHz, of the package snac."""
-    return _subject("snac", SNACPeer(_package("snac").SNAC(**{**SNAC, **sizes}).to(device)))
+    return _subject("snac", SNACPeer(package("snac").SNAC(**{**SNAC, **sizes}).to(device)))
 
 
 # The first is the baseline, and the only one that is measured in other modes than the one it is shipped in.
@@ -118,27 +116,12 @@ class _Cast(nn.Module):
         return self.module(x.to(self.dtype)).float()
 
 
-def _package(name: str, distribution: str | None = None) -> ModuleType:
-    """Import a package.
-
-    Raises:
-        Unavailable: It, or what it needs, is not installed.
-    """
-    try:
-        return package(name, distribution)
-    except MissingPackage as error:
-        raise Unavailable(str(error)) from error
-
-
-def _subject(name: str, peer: Peer, mode: str = "float32", parameters: int | None = None) -> Subject:
+def _subject(name: str, peer: Peer, mode: str = "float32") -> Subject:
+    parameters = sum(parameter.numel() for parameter in peer.parameters())
     return Subject(
-        name, mode, peer.sample_rate, _count(peer.model) if parameters is None else parameters, peer.model,
+        name, mode, peer.sample_rate, parameters, peer.model,
         lambda wave: peer.encode(wave)[0], peer.decode, lambda books: books,
     )  # fmt: skip
-
-
-def _count(model: nn.Module) -> int:
-    return sum(parameter.numel() for parameter in model.parameters())
 
 
 def _draw_codebooks(model: nn.Module, name: str) -> None:

@@ -175,10 +175,7 @@ def kmeans_rows(
     measured = encoder.parameters["encoder"] == MEASURED_ENCODER
     found = []
     if layer_probe:
-        stored = speech.kmeans * encoder.frame_rate * layers * width * FLOAT16
-        fits = stored <= probe_cache_gb * 1e9
-        what = f"layers for the layer probe: {size_of(stored)} GB, {'stored' if fits else 'computed in each step'}"
-        found.append(Row(4, what, stored * fits, speech.kmeans * ENCODE if fits and measured else None))
+        found.append(_cached(4, "layers for the layer probe", speech.kmeans, encoder, width * layers, probe_cache_gb))
     frames = portion * speech.kmeans * encoder.frame_rate
     iterations = 30  # of hasrd.bin.kmeans
     seconds = portion * speech.kmeans * ENCODE + frames * iterations * KMEANS
@@ -197,11 +194,16 @@ def latent_rows(speech: Speech, model: Description, width: int, layers: int, lat
         layers: How many the encoder has.
         latent_cache_gb: hasrd.sh's `--latent_cache_gb`.
     """
-    stored = speech.train * model.frame_rate * layers * width * FLOAT16
-    fits = stored <= latent_cache_gb * 1e9
-    what = f"latents for the codec's training: {size_of(stored)} GB, {'stored' if fits else 'computed in each step'}"
+    return [_cached(5, "latents for the codec's training", speech.train, model, width * layers, latent_cache_gb)]
+
+
+def _cached(stage: int, what: str, seconds: float, model: Description, values: int, most_gb: float) -> Row:
+    """The row of a cache, of so many values a token for so many seconds; one that would be larger is not written."""
+    stored = seconds * model.frame_rate * values * FLOAT16
+    fits = stored <= most_gb * 1e9
     measured = model.parameters["encoder"] == MEASURED_ENCODER
-    return [Row(5, what, stored * fits, speech.train * ENCODE if fits and measured else None)]
+    what = f"{what}: {size_of(stored)} GB, {'stored' if fits else 'computed in each step'}"
+    return Row(stage, what, stored * fits, seconds * ENCODE if fits and measured else None)
 
 
 def _are_counts(config: Mapping[str, Any], *names: str) -> bool:

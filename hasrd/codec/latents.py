@@ -13,6 +13,7 @@ from hasrd.codec.inference import inference_form
 from hasrd.data.waves import wave_batches
 from hasrd.encoder.output import EncoderOutput
 from hasrd.errors import UserError
+from hasrd.jobs.workers import worker_device
 from hasrd.models.checkpoint import load_encoder
 
 # Padded samples a batch: a minute.
@@ -38,11 +39,9 @@ class FrozenEncoder:
     """
 
     def __init__(self, encoder_file: str, ngpu: int = 0, allow_import: bool = False) -> None:
-        if not ngpu:
-            torch.set_num_threads(1)
         _, front = load_encoder(encoder_file, allow_import=allow_import)
         self.encoder_file = encoder_file
-        self.device = torch.device("cuda" if ngpu else "cpu")
+        self.device = worker_device(ngpu)
         self.front = front.to(self.device).requires_grad_(False)
         encoder, self.frontend = front["encoder"], front["frontend"]
         self.sample_rate, self.frame_shift = self.frontend.sample_rate, self.frontend.frame_shift * encoder.stride

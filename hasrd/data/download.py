@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 import sys
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any, Sequence
 
 from hasrd.errors import UserError
+from hasrd.jobs.digest import file_hash
 
 BLOCK = 1 << 20
 TIMEOUT = 60  # seconds without a byte
@@ -83,8 +83,6 @@ def download(url: str, path: str | Path, md5: str = "") -> None:
     start = part.stat().st_size if part.is_file() else 0
     try:
         response = _open(url, start)
-    except UserError:
-        raise
     except urllib.error.HTTPError as error:
         # The part is the whole file already, or longer than the file is now.
         if error.code != 416 or not start:
@@ -99,19 +97,10 @@ def download(url: str, path: str | Path, md5: str = "") -> None:
             # A server that does not know ranges answers 200 with the whole file.
             resumed = response.status == 206
             _transfer(response, part, start if resumed else 0, path.name, url)
-    if md5 and file_md5(part) != md5:
+    if md5 and file_hash(part, "md5") != md5:
         part.unlink()
         raise UserError(f"{url}: the file differs from its published MD5 {md5}: it was removed; run the command again")
     os.replace(part, path)
-
-
-def file_md5(path: str | Path) -> str:
-    """MD5 of a file, hex."""
-    digest = hashlib.md5()
-    with open(path, "rb") as file:
-        while block := file.read(BLOCK):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def _part(path: Path) -> Path:

@@ -6,16 +6,16 @@ from __future__ import annotations
 
 import functools
 from pathlib import Path
-from typing import Any, Iterator, Mapping, Sequence
+from typing import Any, Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
 from hasrd.data.archive import write_archive
-from hasrd.data.audio import read_audio
-from hasrd.data.kaldi import DataDir, line_of, read_table, write_table
+from hasrd.data.kaldi import DataDir, read_table, write_table
 from hasrd.errors import UserError
 from hasrd.jobs.atomic import atomic_path
 from hasrd.jobs.chunks import run_in_chunks
+from hasrd.jobs.workers import worker_device
 
 # Padded samples a batch. Larger batches leave the processor's caches and are slower.
 BATCH_SAMPLES = 16000 * 40
@@ -27,12 +27,10 @@ class FeatureWork:
     def __init__(
         self, feats_type: str, feats_conf: Mapping[str, Any], compression_method: int | None, wav_scp: str
     ) -> None:
-        import torch
-
         from hasrd.frontend import CHOICES
         from hasrd.registry import resolve
 
-        torch.set_num_threads(1)
+        worker_device(0)
         try:
             self.frontend = resolve(CHOICES, feats_type, allow_import=True)(**feats_conf).eval()
         except TypeError as error:
@@ -41,44 +39,43 @@ class FeatureWork:
         self.wav_scp = wav_scp
 
     def __call__(self, inputs: dict[str, str], folder: Path, final_folder: Path) -> None:
-        features = self.extract(inputs)
-        order = sorted(inputs)
-        entries = write_archive(
-            folder / "feats.ark",
-            final_folder / "feats.ark",
-            ((utterance, features[utterance]) for utterance in order),
-            self.compression_method,
-        )
-        write_table(folder / "feats.scp", entries)
-        write_table(folder / "utt2num_frames", {utterance: str(len(features[utterance])) for utterance in order})
-        write_stats(folder / "cmvn.npz", *sum_stats(features[utterance] for utterance in order))
-
-    def extract(self, inputs: Mapping[str, str]) -> dict[str, np.ndarray]:
-        """Features (T, F) float32 of each utterance; utterances of like length share a batch."""
         import torch
 
-        waves = {utterance: self._read(utterance, path) for utterance, path in inputs.items()}
-        features: dict[str, np.ndarray] = {}
-        for batch in batches({utterance: len(wave) for utterance, wave in waves.items()}, BATCH_SAMPLES):
-            lengths = torch.tensor([len(waves[utterance]) for utterance in batch])
-            padded = torch.zeros(len(batch), int(lengths.max()))
-            for row, utterance in zip(padded, batch):
-                row[: len(waves[utterance])] = torch.from_numpy(waves[utterance])
-            with torch.inference_mode():
-                outputs, frames = self.frontend(padded, lengths)
-            for utterance, output, count in zip(batch, outputs, frames.tolist()):
-                features[utterance] = output[:count].numpy()
-        return features
+        from hasrd.data.waves import wave_batches
 
-    def _read(self, utterance: str, path: str) -> np.ndarray:
-        try:
-            wave = read_audio(path, self.frontend.sample_rate)
-            if len(wave) < self.frontend.window:
-                raise UserError(f"{path}: {len(wave)} samples are less than one frame ({self.frontend.window})")
-        except UserError as error:
-            where = line_of(self.wav_scp, utterance)
-            raise UserError(f"{where}: utterance '{utterance}': {error}") from None
-        return wave
+        frontend, features = self.frontend, {}
+        batches = wave_batches(inputs, frontend.sample_rate, BATCH_SAMPLES, frontend.window, self.wav_scp)
+        for utterances, waves, lengths in batches:
+            with torch.inference_mode():
+                outputs, frames = frontend(waves, lengths)
+            for utterance, output, count in zip(utterances, outputs, frames.tolist()):
+                features[utterance] = output[:count].numpy()
+        write_features(folder, final_folder, features, self.compression_method)
+        write_table(folder / "utt2num_frames", {utterance: str(len(feats)) for utterance, feats in features.items()})
+
+
+def write_features(
+    folder: Path,
+    final_folder: Path,
+    features: Mapping[str, np.ndarray],
+    compression_method: int | None,
+    keep: bool = True,
+) -> None:
+    """Write the features (T, F) of a chunk: `feats.ark` and `feats.scp`, if they are to be kept, and `cmvn.npz`.
+
+    Args:
+        folder: Of the chunk, now.
+        final_folder: Where it will lie (see hasrd.jobs.chunks).
+        features: Of each utterance; written in the order of the names.
+        compression_method: As of `write_archive`.
+        keep: False writes the statistics alone.
+    """
+    features = dict(sorted(features.items()))
+    if keep:
+        final = final_folder / "feats.ark"
+        entries = write_archive(folder / "feats.ark", final, features.items(), compression_method)
+        write_table(folder / "feats.scp", entries)
+    write_stats(folder / "cmvn.npz", *sum_stats(features.values()))
 
 
 def batches(lengths: Mapping[str, int], limit: int) -> Iterator[list[str]]:
@@ -93,7 +90,7 @@ def batches(lengths: Mapping[str, int], limit: int) -> Iterator[list[str]]:
         yield batch
 
 
-def sum_stats(features: Iterator[np.ndarray]) -> tuple[int, np.ndarray, np.ndarray]:
+def sum_stats(features: Iterable[np.ndarray]) -> tuple[int, np.ndarray, np.ndarray]:
     """Frames, sum and sum of squares (F,) in float64 over feature matrices (T, F)."""
     count, total, square = 0, 0.0, 0.0
     for feature in features:

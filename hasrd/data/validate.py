@@ -44,42 +44,6 @@ class Checked(NamedTuple):
     facts: Facts | None = None
 
 
-@dataclass(frozen=True)
-class AudioChecker:
-    """Checks the audio of some utterances: pairs of utterance and `Checked`."""
-
-    sample_rate: int
-    min_samples: int
-    check_audio: bool
-
-    def __call__(self, block: Sequence[tuple[str, str, Facts | None]]) -> list[tuple[str, Checked]]:
-        return [(utterance, self.check(path, known)) for utterance, path, known in block]
-
-    def check(self, path: str, known: Facts | None = None) -> Checked:
-        """Check one file; its facts are taken from `known` where it looks as there."""
-        oddities: tuple[str, ...] = ()
-        digest = path
-        facts = None
-        try:
-            info = audio_info(path)
-            check_info(path, info, self.sample_rate)
-            if self.check_audio:
-                # Before the samples: a file that changes while it is read is not taken for what was read.
-                facts = facts_of(path, known)
-                wave = read_audio(path, self.sample_rate)
-                oddities = audio_oddities(wave, self.sample_rate)
-                digest = hashlib.blake2b(wave.data, digest_size=16).hexdigest()
-        except UserError as error:
-            return Checked(0, str(error))
-        if info.num_samples < self.min_samples:
-            return Checked(
-                info.num_samples,
-                f"{path}: {info.num_samples} samples, but one token needs {self.min_samples}: remove the utterance "
-                "(--drop_bad true does)",
-            )
-        return Checked(info.num_samples, "", oddities, digest, facts)
-
-
 def check_audio_files(
     wavs: Mapping[str, str],
     sample_rate: int,
@@ -91,11 +55,35 @@ def check_audio_files(
 ) -> dict[str, Checked]:
     """What is found for each utterance; headers only unless `check_audio`. `known`: file to the facts found before."""
     rows = [(utterance, path, (known or {}).get(path)) for utterance, path in wavs.items()]
-    blocks = [tuple(rows[start : start + BLOCK]) for start in range(0, len(rows), BLOCK)]
-    checker = functools.partial(AudioChecker, sample_rate, min_samples, check_audio)
-    results = (result for _, block in run_workers(checker, blocks, nj) for result in block)
+    make_check = functools.partial(functools.partial, _check_audio, sample_rate, min_samples, check_audio)
+    results = ((utterance, checked) for (utterance, *_), checked in run_workers(make_check, rows, nj, BLOCK))
     found = dict(progress(results, len(rows), desc))
     return {utterance: found[utterance] for utterance in wavs}
+
+
+def _check_audio(sample_rate: int, min_samples: int, check_audio: bool, row: tuple[str, str, Facts | None]) -> Checked:
+    """Check one file, (utterance, path, known); its facts are taken from `known` where it looks as there."""
+    _, path, known = row
+    oddities: tuple[str, ...] = ()
+    digest, facts = path, None
+    try:
+        info = audio_info(path)
+        check_info(path, info, sample_rate)
+        if check_audio:
+            # Before the samples: a file that changes while it is read is not taken for what was read.
+            facts = facts_of(path, known)
+            wave = read_audio(path, sample_rate)
+            oddities = audio_oddities(wave, sample_rate)
+            digest = hashlib.blake2b(wave.data, digest_size=16).hexdigest()
+    except UserError as error:
+        return Checked(0, str(error))
+    if info.num_samples < min_samples:
+        return Checked(
+            info.num_samples,
+            f"{path}: {info.num_samples} samples, but one token needs {min_samples}: remove the utterance "
+            "(--drop_bad true does)",
+        )
+    return Checked(info.num_samples, "", oddities, digest, facts)
 
 
 @dataclass
@@ -104,15 +92,18 @@ class Report:
 
     Attributes:
         data: The directory as read.
-        samples: Samples of each utterance that is fine.
         rejected: Utterance to `file:line: utterance x: what is wrong`.
         audio: What was found in the audio of each utterance that is fine.
     """
 
     data: DataDir
-    samples: dict[str, int]
     rejected: dict[str, str]
     audio: dict[str, Checked] = field(repr=False)
+
+    @property
+    def samples(self) -> dict[str, int]:
+        """Samples of each utterance that is fine."""
+        return {utterance: checked.samples for utterance, checked in self.audio.items()}
 
 
 def load_data_dir(path: str | Path, require_text: bool, problems: Problems) -> DataDir:
@@ -148,7 +139,6 @@ def check_data_dir(
     needed = [name for name in ("utt2spk", "text") if name in data.tables]
     known = read_facts(data.path / "wav.scp") if check_audio else {}
     audio = check_audio_files(data.wavs, sample_rate, min_samples, check_audio, nj, f"checking {data.path}", known)
-    samples: dict[str, int] = {}
     rejected: dict[str, str] = {}
     for number, utterance in enumerate(data.wavs, start=1):
         problem = audio[utterance].problem
@@ -160,8 +150,7 @@ def check_data_dir(
                     problem = f"its transcript in {data.path / name} is empty: write it or remove the utterance"
         if problem:
             rejected[utterance] = f"{data.path}/wav.scp:{number}: utterance '{utterance}': {problem}"
-        else:
-            samples[utterance] = audio[utterance].samples
+    fine = {utterance: checked for utterance, checked in audio.items() if utterance not in rejected}
     for name in needed:
         for number, utterance in enumerate(data.tables[name], start=1):
             if utterance not in data.wavs:
@@ -169,7 +158,7 @@ def check_data_dir(
                     f"{data.path / name}:{number}: utterance '{utterance}': has no line in {data.path}/wav.scp: "
                     "add it or remove this line"
                 )
-    return Report(data, samples, rejected, {utterance: audio[utterance] for utterance in samples})
+    return Report(data, rejected, fine)
 
 
 def check_overlap(sets: Sequence[DataDir], single_speaker: bool) -> tuple[list[str], list[str]]:
@@ -299,16 +288,13 @@ def validate(
         for data in loaded
     ]
     if not drop_bad:
-        for report in reports:
-            for line in report.rejected.values():
-                problems.add(line)
-    kept = [report.data.subset(report.samples) for report in reports]
+        problems.lines += [line for report in reports for line in report.rejected.values()]
+    kept = [report.data.subset(report.audio) for report in reports]
     for data in kept:
         if not data.wavs and drop_bad:
             problems.add(f"{data.path}/wav.scp: no utterance is left: every one was rejected")
     errors, warnings = check_overlap(kept, single_speaker)
-    for line in errors:
-        problems.add(line)
+    problems.lines += errors
     fixable = not drop_bad and any(report.rejected for report in reports)
     problems.raise_if_any("repair these, or say --drop_bad true to leave bad utterances out" if fixable else "")
     warnings += find_oddities(reports)

@@ -18,6 +18,7 @@ from __future__ import annotations
 import functools
 import os
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Callable, Mapping, Sequence
 
@@ -80,62 +81,54 @@ def run_in_chunks(
     if chunk_size < 1:
         raise UserError(f"--chunk_size {chunk_size}: at least 1 is needed")
     with exclusive(out_dir, f".{shard[0] + 1}.{shard[1]}"):
-        return _run_locked(inputs, out_dir, make_work, options, chunk_size, nj, shard, desc, made_from)
+        order = sorted(inputs)
+        chunks = []
+        for index, start in enumerate(range(0, len(order), chunk_size)):
+            own = {utterance: inputs[utterance] for utterance in order[start : start + chunk_size]}
+            chunks.append(_Chunk(own, out_dir / f"{index:06d}", _origin(options, own)))
+        mine = chunks[shard[0] :: shard[1]]
+
+        reasons = {chunk.folder: why_stale(chunk.folder, chunk.origin) for chunk in mine if chunk.folder.exists()}
+        stale = [folder for folder, reason in reasons.items() if reason]
+        todo = [chunk for chunk in mine if reasons.get(chunk.folder, "it is not there")]
+        # Folders past the end: the data set was longer before. The first shard sees to them.
+        if shard[0] == 0:
+            stale += [path for path in out_dir.iterdir() if path.name.isdecimal() and int(path.name) >= len(chunks)]
+        if todo or stale:
+            for path in made_from:
+                path.unlink(missing_ok=True)
+        for folder in stale:
+            remove_folder(folder)
+        if stale:
+            reason = next(filter(None, reasons.values()), "the data set is shorter")
+            print(
+                f"{out_dir}: removed {len(stale)} of an earlier run's parts: the input or the configuration has "
+                f"changed ({reason})",
+                file=sys.stderr,
+            )
+        total = sum(len(chunk.inputs) for chunk in todo)
+        done = sum(len(chunk.inputs) for chunk in mine) - total
+        if done:
+            what = "going on with the rest" if todo else "nothing to compute"
+            print(f"{out_dir}: {done} utterances are done already, {what}", file=sys.stderr)
+        if todo:
+            results = run_workers(functools.partial(_ChunkRunner, make_work), todo, nj)
+            # Progress counts utterances, not chunks: a set of a few chunks shows more than nothing.
+            for _ in progress((utterance for chunk, _ in results for utterance in chunk.inputs), total, desc):
+                pass
+        others = [chunk for index, chunk in enumerate(chunks) if index % shard[1] != shard[0]]
+        if any(why_stale(chunk.folder, chunk.origin) for chunk in others):
+            return None
+        return [chunk.folder for chunk in chunks]
 
 
-def _run_locked(
-    inputs: Mapping[str, str],
-    out_dir: Path,
-    make_work: Callable[[], ChunkWork],
-    options: Mapping[str, Any],
-    chunk_size: int,
-    nj: int,
-    shard: tuple[int, int],
-    desc: str,
-    made_from: Sequence[Path],
-) -> list[Path] | None:
-    utterances = sorted(inputs)
-    parts = [utterances[start : start + chunk_size] for start in range(0, len(utterances), chunk_size)]
-    folders = [out_dir / f"{index:06d}" for index in range(len(parts))]
-    mine = range(shard[0], len(parts), shard[1])
-    origins = [_origin(options, {utt: inputs[utt] for utt in part}) for part in parts]
+@dataclass(frozen=True)
+class _Chunk:
+    """Utterances with their inputs, the folder of their results, and what these are made from."""
 
-    reasons = {folders[index]: why_stale(folders[index], origins[index]) for index in mine if folders[index].exists()}
-    stale = [folder for folder, reason in reasons.items() if reason]
-    # Folders past the end: the data set was longer before. The first shard sees to them.
-    if shard[0] == 0:
-        stale += [path for path in out_dir.iterdir() if path.name.isdecimal() and int(path.name) >= len(parts)]
-    todo = [index for index in mine if folders[index] in stale or not folders[index].exists()]
-    if todo or stale:
-        for path in made_from:
-            path.unlink(missing_ok=True)
-    for folder in stale:
-        remove_folder(folder)
-    if stale:
-        reason = next(filter(None, reasons.values()), "the data set is shorter")
-        print(
-            f"{out_dir}: removed {len(stale)} of an earlier run's parts: the input or the configuration has changed "
-            f"({reason})",
-            file=sys.stderr,
-        )
-    total = sum(len(parts[index]) for index in todo)
-    done = sum(len(parts[index]) for index in mine) - total
-    if done:
-        what = "going on with the rest" if todo else "nothing to compute"
-        print(f"{out_dir}: {done} utterances are done already, {what}", file=sys.stderr)
-    jobs = [({utt: inputs[utt] for utt in parts[index]}, folders[index], origins[index]) for index in todo]
-    results = run_workers(functools.partial(_ChunkRunner, make_work), jobs, nj)
-    if todo:
-        _drain(results, total, desc)
-    others = [index for index in range(len(parts)) if index not in mine]
-    return None if any(why_stale(folders[index], origins[index]) for index in others) else folders
-
-
-def _drain(results: Any, total: int, desc: str) -> None:
-    # Progress counts utterances, not chunks: a set of a few chunks shows more than nothing.
-    counted = (None for job, _ in results for _ in job[0])
-    for _ in progress(counted, total=total, desc=desc):
-        pass
+    inputs: dict[str, str]
+    folder: Path
+    origin: Origin
 
 
 class _ChunkRunner:
@@ -144,12 +137,11 @@ class _ChunkRunner:
     def __init__(self, make_work: Callable[[], ChunkWork]) -> None:
         self.work = make_work()
 
-    def __call__(self, job: tuple[dict[str, str], Path, Origin]) -> None:
-        inputs, final, origin = job
+    def __call__(self, chunk: _Chunk) -> None:
         # Before the work: an input that changes while it is read makes the result stale.
-        record = origin.record()
-        with atomic_folder(final) as folder:
-            self.work(inputs, folder, final)
+        record = chunk.origin.record()
+        with atomic_folder(chunk.folder) as folder:
+            self.work(chunk.inputs, folder, chunk.folder)
             write_record(folder, record)
 
 

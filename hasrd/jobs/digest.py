@@ -12,7 +12,12 @@ from typing import Any
 
 def sha256(path: str | Path) -> str:
     """SHA-256 of a file, in hexadecimal."""
-    digest = hashlib.sha256()
+    return file_hash(path, "sha256")
+
+
+def file_hash(path: str | Path, algorithm: str) -> str:
+    """Hash of a file by an algorithm of hashlib, in hexadecimal."""
+    digest = hashlib.new(algorithm)
     with open(path, "rb") as file:
         while block := file.read(1 << 20):
             digest.update(block)

@@ -12,9 +12,12 @@ import time
 import traceback
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from typing import Any, Callable, Iterable, Iterator, TypeVar
+from typing import TYPE_CHECKING, Any, Callable, Iterable, Iterator, TypeVar
 
 from hasrd.errors import UserError, explain
+
+if TYPE_CHECKING:
+    import torch
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -40,14 +43,14 @@ def _end_with(parent: int) -> None:
     os._exit(1)
 
 
-def _run(item: Any) -> Any:
+def _run(block: list[Any]) -> list[Any]:
     global _work
     try:
         if _work is None:
             # Not in the initializer: what that raises is lost but for "a worker died".
             assert _make_work is not None
             _work = _make_work()
-        return _work(item)
+        return [_work(item) for item in block]
     except Exception as error:
         # What led to an error does not come along to the parent, and some types don't at all.
         line = explain(error)
@@ -56,7 +59,18 @@ def _run(item: Any) -> Any:
         raise RuntimeError(f"in a worker: {''.join(traceback.format_exception(error))}") from None
 
 
-def run_workers(make_work: Callable[[], Work], items: Iterable[Item], nj: int) -> Iterator[tuple[Item, Result]]:
+def worker_device(ngpu: int) -> torch.device:
+    """Return where the model of a worker computes: on the GPU, or (`ngpu` 0) in one thread of the CPU."""
+    import torch
+
+    if not ngpu:
+        torch.set_num_threads(1)
+    return torch.device("cuda" if ngpu else "cpu")
+
+
+def run_workers(
+    make_work: Callable[[], Work], items: Iterable[Item], nj: int, block: int = 1
+) -> Iterator[tuple[Item, Result]]:
     """Yield (item, work(item)) as the results come, in no fixed order.
 
     Args:
@@ -64,6 +78,7 @@ def run_workers(make_work: Callable[[], Work], items: Iterable[Item], nj: int) -
             Picklable where nj > 1 (a module-level function or class, or a functools.partial of one).
         items: Picklable items.
         nj: Number of processes; 1 works in this process.
+        block: Items that a process is given at a time: several where one takes no longer than the way there and back.
 
     Raises:
         UserError: A worker died (killed, out of memory), or what the work itself raised, where that can be explained.
@@ -74,7 +89,7 @@ def run_workers(make_work: Callable[[], Work], items: Iterable[Item], nj: int) -
         raise UserError(f"--nj {nj}: at least 1 is needed")
     if not items:
         return
-    if nj == 1 or len(items) < 2:
+    if nj == 1 or len(items) <= block:
         work = make_work()
         for item in items:
             yield item, work(item)
@@ -82,18 +97,19 @@ def run_workers(make_work: Callable[[], Work], items: Iterable[Item], nj: int) -
     # spawn: a fork of a process that holds torch's threads can hang. The variables keep each worker to one thread.
     before = {name: os.environ.get(name) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS")}
     os.environ.update({name: "1" for name in before})
+    blocks = [items[start : start + block] for start in range(0, len(items), block)]
     pool = ProcessPoolExecutor(
-        min(nj, len(items)),
+        min(nj, len(blocks)),
         mp_context=multiprocessing.get_context("spawn"),
         initializer=_start_worker,
         initargs=(make_work, os.getpid()),
     )
     try:
-        futures: dict[Future, Item] = {pool.submit(_run, item): item for item in items}
+        futures: dict[Future, list[Item]] = {pool.submit(_run, part): part for part in blocks}
         # Python's pool watches over a new worker from the next submission on, which the last one would never see.
         pool.submit(int)
         for future in as_completed(futures):
-            yield futures[future], future.result()
+            yield from zip(futures[future], future.result())
     except BrokenProcessPool:
         raise UserError(
             "a worker process died (killed, or out of memory): run the same command again to go on from here, "

@@ -28,17 +28,6 @@ from hasrd.peers.codec import PeerCodec
 from hasrd.peers.peer import Peer
 
 
-@dataclass
-class _Stated:
-    """What stands under `peer` in config.yaml."""
-
-    kind: str
-    model: str
-    num_codebooks: int
-    sample_rate: int
-    sha256: dict[str, str]
-
-
 @dataclass(frozen=True)
 class Kind:
     """A format of published models.

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from hasrd.config import read_json
 from hasrd.errors import UserError, first_line
 from hasrd.peers.peer import Peer, package
+from hasrd.progress import quiet_transformers
 
 # Codebooks that are kept where nothing is said: 6 kbps of EnCodec's 1.5 to 24, the published model's default; 8 of 32
 # as Mimi's authors use it for speech (1.1 kbps).
@@ -90,14 +91,12 @@ class HuggingFace(Peer):
             )
         number = getattr(config, "num_quantizers", getattr(config, "n_codebooks", 1))
         size = getattr(config, "codebook_size", None) or math.prod(getattr(config, "quantization_levels", [0]))
-        rate = next(
-            (value for name in ("sampling_rate", "sample_rate", "input_sampling_rate") if (value := _of(config, name))),
-            None,
-        )
-        output = _of(config, "output_sampling_rate") or rate
-        hop = _of(config, "hop_length")
+        rates = (getattr(config, name, None) for name in ("sampling_rate", "sample_rate", "input_sampling_rate"))
+        rate = next(filter(None, rates), None)
+        output = getattr(config, "output_sampling_rate", None) or rate
+        hop = getattr(config, "hop_length", None)
         # `frame_rate` is rounded up in some configurations, but all that is there in others.
-        frame_rate = output / hop if output and hop else _of(config, "frame_rate")
+        frame_rate = output / hop if output and hop else getattr(config, "frame_rate", None)
         if not (size and rate and frame_rate) or not hasattr(model, "quantizer") or not hasattr(model, "decode"):
             raise UserError(f"{kind}: {type(model).__name__} does not turn speech into codes of known codebooks")
         super().__init__(
@@ -169,10 +168,6 @@ class HuggingFace(Peer):
         return stream.decode(torch.stack(list(books), 1)).transpose(1, 2)
 
 
-def _of(config: Any, name: str) -> Any:
-    return getattr(config, name, None)
-
-
 def files(folder: Path) -> list[Path]:
     """Return the files of a folder that shape a model: configurations and weights.
 
@@ -212,22 +207,17 @@ def load(folder: Path, model_type: str | None = None) -> HuggingFace:
             f"{config_file}: architectures names '{names[0]}', which is no codec of transformers "
             f"{transformers.__version__}"
         )
-    log = transformers.utils.logging
-    shown = log.is_progress_bar_enabled()
-    log.disable_progress_bar()
+    # Never code out of the folder, and of a file that is not safetensors what torch's restricted loader takes.
+    safe = {"local_files_only": True, "trust_remote_code": False}
+    extractor = None
     try:
-        # Never code out of the folder, and of a file that is not safetensors what torch's restricted loader takes.
-        safe = {"local_files_only": True, "trust_remote_code": False}
-        model, found = cls.from_pretrained(folder, output_loading_info=True, weights_only=True, **safe)
+        with quiet_transformers():
+            model, found = cls.from_pretrained(folder, output_loading_info=True, weights_only=True, **safe)
         missing = sorted(map(str, [*found["missing_keys"], *found["mismatched_keys"]]))
-        extractor = None
         if not missing and "input_features" in inspect.signature(model.encode).parameters:
             extractor = transformers.AutoFeatureExtractor.from_pretrained(folder, **safe)
     except Exception as error:  # of many types, for damage, for what is missing and for what does not fit
         raise UserError(f"{folder}: {cls.__name__} cannot be loaded from it ({first_line(error)})") from error
-    finally:
-        if shown:
-            log.enable_progress_bar()
     if missing:
         raise UserError(f"{folder}: its weights lack {missing[0]} and {len(missing) - 1} others: get it again")
     try:

@@ -6,12 +6,15 @@ from __future__ import annotations
 
 import importlib
 import math
+from pathlib import Path
 from types import ModuleType
-from typing import Sequence
+from typing import Any, Callable, Sequence
 
 from torch import Tensor, nn
 
-from hasrd.errors import UserError
+from hasrd.config import read_json
+from hasrd.errors import UserError, first_line
+from hasrd.models.weights import load_strict, read_weights
 
 # Above zero where a sum of floats should be exactly the rate that was asked for.
 ROUNDING = 1e-6
@@ -38,6 +41,27 @@ def package(name: str, distribution: str | None = None) -> ModuleType:
         raise MissingPackage(
             f"{distribution or name} is not installed ({reason}): tools/install.sh --extras bench"
         ) from error
+
+
+def build(make: Callable[[dict[str, Any]], nn.Module], what: str, config: Path, weights: Path) -> nn.Module:
+    """Build a model of a package from the configuration and the weights that its authors publish.
+
+    Args:
+        make: The configuration to the model.
+        what: The model's name, for messages.
+        config: config.json.
+        weights: A state dict of exactly its tensors.
+
+    Raises:
+        UserError: A file that is missing or damaged, or that does not fit.
+    """
+    content = read_json(config)
+    try:
+        model = make(content)
+    except (TypeError, ValueError, KeyError, AttributeError, RuntimeError) as error:
+        raise UserError(f"{config}: no {what} can be built from it ({first_line(error)})") from error
+    load_strict(model, read_weights(weights), weights)
+    return model
 
 
 class Peer(nn.Module):

@@ -12,10 +12,7 @@ from typing import Sequence
 
 from torch import Tensor, nn
 
-from hasrd.config import read_json
-from hasrd.errors import UserError, first_line
-from hasrd.models.weights import load_strict, read_weights
-from hasrd.peers.peer import Peer, package
+from hasrd.peers.peer import Peer, build, package
 
 WEIGHTS = "pytorch_model.bin"
 
@@ -54,10 +51,4 @@ def load(folder: Path) -> SNAC:
         UserError: The package is missing, or the files are not its own.
     """
     cls = package("snac").SNAC
-    config = read_json(folder / "config.json")
-    try:
-        model = cls(**config)
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise UserError(f"{folder / 'config.json'}: no SNAC can be built from it ({first_line(error)})") from error
-    load_strict(model, read_weights(folder / WEIGHTS), folder / WEIGHTS)
-    return SNAC(model)
+    return SNAC(build(lambda config: cls(**config), "SNAC", folder / "config.json", folder / WEIGHTS))

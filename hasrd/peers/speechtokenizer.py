@@ -14,10 +14,8 @@ from typing import Sequence
 import torch
 from torch import Tensor, nn
 
-from hasrd.config import read_json
-from hasrd.errors import UserError, first_line
-from hasrd.models.weights import load_strict, read_weights
-from hasrd.peers.peer import Peer, package
+from hasrd.errors import UserError
+from hasrd.peers.peer import Peer, build, package
 
 SUFFIXES = (".pt", ".pth", ".bin", ".safetensors")
 
@@ -63,13 +61,4 @@ def load(folder: Path) -> SpeechTokenizer:
         UserError: The package is missing, or the files are not its own.
     """
     cls = package("speechtokenizer").SpeechTokenizer
-    config = read_json(folder / "config.json")
-    try:
-        model = cls(config)
-    except (TypeError, ValueError, KeyError, AttributeError, RuntimeError) as error:
-        raise UserError(
-            f"{folder / 'config.json'}: no SpeechTokenizer can be built from it ({first_line(error)})"
-        ) from error
-    path = weights_file(folder)
-    load_strict(model, read_weights(path), path)
-    return SpeechTokenizer(model)
+    return SpeechTokenizer(build(cls, "SpeechTokenizer", folder / "config.json", weights_file(folder)))

@@ -10,16 +10,16 @@ import json
 import math
 import shutil
 import sys
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Iterator, Mapping, Sequence
 
 import numpy as np
 
 from hasrd.arrays import Array, read_npy
 from hasrd.data.alignments.labels import SILENCE
 from hasrd.data.alignments.tracks import Track, load_ctm
-from hasrd.data.archive import write_archive
-from hasrd.data.features import merge_stats, merge_tables, sum_stats, write_stats
+from hasrd.data.features import merge_stats, merge_tables, sum_stats, write_features
 from hasrd.data.kaldi import DataDir, write_table
 from hasrd.data.targets import (
     EMBEDDINGS,
@@ -38,9 +38,13 @@ from hasrd.jobs.atomic import atomic_path, write_json
 from hasrd.jobs.chunks import run_in_chunks
 from hasrd.jobs.digest import values_sha256
 from hasrd.jobs.origin import Origin, forget, why_stale, write_record
+from hasrd.jobs.workers import worker_device
 from hasrd.registry import ForeignClass, resolve
 from hasrd.teacher import CHOICES
 from hasrd.teacher.source import identity
+
+if TYPE_CHECKING:
+    import torch
 
 # Bytes of a value by Kaldi's compression method.
 BYTES = {None: 4, 2: 1, 3: 2}
@@ -79,6 +83,31 @@ def build_teacher(teacher: str, conf: Mapping[str, Any], allow_import: bool, fro
         raise UserError(f"--teacher_conf: {error}") from None
 
 
+@dataclass(frozen=True)
+class _Run:
+    """How a teacher is run over a data set; arguments as of `dump_teacher`."""
+
+    teacher: str
+    conf: dict[str, Any]
+    nj: int
+    ngpu: int
+    allow_import: bool
+
+    def build(self) -> Any:
+        """Build the teacher."""
+        return build_teacher(self.teacher, self.conf, self.allow_import, from_file=False)
+
+    def ready(self) -> tuple[Any, torch.device]:
+        """Build it where it computes; return it and the device."""
+        device = worker_device(self.ngpu)
+        return self.build().ready(device), device
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What teacher.json says of it."""
+        return {"teacher": self.teacher, "conf": self.conf, "identity": identity(self.teacher, self.conf)}
+
+
 def dump_teacher(
     data: str | Path,
     out: str | Path,
@@ -115,47 +144,25 @@ def dump_teacher(
     source, out = DataDir.load(data), Path(out)
     if not source.wavs:
         raise UserError(f"{source.path}/wav.scp: no utterances in it")
-    nj = 1 if ngpu else nj
-    if hasattr(resolve(CHOICES, teacher, allow_import=True), "embed"):
-        return _dump_text(source, out, teacher, conf, nj, ngpu, languages)
+    of_text = hasattr(resolve(CHOICES, teacher, allow_import=True), "embed")
+    run = _Run(teacher, dict(conf), 1 if ngpu else nj, ngpu, allow_import and not of_text)
+    if of_text:
+        return _dump_text(source, out, run, languages)
     if languages:
         raise UserError("--languages: a speech teacher hears all of them: leave it out")
-    return _dump_speech(source, out, teacher, conf, nj, ngpu, compression_method, max_gb, allow_import)
+    return _dump_speech(source, out, run, compression_method, max_gb)
 
 
 class SpeechWork:
     """Frames of one chunk: feats.ark and feats.scp (where they are kept), and their sums in cmvn.npz."""
 
-    def __init__(
-        self,
-        teacher: str,
-        conf: Mapping[str, Any],
-        ngpu: int,
-        keep: bool,
-        compression_method: int | None,
-        allow_import: bool,
-    ) -> None:
-        import torch
-
-        if not ngpu:
-            torch.set_num_threads(1)
-        self.device = torch.device("cuda" if ngpu else "cpu")
-        self.teacher = build_teacher(teacher, conf, allow_import, from_file=False).ready(self.device)
+    def __init__(self, run: _Run, keep: bool, compression_method: int | None) -> None:
+        self.teacher, self.device = run.ready()
         self.keep = keep
         self.compression_method = compression_method
 
     def __call__(self, inputs: dict[str, str], folder: Path, final_folder: Path) -> None:
-        feats = dict(self.items(inputs))
-        order = sorted(feats)
-        if self.keep:
-            archive = write_archive(
-                folder / "feats.ark",
-                final_folder / "feats.ark",
-                ((utterance, feats[utterance]) for utterance in order),
-                self.compression_method,
-            )
-            write_table(folder / "feats.scp", archive)
-        write_stats(folder / "cmvn.npz", *sum_stats(feats[utterance] for utterance in order))
+        write_features(folder, final_folder, dict(self.items(inputs)), self.compression_method, self.keep)
 
     def items(self, inputs: Mapping[str, str]) -> Iterator[tuple[str, np.ndarray]]:
         """Yield utterance and frames (T, D) float32, in no fixed order."""
@@ -179,17 +186,9 @@ class SpeechWork:
 
 
 def _dump_speech(
-    source: DataDir,
-    out: Path,
-    teacher: str,
-    conf: Mapping[str, Any],
-    nj: int,
-    ngpu: int,
-    compression_method: int | None,
-    max_gb: float,
-    allow_import: bool,
+    source: DataDir, out: Path, run: _Run, compression_method: int | None, max_gb: float
 ) -> dict[str, Any]:
-    model = build_teacher(teacher, conf, allow_import, from_file=False)
+    model = run.build()
     samples = source.samples()
     num_frames = sum(model.num_frames(samples[utterance]) for utterance in source.wavs)
     gigabytes = num_frames * model.size * BYTES[compression_method] / 2**30
@@ -203,15 +202,15 @@ def _dump_speech(
             f"statistics over {len(inputs)} utterances, and the teacher will run during the training",
             file=sys.stderr,
         )
-    shape = {"identity": identity(teacher, conf), "keep": keep, "compression_method": compression_method}
+    facts = run.facts
     folders = run_in_chunks(
         inputs,
         out / "data",
-        functools.partial(SpeechWork, teacher, dict(conf), ngpu, keep, compression_method, allow_import),
-        options=dict(**shape),
+        functools.partial(SpeechWork, run, keep, compression_method),
+        options={"identity": facts["identity"], "keep": keep, "compression_method": compression_method},
         chunk_size=UTTERANCES_A_CHUNK,
-        nj=nj,
-        desc=f"teacher {teacher} on {source.path}",
+        nj=run.nj,
+        desc=f"teacher {run.teacher} on {source.path}",
         made_from=[out / FACTS, out / "feats.scp"],
     )
     assert folders is not None
@@ -222,9 +221,7 @@ def _dump_speech(
     return _write_facts(
         out,
         kind="speech",
-        teacher=teacher,
-        conf=dict(conf),
-        identity=shape["identity"],
+        **facts,
         model_hash=model.model_hash,
         size=model.size,
         sample_rate=model.sample_rate,
@@ -240,13 +237,8 @@ def _dump_speech(
 class TextWork:
     """Embeddings of one chunk of texts."""
 
-    def __init__(self, teacher: str, conf: Mapping[str, Any], ngpu: int) -> None:
-        import torch
-
-        if not ngpu:
-            torch.set_num_threads(1)
-        found = build_teacher(teacher, conf, allow_import=False, from_file=False)
-        self.teacher = found.ready("cuda" if ngpu else "cpu")
+    def __init__(self, run: _Run) -> None:
+        self.teacher, _ = run.ready()
 
     def __call__(self, inputs: dict[str, str], folder: Path, final_folder: Path) -> None:
         texts = [json.loads(inputs[number]) for number in sorted(inputs)]
@@ -257,16 +249,9 @@ class TextWork:
         np.save(folder / EMBEDDINGS, embeddings)
 
 
-def _dump_text(
-    source: DataDir,
-    out: Path,
-    teacher: str,
-    conf: Mapping[str, Any],
-    nj: int,
-    ngpu: int,
-    languages: Sequence[str],
-) -> dict[str, Any]:
-    made_by = identity(teacher, conf)
+def _dump_text(source: DataDir, out: Path, run: _Run, languages: Sequence[str]) -> dict[str, Any]:
+    facts = run.facts
+    made_by = facts["identity"]
     origin = Origin(
         {"teacher": made_by, "languages": sorted(languages), "utterances": values_sha256(names=source.utterances)},
         {name: source.path / name for name in TEXT_FILES if (source.path / name).is_file()},
@@ -285,30 +270,28 @@ def _dump_text(
     folders = run_in_chunks(
         inputs,
         out / "chunks",
-        functools.partial(TextWork, teacher, dict(conf), ngpu),
-        options=dict(identity=made_by),
+        functools.partial(TextWork, run),
+        options={"identity": made_by},
         chunk_size=TEXTS_A_CHUNK,
-        nj=nj,
-        desc=f"teacher {teacher} on texts of {source.path}",
+        nj=run.nj,
+        desc=f"teacher {run.teacher} on texts of {source.path}",
     )
     assert folders is not None
     form, advice = Array("f", ("R", "D")), "remove its folder and run the teacher again"
     parts = [read_npy(folder / EMBEDDINGS, form, "file of embeddings", advice, mapped=True) for folder in folders]
-    size = parts[0].shape[1] if parts else build_teacher(teacher, conf, allow_import=False, from_file=False).size
+    size = parts[0].shape[1] if parts else run.build().size
     with atomic_path(out / EMBEDDINGS) as temporary, open(temporary, "wb") as file:
         # Piece by piece: it may be larger than the memory. Not through a map, where a full disk kills the process.
         header = {"descr": "<f4", "fortran_order": False, "shape": (len(texts), size)}
         np.lib.format.write_array_header_1_0(file, header)
         for part in parts:
             file.write(np.ascontiguousarray(part, "<f4").data)
-    _write_stats(out, *(sum_stats(iter(parts)) if parts else (0, np.zeros(size), np.zeros(size))))
+    _write_stats(out, *(sum_stats(parts) if parts else (0, np.zeros(size), np.zeros(size))))
     _write_units(out, said, texts)
     facts = _write_facts(
         out,
         kind="text",
-        teacher=teacher,
-        conf=dict(conf),
-        identity=made_by,
+        **facts,
         size=size,
         languages=sorted(languages),
         num_utterances=len(said),

@@ -4,15 +4,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 from pathlib import Path
-from typing import Any, Iterator, Sequence
+from typing import Any, Sequence
 
 import numpy as np
 
 from hasrd.config import read_json
 from hasrd.errors import UserError, first_line
+from hasrd.progress import quiet_transformers
 from hasrd.teacher.source import content_hash, find_source, read_modules
 
 # What a model may consist of: LaBSE and MiniLM need no more, and nothing else is imported.
@@ -50,7 +50,7 @@ class SentenceTeacher:
         # Weights without code in them, wherever there are such.
         safe = sorted((folder / modules[0][1]).glob("*.safetensors"))
         try:
-            with _no_progress():
+            with quiet_transformers():
                 self.model = SentenceTransformer(
                     str(folder),
                     device="cpu",
@@ -108,17 +108,3 @@ def _missing(model: Any, files: Sequence[Path]) -> str | None:
     found |= {name.removeprefix(prefix) for name in found}
     names = (name for name in transformer.state_dict() if not name.startswith("pooler."))
     return next((name for name in names if name not in found), None)
-
-
-@contextlib.contextmanager
-def _no_progress() -> Iterator[None]:
-    """Leave out the bar of transformers for what takes a second."""
-    from transformers.utils import logging
-
-    shown = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        if shown:
-            logging.enable_progress_bar()

@@ -14,7 +14,7 @@ from typing import Any, Mapping
 import numpy as np
 import torch
 
-from hasrd.errors import UserError
+from hasrd.errors import UserError, chain
 from hasrd.jobs.atomic import atomic_path
 from hasrd.models.weights import read_torch
 
@@ -34,7 +34,8 @@ def save(value: Any, path: str | Path) -> None:
             with open(temporary, "wb") as file:
                 torch.save(value, file)
         except (OSError, RuntimeError) as error:
-            cause = _os_error(error)
+            # torch reports its own error on top of the system's.
+            cause = next((one for one in chain(error) if isinstance(one, OSError)), None)
             if cause is None:
                 raise
             raise OSError(cause.errno, cause.strerror, str(path)) from error
@@ -89,10 +90,3 @@ def _unplain(value: Any) -> Any:
     if type(value) in (list, tuple):
         return type(value)(_unplain(item) for item in value)
     return value
-
-
-def _os_error(error: BaseException | None) -> OSError | None:
-    """The system's error that `error` is or was raised while handling: torch reports its own on top of it."""
-    while error is not None and not isinstance(error, OSError):
-        error = error.__cause__ or error.__context__
-    return error

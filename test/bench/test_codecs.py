@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 
 import pytest
 
@@ -12,6 +13,7 @@ from hasrd.bench import codecs, table
 from hasrd.bench.peers import PEERS
 from hasrd.bench.subject import Unavailable
 from hasrd.errors import UserError
+from hasrd.peers.peer import package
 
 KEYS = {
     "model", "mode", "encode_rtf", "decode_rtf", "total_rtf", "ratio_to_dac", "parameters", "device", "threads",
@@ -76,6 +78,13 @@ def test_what_cannot_be_measured_is_a_line(config, arguments, monkeypatch):
     assert rows[-1]["ratio_to_dac"] is None and rows[-1]["total_rtf"] > 0
     text = table.render(rows)
     assert "snac: x is not installed" in text and "\ndac" in text
+
+
+def test_a_package_that_is_not_there_is_a_line(config, arguments, monkeypatch):
+    monkeypatch.setitem(PEERS, codecs.BASELINE, missing)
+    monkeypatch.setitem(PEERS, "snac", lambda **_: package("no_such_codec", "some-codec"))
+    _, row = codecs.bench_codecs(arguments(models=["snac"]))
+    assert re.match("some-codec is not installed .*no_such_codec.*--extras bench", row["note"])
 
 
 def test_a_mode_that_fails_is_a_line(config, arguments, monkeypatch):

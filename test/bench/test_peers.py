@@ -11,7 +11,6 @@ import torch
 
 from hasrd.bench import peers
 from hasrd.bench.agreement import code_agreement, snr_db
-from hasrd.bench.subject import Unavailable
 
 PACKAGES = {
     "official-dac": "dac", "encodec": "transformers", "mimi": "transformers",
@@ -90,8 +89,3 @@ def test_dac_in_bf16_takes_and_gives_float32():
     agreement = code_agreement(found["bf16"][0], found["float32"][0])
     assert 0.5 < agreement <= 1
     assert found["bf16"][1].dtype == torch.float32 and 20 < snr_db(found["bf16"][1], found["float32"][1]) < 80
-
-
-def test_a_package_that_is_not_there_is_a_line(monkeypatch):
-    with pytest.raises(Unavailable, match="some-codec is not installed .*no_such_codec.*--extras bench"):
-        peers._package("no_such_codec", "some-codec")

@@ -67,6 +67,30 @@ def packages(folder: Path, language: str = "en", prompts: dict[str, tuple[str, f
     return folder
 
 
+def unpack(downloads: Path, tree: Path) -> Path:
+    """Write what is in the packages of a folder."""
+    for package in downloads.glob("*.deb"):
+        for name, content in read_deb(package).items():
+            (tree / name).parent.mkdir(parents=True, exist_ok=True)
+            (tree / name).write_bytes(content)
+    return tree
+
+
+@pytest.fixture
+def apt(tmp_path: Path, monkeypatch):
+    """apt(script) -> the program that is called in the place of apt-get."""
+
+    def make(script: str) -> Path:
+        program = tmp_path / "bin" / "apt-get"
+        program.parent.mkdir()
+        program.write_text(f"#!/bin/sh\n{script}\n")
+        program.chmod(0o755)
+        monkeypatch.setenv("PATH", str(program.parent), prepend=":")
+        return program
+
+    return make
+
+
 def test_packages_become_data_directories(tmp_path: Path):
     downloads = packages(tmp_path / "downloads")
     corpus = asterisk.prepare(["en"], downloads)
@@ -140,25 +164,14 @@ def test_names_may_differ_in_case_and_languages_share_the_split(tmp_path: Path):
 
 def test_an_unpacked_package_is_read_too(tmp_path: Path):
     downloads = packages(tmp_path / "downloads", prompts={"hello": ("Hello.", 1.0)})
-    for package in downloads.glob("*.deb"):
-        for name, content in read_deb(package).items():
-            (tmp_path / "tree" / name).parent.mkdir(parents=True, exist_ok=True)
-            (tmp_path / "tree" / name).write_bytes(content)
-    corpus = asterisk.prepare(["en"], tmp_path / "other", root=tmp_path / "tree")
-    assert corpus.sets == {
-        name: {utt: clip for utt, clip in clips.items()}
-        for name, clips in asterisk.prepare(["en"], tmp_path / "other", root=downloads).sets.items()
-    }
+    corpus = asterisk.prepare(["en"], tmp_path / "other", root=unpack(downloads, tmp_path / "tree"))
+    assert corpus.sets == asterisk.prepare(["en"], tmp_path / "other", root=downloads).sets
 
 
 def test_an_unpacked_package_may_be_linked(tmp_path: Path):
     downloads = packages(tmp_path / "downloads", prompts={"hello": ("Hello.", 1.0), "digits/1": ("One.", 1.0)})
     sounds = tmp_path / "tree/usr/share/asterisk/sounds"
-    for package in downloads.glob("*.deb"):
-        for name, content in read_deb(package).items():
-            (tmp_path / "tree" / name).parent.mkdir(parents=True, exist_ok=True)
-            (tmp_path / "tree" / name).write_bytes(content)
-    expected = asterisk.prepare(["en"], tmp_path / "a", root=tmp_path / "tree").table()
+    expected = asterisk.prepare(["en"], tmp_path / "a", root=unpack(downloads, tmp_path / "tree")).table()
     for folder in (sounds / "en_XX_f_Voice" / "digits", sounds / "en_XX_f_Voice", tmp_path / "tree/usr/share"):
         folder.rename(tmp_path / f"{folder.name} elsewhere")
         folder.symlink_to(tmp_path / f"{folder.name} elsewhere")
@@ -178,28 +191,20 @@ def test_without_apt_the_files_to_get_by_hand_are_named(tmp_path: Path, monkeypa
         asterisk.prepare(["en"], tmp_path / "d")
 
 
-def test_apt_without_network_is_one_line(tmp_path: Path, monkeypatch):
-    (tmp_path / "bin").mkdir()
-    apt = tmp_path / "bin" / "apt-get"
-    apt.write_text("#!/bin/sh\necho 'W: odd' >&2; echo 'E: Failed to fetch' >&2; touch half.deb; exit 100\n")
-    apt.chmod(0o755)
-    monkeypatch.setenv("PATH", str(apt.parent), prepend=":")
+def test_apt_without_network_is_one_line(tmp_path: Path, apt):
+    apt("echo 'W: odd' >&2; echo 'E: Failed to fetch' >&2; touch half.deb; exit 100")
     with pytest.raises(UserError, match="E: Failed to fetch: check the network and run 'apt-get update'"):
         asterisk.prepare(["en"], tmp_path / "d")
     assert not list((tmp_path / "d").iterdir())
 
 
-def test_apt_downloads_what_is_missing(tmp_path: Path, monkeypatch):
+def test_apt_downloads_what_is_missing(tmp_path: Path, apt):
     made = packages(tmp_path / "made", prompts={"hello": ("Hello.", 1.0)})
-    (tmp_path / "bin").mkdir()
-    apt = tmp_path / "bin" / "apt-get"
-    apt.write_text(f'#!/bin/sh\nshift\nfor name; do cp {made}/"$name"_*.deb .; done\n')
-    apt.chmod(0o755)
-    monkeypatch.setenv("PATH", str(apt.parent), prepend=":")
+    program = apt(f'shift\nfor name; do cp {made}/"$name"_*.deb .; done')
     corpus = asterisk.prepare(["en"], tmp_path / "d")
     assert sum(len(clips) for clips in corpus.sets.values()) == 1
     # The second time nothing is asked for.
-    apt.unlink()
+    program.unlink()
     asterisk.prepare(["en"], tmp_path / "d")
 
 
@@ -273,6 +278,9 @@ def part(root: Path, name: str, speakers: dict[str, list[int]]) -> Path:
     return root / name
 
 
+PARTS = {"train": ["train-clean-100"], "test": ["test-clean", "test-other"]}
+
+
 @pytest.fixture
 def corpus_root(tmp_path: Path) -> Path:
     root = tmp_path / "LibriSpeech"
@@ -283,7 +291,7 @@ def corpus_root(tmp_path: Path) -> Path:
 
 
 def test_test_parts_keep_their_names_and_short_clips_are_left_out(tmp_path: Path, corpus_root: Path):
-    corpus = librispeech.prepare(corpus_root, train=["train-clean-100"], test=["test-clean", "test-other"])
+    corpus = librispeech.prepare(corpus_root, **PARTS)
     corpus.write(tmp_path / "data")
     assert list(corpus.sets) == ["train", "test-clean", "test-other"]
     other = DataDir.load(tmp_path / "data" / "test-other")
@@ -327,7 +335,7 @@ def test_missing_files_are_named_with_their_lines(corpus_root: Path):
     (corpus_root / "test-other/2/1/2-1-0000.flac").write_bytes(b"")
     (corpus_root / "test-other/3/1/3-1.trans.txt").write_text("3-1-0009 ODD\n")
     with pytest.raises(UserError) as caught:
-        librispeech.prepare(corpus_root, train=["train-clean-100"], test=["test-clean", "test-other"])
+        librispeech.prepare(corpus_root, **PARTS)
     message = str(caught.value)
     assert "1-1.trans.txt:2: utterance '1-1-0001': " in message and "1-1-0001.flac: no such audio file" in message
     assert "2-1.trans.txt:1: utterance '2-1-0000': " in message and "empty file" in message
@@ -336,32 +344,30 @@ def test_missing_files_are_named_with_their_lines(corpus_root: Path):
 
 
 def test_linked_parts_speakers_and_chapters_are_found(tmp_path: Path, corpus_root: Path):
-    expected = librispeech.prepare(corpus_root, train=["train-clean-100"], test=["test-clean", "test-other"])
+    expected = librispeech.prepare(corpus_root, **PARTS)
     for place in ("test-other", "test-clean/1", "train-clean-100/100/1"):
         (corpus_root / place).rename(tmp_path / place.replace("/", " "))
         (corpus_root / place).symlink_to(tmp_path / place.replace("/", " "))
     (tmp_path / "corpus").symlink_to(corpus_root)
-    again = librispeech.prepare(corpus_root, train=["train-clean-100"], test=["test-clean", "test-other"])
+    again = librispeech.prepare(corpus_root, **PARTS)
     assert again == expected
     root = librispeech.root_or_download(str(tmp_path / "corpus"), [], "d")
-    linked = librispeech.prepare(root, train=["train-clean-100"], test=["test-clean", "test-other"])
-    assert {name: list(clips) for name, clips in linked.sets.items()} == {
-        name: list(clips) for name, clips in expected.sets.items()
+    linked = librispeech.prepare(root, **PARTS)
+    assert {name: [*clips] for name, clips in linked.sets.items()} == {
+        name: [*clips] for name, clips in expected.sets.items()
     }
 
 
-@pytest.mark.parametrize("name", ["../../../evil", "/evil", ".."])
-def test_a_transcript_whose_utterance_is_a_path(corpus_root: Path, name: str):
-    path = corpus_root / "test-clean/1/1/1-1.trans.txt"
-    path.write_text(f"1-1-0000 A\n{name} B\n")
-    with pytest.raises(UserError, match=f"1-1.trans.txt:2: '{name}' cannot be an utterance's name"):
-        librispeech.prepare(corpus_root, train=[], test=["test-clean"])
-
-
-def test_an_utterance_without_words(corpus_root: Path):
-    path = corpus_root / "test-clean/1/1/1-1.trans.txt"
-    path.write_text("1-1-0000 A\n1-1-0001\n")
-    with pytest.raises(UserError, match="1-1.trans.txt:2: '1-1-0001' has no value"):
+@pytest.mark.parametrize(
+    ("line", "what"),
+    [
+        *((f"{name} B", f"'{name}' cannot be an utterance's name") for name in ("../../../evil", "/evil", "..")),
+        ("1-1-0001", "'1-1-0001' has no value"),
+    ],
+)
+def test_a_bad_line_of_a_transcript(corpus_root: Path, line: str, what: str):
+    (corpus_root / "test-clean/1/1/1-1.trans.txt").write_text(f"1-1-0000 A\n{line}\n")
+    with pytest.raises(UserError, match=f"1-1.trans.txt:2: {what}"):
         librispeech.prepare(corpus_root, train=[], test=["test-clean"])
 
 
@@ -392,9 +398,6 @@ def test_the_folder_around_the_corpus_will_do(corpus_root: Path):
     assert librispeech.root_or_download(str(corpus_root), [], "d") == corpus_root
     with pytest.raises(UserError, match="no such folder: set LIBRISPEECH"):
         librispeech.root_or_download(str(corpus_root / "nowhere"), [], "d")
-
-
-def test_an_unknown_part_is_not_downloaded():
     with pytest.raises(UserError, match="part 'train-clean-5' is not in librispeech"):
         librispeech.root_or_download("", ["train-clean-5"], "d")
 

@@ -17,9 +17,10 @@ import pytest
 
 from hasrd.data import download as module
 from hasrd.data.corpora import librispeech
-from hasrd.data.download import Download, download, download_all, file_md5, published_md5
+from hasrd.data.download import Download, download, download_all, published_md5
 from hasrd.data.unpack import unpack_tar
 from hasrd.errors import UserError
+from hasrd.jobs.digest import file_hash
 
 CONTENT = np.random.default_rng(0).bytes(3_000_001)
 MD5 = hashlib.md5(CONTENT).hexdigest()
@@ -84,7 +85,7 @@ def test_a_file_comes_whole_and_checked(tmp_path: Path, server: Server):
     download(server.url("a"), tmp_path / "sub" / "a", MD5)
     assert (tmp_path / "sub" / "a").read_bytes() == CONTENT
     assert [path.name for path in (tmp_path / "sub").iterdir()] == ["a"]
-    assert file_md5(tmp_path / "sub" / "a") == MD5
+    assert file_hash(tmp_path / "sub" / "a", "md5") == MD5
 
 
 def test_an_interrupted_transfer_goes_on_where_it_was(tmp_path: Path, server: Server):

@@ -16,7 +16,6 @@ from hypothesis import strategies as st
 from hasrd.data.archive import write_archive
 from hasrd.data.kaldi import write_table
 from hasrd.data.targets import IGNORED, UNIT, UTTERANCE, WORD, open_targets
-from hasrd.errors import UserError
 
 pytest.importorskip("kaldiio")
 SHIFT, CENTRE = 0.02, 0.0125
@@ -148,13 +147,7 @@ def test_several_sets_and_other_processes(text, speech, tmp_path):
     assert frames("u7", 0, 9)["feats"].shape == (7, 3)
 
 
-def one_line(match: str, call, *args) -> None:
-    with pytest.raises(UserError, match=match) as error:
-        call(*args)
-    assert "\n" not in str(error.value)
-
-
-def test_wrong_folders_are_one_line(speech, text, tmp_path):
+def test_wrong_folders_are_one_line(speech, text, tmp_path, one_line):
     one_line("no folder", open_targets, [])
     one_line("nowhere/teacher.json: no such file", open_targets, ["nowhere"])
     one_line("another teacher", open_targets, [speech, text])
@@ -165,7 +158,7 @@ def test_wrong_folders_are_one_line(speech, text, tmp_path):
         one_line("teacher.json: .* run the teacher", open_targets, [other])
 
 
-def test_missing_utterances_and_damage_are_one_line(speech, text, tmp_path):
+def test_missing_utterances_and_damage_are_one_line(speech, text, tmp_path, one_line):
     for folder in (speech, text):
         one_line("nothing of utterance 'nobody'", open_targets([folder]), "nobody", 0, 1)
     broken = write_speech(tmp_path / "speech", {"v": np.ones((4, 3), np.float32)})
@@ -190,7 +183,7 @@ def test_missing_utterances_and_damage_are_one_line(speech, text, tmp_path):
         (0, "0", "are not two numbers"),
     ],
 )
-def test_what_points_to_nothing_is_one_line(tmp_path, row, units, match):
+def test_what_points_to_nothing_is_one_line(tmp_path, row, units, match, one_line):
     broken = write_text(tmp_path / "text", np.ones((1, 2), np.float32), {"v": [(row, 0, 0, UTTERANCE)]})
     (broken / "utt2units").write_text(f"v {units}\n")
     one_line(match, open_targets, [broken])

@@ -17,7 +17,7 @@ NAMES = st.text(max_size=300) | st.text("./\\a\0~", max_size=12)
 
 
 @given(NAMES, st.booleans())
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 def test_no_name_leads_out(name, folders):
     try:
         path = inside("/base/out", name, ".npz", folders)
@@ -28,7 +28,6 @@ def test_no_name_leads_out(name, folders):
 
 
 @given(NAMES)
-@settings(deadline=None)
 def test_a_name_without_a_problem_is_usable(name):
     if not name_problem(name):
         assert inside("out", name, ".flac").name == f"{name}.flac"

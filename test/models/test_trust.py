@@ -230,9 +230,8 @@ def test_every_command_that_loads_a_codec(experiment, package, marker, make_data
 
 
 def test_every_command_that_loads_an_encoder(bad_encoder, kmeans_file, make_data_dir, monkeypatch, capsys, tmp_path):
-    data, out = make_data_dir("test"), tmp_path / "out"
+    data, out = make_data_dir("test", counted=True), tmp_path / "out"
     teacher = ["--teacher", "speech", "--teacher_conf", f"source={bad_encoder}"]
-    (data / "utt2num_samples").write_text("test-0000 4000\ntest-0001 8000\ntest-0002 2000\n")
     words = {
         "info": [bad_encoder],
         "kmeans": ["--encoder_file", bad_encoder, "--data", data, "--layer", 1, "--out", out / "kmeans.npz"],

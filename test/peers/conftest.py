@@ -11,22 +11,16 @@ from typing import Any, Callable
 
 import pytest
 
+from hasrd.bench import peers
+
 ENCODEC = {"num_filters": 2, "hidden_size": 16, "codebook_dim": 16}
 MIMI = {
     "num_filters": 2, "hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "num_key_value_heads": 2,
     "head_dim": 16, "intermediate_size": 32, "codebook_dim": 16, "vector_quantization_hidden_dimension": 16,
     "upsample_groups": 32,
 }  # fmt: skip
-SPEECHTOKENIZER = {
-    "n_filters": 2, "strides": [8, 5, 4, 2], "dimension": 24, "semantic_dimension": 8, "bidirectional": True,
-    "dilation_base": 2, "residual_kernel_size": 3, "n_residual_layers": 1, "lstm_layers": 2, "activation": "ELU",
-    "codebook_size": 1024, "n_q": 8, "sample_rate": 16000,
-}  # fmt: skip
-SNAC = {
-    "sampling_rate": 24000, "encoder_dim": 4, "encoder_rates": [2, 4, 8, 8], "decoder_dim": 32,
-    "decoder_rates": [8, 8, 4, 2], "attn_window_size": None, "codebook_size": 4096, "codebook_dim": 8,
-    "vq_strides": [4, 2, 1], "noise": True, "depthwise": True,
-}  # fmt: skip
+SPEECHTOKENIZER = {**peers.SPEECHTOKENIZER, "n_filters": 2, "dimension": 24, "semantic_dimension": 8}
+SNAC = {**peers.SNAC, "encoder_dim": 4, "decoder_dim": 32}
 HUBERT = {
     "hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16,
     "conv_dim": [8] * 7, "num_conv_pos_embeddings": 16, "num_conv_pos_embedding_groups": 2,

@@ -91,6 +91,18 @@ def peer(request, published, tmp_path_factory):
     return request.param, model, prepare(load_codec(folder, "peer.json"))
 
 
+@pytest.fixture
+def imported(published, tmp_path):
+    """imported(name) -> what the package loads, and its codec as one of ours."""
+
+    def make(name: str):
+        model = published(name)
+        import_peer(model.kind, model.path, tmp_path / "exp")
+        return model.model, load_codec(tmp_path / "exp")
+
+    return make
+
+
 @pytest.fixture(scope="module")
 def speech():
     """Three utterances as a padded batch at 16 kHz, and their lengths; what is behind them is no silence."""
@@ -167,10 +179,8 @@ def test_the_first_codebooks_alone(peer, speech):
 
 
 @pytest.mark.parametrize("name", ["mimi", "speechtokenizer"])
-def test_streams_alone(name, published, speech, tmp_path):
-    published = published(name)
-    import_peer(published.kind, published.path, tmp_path / "exp")
-    codec, model = load_codec(tmp_path / "exp"), published.model
+def test_streams_alone(name, imported, speech):
+    model, codec = imported(name)
     tokens = codec.encode(speech[0][:1])
     codes = tokens.codes.transpose(1, 2)
     with torch.no_grad():
@@ -194,10 +204,8 @@ def test_streams_alone(name, published, speech, tmp_path):
     assert torch.equal(codec.decode(tokens.first(1)), codec.decode(tokens, ["semantic"]))
 
 
-def test_a_decoder_that_draws_noise_draws_the_same(published, speech, tmp_path):
-    model = published("snac")
-    import_peer(model.kind, model.path, tmp_path / "exp")
-    codec = load_codec(tmp_path / "exp")
+def test_a_decoder_that_draws_noise_draws_the_same(imported, speech):
+    _, codec = imported("snac")
     tokens = codec.encode(speech[0][:1])
     state = torch.random.get_rng_state()
     first = codec.decode(tokens)
@@ -206,11 +214,9 @@ def test_a_decoder_that_draws_noise_draws_the_same(published, speech, tmp_path):
     assert torch.equal(codec.decode(tokens), first)
 
 
-def test_a_part_of_a_codebook(published, speech, tmp_path):
+def test_a_part_of_a_codebook(imported, speech):
     """Of SNAC's second codebook every other token: between them it adds nothing."""
-    published = published("snac")
-    import_peer(published.kind, published.path, tmp_path / "exp")
-    codec, model = load_codec(tmp_path / "exp"), published.model
+    model, codec = imported("snac")
     tokens = codec.encode(speech[0][:1])
     with torch.no_grad():
         parts = [
@@ -226,10 +232,8 @@ def test_a_part_of_a_codebook(published, speech, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["dac", "encodec", "mimi", "speechtokenizer", "snac"])
-def test_the_last_layer_is_what_is_quantized(name, published, speech, tmp_path):
-    published = published(name)
-    import_peer(published.kind, published.path, tmp_path / "exp")
-    model = published.model
+def test_the_last_layer_is_what_is_quantized(name, imported, speech):
+    model, codec = imported(name)
     clip = resampled(speech[0][0], 16000, RATES.get(name, 16000))[None, None]
     with torch.no_grad():
         if name == "dac":
@@ -238,7 +242,7 @@ def test_the_last_layer_is_what_is_quantized(name, published, speech, tmp_path):
             clip = model.preprocess(clip)
         own = model.encoder(clip)
         own = mimi_latents(model, own) if name == "mimi" else own
-    latent = load_codec(tmp_path / "exp").features(speech[0][:1], speech[1][:1]).layers[-1]
+    latent = codec.features(speech[0][:1], speech[1][:1]).layers[-1]
     # SNAC's four vectors of a frame follow one another.
     torch.testing.assert_close(latent.reshape(-1, own.shape[1]), own[0].T)
 

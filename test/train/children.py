@@ -10,6 +10,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import socket
 import sys
 from pathlib import Path
 from typing import Callable
@@ -66,6 +67,41 @@ def finish(process, log: Path, timeout: float = 240) -> None:
     """Wait for a child and fail with the end of its log if it failed."""
     process.join(timeout)
     assert process.exitcode == 0, log.read_text()[-3000:]
+
+
+def trains(task: type, argv: list[str], log: Path) -> None:
+    """Train in a child to the end."""
+    finish(start(task, argv, log), log)
+
+
+def fails(task: type, argv: list[str], log: Path, before: Callable[[], None] | None = None) -> str:
+    """Train in a child that fails; return the line with which it ends."""
+    process = start(task, argv, log, before)
+    process.join(240)
+    assert process.exitcode == 1, log.read_text()[-3000:]
+    return error_of(log)
+
+
+def train_in_two(task: type, argv: list[str], folder: Path) -> list[dict[str, torch.Tensor]]:
+    """Train in two processes (gloo on CPUs), which log to `folder`/log0 and log1; the weights that each ends with.
+
+    What each draws is noted in draws0 and draws1 (see `note_randomness`).
+    """
+    with socket.socket() as probe:
+        probe.bind(("localhost", 0))
+        port = probe.getsockname()[1]
+    processes = []
+    for rank in range(2):
+        own = [
+            "--dist_backend", "gloo", "--dist_world_size", "2", "--dist_rank", str(rank), "--dist_master_addr",
+            "localhost", "--dist_master_port", str(port), "--multiprocessing_distributed", "true",
+        ]  # fmt: skip
+        notes = note_weights(task, folder / f"weights{rank}.pth"), note_randomness(folder / f"draws{rank}")
+        before = lambda notes=notes: [note() for note in notes]  # noqa: E731
+        processes.append(start(task, argv + own, folder / f"log{rank}", before))
+    for rank, process in enumerate(processes):
+        finish(process, folder / f"log{rank}")
+    return [weights(folder, f"weights{rank}.pth") for rank in range(2)]
 
 
 def note_weights(task: type, path: Path) -> Callable[[], None]:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from children import error_of, finish, same, start, weights, write_corpus
+from children import fails, same, trains, weights, write_corpus
 
 from hasrd.train import checkpoint
 
@@ -26,24 +26,17 @@ def damaged(tmp_path_factory) -> Path:
     return root
 
 
-def fails(task: type, argv: list[str], log: Path, before=None) -> str:
-    process = start(task, argv, log, before)
-    process.join(240)
-    assert process.exitcode == 1, log.read_text()[-3000:]
-    return error_of(log)
-
-
 @pytest.mark.parametrize("kind", ["ssl", "codec"])
 def test_gradients_that_are_all_nan_end_the_training(kind, tasks, corpus, damaged, tmp_path):
     task, options = tasks[kind]
     exp, log = tmp_path / "exp", tmp_path / "log"
-    finish(start(task, options(corpus, exp, 1), log), log)
+    trains(task, options(corpus, exp, 1), log)
     before = {path.name: path.read_bytes() for path in exp.glob("*.pth")}
     assert "every gradient of epoch 2 was NaN or infinite" in fails(task, options(damaged, exp, 2), log)
     assert {path.name: path.read_bytes() for path in exp.glob("*.pth")} == before
     # With good audio the same folder goes on, to what an undisturbed training gives.
-    finish(start(task, options(corpus, exp, 2), log), log)
-    finish(start(task, options(corpus, tmp_path / "whole", 2), log), log)
+    trains(task, options(corpus, exp, 2), log)
+    trains(task, options(corpus, tmp_path / "whole", 2), log)
     assert same(weights(exp), weights(tmp_path / "whole"))
 
 
@@ -67,14 +60,14 @@ def full_disk(name: str):
 def test_full_disk_while_saving(half_done, tasks, corpus, tmp_path):
     task, options = tasks["ssl"]
     exp, log = tmp_path / "exp", tmp_path / "log"
-    finish(start(task, options(corpus, exp, 1), log), log)
+    trains(task, options(corpus, exp, 1), log)
     before = (exp / "checkpoint.pth").read_bytes()
     if not Path("/dev/full").exists():
         pytest.skip("this system has no /dev/full, on which every write finds the disk full")
     error = fails(task, options(corpus, exp, 2), log, before=full_disk(half_done))
     assert error.startswith("error: the disk is full") and f"{half_done}.pth" in error
     assert (exp / "checkpoint.pth").read_bytes() == before
-    finish(start(task, options(corpus, exp, 2), log), log)
+    trains(task, options(corpus, exp, 2), log)
     assert "going on after epoch 1" in log.read_text()
-    finish(start(task, options(corpus, tmp_path / "whole", 2), log), log)
+    trains(task, options(corpus, tmp_path / "whole", 2), log)
     assert same(weights(exp), weights(tmp_path / "whole"))

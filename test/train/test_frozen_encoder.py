@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 import yaml
-from children import codec_options, error_of, finish, start, weights
+from children import codec_options, fails, trains, weights
 
 from hasrd.codec.build import build_front
 from hasrd.jobs.digest import sha256
@@ -30,7 +30,7 @@ def test_codec_training_on_a_frozen_encoder(tasks, corpus, encoder_file, kmeans_
     shutil.copy(encoder_file, encoder)
     shutil.copy(kmeans_file, kmeans)
     exp, log = tmp_path / "exp", tmp_path / "log"
-    finish(start(task, options(corpus, exp, encoder, kmeans, 2), log), log)
+    trains(task, options(corpus, exp, encoder, kmeans, 2), log)
 
     # The file is as it was, and the config says which it was.
     assert sha256(encoder) == sha256(encoder_file)
@@ -63,7 +63,5 @@ def test_codec_training_on_a_frozen_encoder(tasks, corpus, encoder_file, kmeans_
     # Another encoder under the same name: neither a longer training nor a use goes on with it.
     torch.manual_seed(5)
     save_encoder(encoder, config, build_front(config))
-    process = start(task, options(corpus, exp, encoder, kmeans, 3), log)
-    process.join(240)
-    assert process.exitcode == 1 and "trained on another encoder" in error_of(log)
+    assert "trained on another encoder" in fails(task, options(corpus, exp, encoder, kmeans, 3), log)
     assert (exp / "checkpoint.pth").is_file() and not (exp / "3epoch.pth").exists()

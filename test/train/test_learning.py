@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from children import finish, start, weights
+from children import trains, weights
 
 from hasrd.train import precision
 
@@ -25,7 +25,7 @@ def test_ten_steps_on_one_batch(kind, key, share, tasks, corpus, tmp_path):
     one_batch = ["--batch_size", "8", "--optim_conf", "lr=0.01"]
     if kind == "ssl":
         one_batch += ["--scheduler", "none"]
-    finish(start(task, options(corpus, tmp_path / "exp", 10) + one_batch, tmp_path / "log"), tmp_path / "log")
+    trains(task, options(corpus, tmp_path / "exp", 10) + one_batch, tmp_path / "log")
     values = curve(tmp_path / "exp", key)
     assert len(values) == 10
     assert sum(values[-3:]) / 3 < share * values[0], values
@@ -38,7 +38,7 @@ def test_bf16_on_this_cpu(kind, tasks, corpus, tmp_path):
     task, options = tasks[kind]
     for amp in ("true", "false"):
         argv = options(corpus, tmp_path / amp, 2) + ["--use_amp", amp]
-        finish(start(task, argv, tmp_path / "log"), tmp_path / "log")
+        trains(task, argv, tmp_path / "log")
     half, full = weights(tmp_path / "true"), weights(tmp_path / "false")
     assert all(value.dtype != torch.bfloat16 for value in half.values()), "weights stay in float32"
     assert all(torch.isfinite(value).all() for value in half.values())

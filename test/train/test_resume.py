@@ -4,13 +4,11 @@
 
 from __future__ import annotations
 
-import functools
 import json
-import socket
 
 import pytest
 import torch
-from children import die_in_save, error_of, finish, note_randomness, note_weights, same, start, weights
+from children import die_in_save, fails, same, start, train_in_two, trains, weights
 
 
 @pytest.mark.parametrize("kind", ["ssl", "codec"])
@@ -22,7 +20,7 @@ def test_killed_while_saving_goes_on_to_identical_weights(kind, tasks, corpus, t
         return [*small(corpus, out), "--scheduler", "warmupcosinelr", "--weight_average", "0.9", *own]
 
     whole = tmp_path / "whole"
-    finish(start(task, options(corpus, whole), tmp_path / "log"), tmp_path / "log")
+    trains(task, options(corpus, whole), tmp_path / "log")
     # Two files an epoch: weights, then checkpoint. The first one of epoch 2, then checkpoint of the epoch after.
     killed = tmp_path / "killed"
     for number in (3, 4):
@@ -30,7 +28,7 @@ def test_killed_while_saving_goes_on_to_identical_weights(kind, tasks, corpus, t
         process.join(240)
         assert process.exitcode == -9, (tmp_path / "log").read_text()[-3000:]
         assert not (killed / "finished.json").exists()
-    finish(start(task, options(corpus, killed), tmp_path / "log"), tmp_path / "log")
+    trains(task, options(corpus, killed), tmp_path / "log")
     assert "going on after epoch" in (tmp_path / "log").read_text()
     assert same(weights(whole), weights(killed))
     assert not list(killed.glob(".tmp-*")), "half files are left"
@@ -42,16 +40,14 @@ def test_killed_while_saving_goes_on_to_identical_weights(kind, tasks, corpus, t
     assert same(states[0]["model"], states[1]["model"]) and not same(states[0]["model"], weights(whole))
     assert states[0]["schedulers"][0]["total"] == 6 and states[0]["schedulers"][0]["last_epoch"] == 6
     # Without the average it is another training.
-    process = start(task, small(corpus, killed, 4), tmp_path / "log")
-    process.join(240)
-    assert process.exitcode == 1 and "this checkpoint does not fit" in error_of(tmp_path / "log")
+    assert "this checkpoint does not fit" in fails(task, small(corpus, killed, 4), tmp_path / "log")
 
 
 def test_a_longer_training_says_that_its_rates_change(tasks, corpus, tmp_path):
     task, options = tasks["ssl"]
     for max_epoch, said in ((1, False), (3, True)):
         argv = [*options(corpus, tmp_path / "a", max_epoch), "--scheduler", "warmupcosinelr"]
-        finish(start(task, argv, tmp_path / "log"), tmp_path / "log")
+        trains(task, argv, tmp_path / "log")
         note = "was planned for 2 updates and now is for 6: it goes on as a training of that length at update 3"
         assert (note in (tmp_path / "log").read_text()) == said
 
@@ -59,20 +55,17 @@ def test_a_longer_training_says_that_its_rates_change(tasks, corpus, tmp_path):
 def test_longer_training_goes_on(tasks, corpus, tmp_path):
     task, options = tasks["ssl"]
     for max_epoch in (1, 3):
-        finish(start(task, options(corpus, tmp_path / "a", max_epoch), tmp_path / "log"), tmp_path / "log")
-    finish(start(task, options(corpus, tmp_path / "b", 3), tmp_path / "log"), tmp_path / "log")
+        trains(task, options(corpus, tmp_path / "a", max_epoch), tmp_path / "log")
+    trains(task, options(corpus, tmp_path / "b", 3), tmp_path / "log")
     assert same(weights(tmp_path / "a"), weights(tmp_path / "b"))
 
 
 def test_another_configuration_in_the_same_folder_is_refused(tasks, corpus, tmp_path):
     task, options = tasks["ssl"]
-    finish(start(task, options(corpus, tmp_path / "a", 1), tmp_path / "log"), tmp_path / "log")
+    trains(task, options(corpus, tmp_path / "a", 1), tmp_path / "log")
     before = weights(tmp_path / "a")
     other = [*options(corpus, tmp_path / "a", 2), "--encoder_conf", "num_blocks=2"]
-    process = start(task, other, tmp_path / "log")
-    process.join(240)
-    assert process.exitcode != 0
-    assert "this checkpoint does not fit" in error_of(tmp_path / "log")
+    assert "this checkpoint does not fit" in fails(task, other, tmp_path / "log")
     assert same(before, weights(tmp_path / "a"))
 
 
@@ -81,27 +74,10 @@ def test_two_processes_share_the_work(kind, tasks, corpus, tmp_path):
     """gloo on CPUs: both processes end with the same weights, and training learns from both halves of a batch."""
     task, options = tasks[kind]
     accum_grad = 2 if kind == "ssl" else 1
-    with socket.socket() as probe:
-        probe.bind(("localhost", 0))
-        port = probe.getsockname()[1]
-    processes = []
-
-    def before(rank: int) -> None:
-        note_weights(task, tmp_path / f"weights{rank}.pth")()
-        note_randomness(tmp_path / f"draws{rank}")()
-
-    for rank in range(2):
-        argv = options(corpus, tmp_path / "exp", 2) + [
-            "--dist_backend", "gloo", "--dist_world_size", "2", "--dist_rank", str(rank),
-            "--dist_master_addr", "localhost", "--dist_master_port", str(port), "--multiprocessing_distributed", "true",
-            "--accum_grad", str(accum_grad), "--batch_size", "2",
-        ]  # fmt: skip
-        processes.append(start(task, argv, tmp_path / f"log{rank}", before=functools.partial(before, rank)))
-    for rank, process in enumerate(processes):
-        finish(process, tmp_path / f"log{rank}")
+    argv = [*options(corpus, tmp_path / "exp", 2), "--accum_grad", str(accum_grad), "--batch_size", "2"]
+    first, second = train_in_two(task, argv, tmp_path)
     history = json.loads((tmp_path / "exp" / "history.json").read_text())["epochs"]
     assert len(history) == 2
-    first, second = weights(tmp_path, "weights0.pth"), weights(tmp_path, "weights1.pth")
     assert same(first, second) and same(first, weights(tmp_path / "exp"))
     assert all(torch.isfinite(value).all() for value in first.values() if value.is_floating_point())
     if kind == "codec":
@@ -109,6 +85,5 @@ def test_two_processes_share_the_work(kind, tasks, corpus, tmp_path):
         assert len(draws[0]) == len(draws[1]) > 0 and not set(draws[0]) & set(draws[1]), "each process draws its own"
     assert f"a process x 2 processes x accum_grad {accum_grad}" in (tmp_path / "log0").read_text()
     # Alone, each process would have learned something else.
-    alone = start(task, options(corpus, tmp_path / "alone", 2), tmp_path / "log")
-    finish(alone, tmp_path / "log")
+    trains(task, options(corpus, tmp_path / "alone", 2), tmp_path / "log")
     assert not same(first, weights(tmp_path / "alone"))

@@ -30,7 +30,7 @@ def rates_of(scheduler, updates: int) -> list[list[float]]:
 
 
 @given(total=st.integers(1, 60), warmup=st.sampled_from([0.0, 0.1, 0.3, 0.9]), final=st.sampled_from([0.0, 0.01, 0.5]))
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_warmup_and_cosine_are_those_of_torch(total, warmup, final):
     """LinearLR up to the highest rate, then CosineAnnealingLR."""
     ours = WarmupCosineLR(optimizer(0.3, 0.01), warmup, final)

@@ -8,7 +8,7 @@ import json
 
 import pytest
 import torch
-from children import finish, start
+from children import trains
 from espnet2.train.reporter import Reporter
 from waits import batches, codec_model, ssl_model
 
@@ -71,7 +71,7 @@ def test_a_training_without_normalisation_is_warned(tasks, corpus, tmp_path):
     for normalize, warned in (("utterance", False), ("none", True)):
         exp, log = tmp_path / normalize, tmp_path / f"{normalize}.log"
         argv = [*options(corpus, exp, 1), "--normalize", normalize, "--loss_conf", "{codebook_size: 256}"]
-        finish(start(task, argv, log), log)
+        trains(task, argv, log)
         warnings = [line for line in log.read_text().splitlines() if line.startswith("warning:")]
         assert len(warnings) == warned, warnings
         assert not warned or "are the features normalised" in warnings[0]

@@ -12,7 +12,7 @@ from typing import Iterable, Mapping, Sequence
 from hasrd.data.alignments.labels import KINDS, is_arpabet
 from hasrd.data.alignments.librispeech import SUFFIX, read_chapter
 from hasrd.data.alignments.textgrid import read_textgrid
-from hasrd.data.alignments.timit import KIND_OF, read_timit, utterance_of
+from hasrd.data.alignments.timit import KIND_OF, read_timit
 from hasrd.data.alignments.tracks import DEFAULT_RULES, Rules, Track, numbered_lines, read_ctm, write_ctm
 from hasrd.data.problems import Problems
 from hasrd.data.walk import walk_files
@@ -87,32 +87,22 @@ def read_alignments(
                 grids.append(path)
             else:
                 found.unknown.add(path.stem)
-        elif path.name.endswith(SUFFIX):
-            if "words" in kinds:
-                tracks, unknown = read_chapter(path, problems, samples, rules)
-                add(path, "words", tracks)
-                found.unknown |= unknown
+            continue
+        if path.name.endswith(SUFFIX):
+            own_kind, read = "words", read_chapter
         elif path.suffix.lower() in KIND_OF:
-            own_kind, utterance = KIND_OF[path.suffix.lower()], utterance_of(path, samples)
-            if own_kind in kinds and utterance in samples:
-                timit = read_timit(path, problems, rules)
-                add(path, own_kind, {utterance: timit} if timit is not None else {})
-            elif own_kind in kinds:
-                found.unknown.add(utterance)
+            own_kind, read = KIND_OF[path.suffix.lower()], read_timit
         else:
-            own_kind = kind if kind != "auto" else _kind_of_ctm(path)
-            if own_kind in kinds:
-                tracks, unknown = read_ctm(path, own_kind, problems, samples, rules)
-                add(path, own_kind, tracks)
-                found.unknown |= unknown
-    blocks = [tuple(grids[start : start + BLOCK]) for start in range(0, len(grids), BLOCK)]
-    results = run_workers(functools.partial(_grid_reader, kinds, rules), blocks, nj)
-    per_file = (item for _, block in results for item in block)
+            own_kind, read = kind if kind != "auto" else _kind_of_ctm(path), read_ctm
+        if own_kind in kinds:
+            tracks, unknown = read(path, own_kind, problems, samples, rules)
+            add(path, own_kind, tracks)
+            found.unknown |= unknown
+    results = run_workers(functools.partial(functools.partial, _read_grid, kinds, rules), grids, nj, BLOCK)
     # Sorted, because workers finish in no fixed order and an error should be the same each time.
-    shown = progress(per_file, len(grids), "reading TextGrid", "file") if grids else per_file
-    for path, tracks_of, lines in sorted(shown, key=lambda item: item[0]):
-        for line in lines:
-            problems.add(line)
+    shown = progress(results, len(grids), "reading TextGrid", "file") if grids else results
+    for path, (tracks_of, lines) in sorted(shown, key=lambda item: item[0]):
+        problems.lines += lines
         for own_kind, track in tracks_of.items():
             add(path, own_kind, {path.stem: track})
     problems.raise_if_any("nothing was written: repair these, or leave them out")
@@ -182,15 +172,6 @@ def _kind_of_ctm(path: Path) -> str:
     raise UserError(f"{path}: words or phones? Neither its name nor its labels tell: give --kind")
 
 
-def _grid_reader(kinds: Sequence[str], rules: Rules):
-    return functools.partial(_read_grids, kinds, rules)
-
-
-def _read_grids(
-    kinds: Sequence[str], rules: Rules, paths: Sequence[Path]
-) -> list[tuple[Path, dict[str, Track], list[str]]]:
-    results = []
-    for path in paths:
-        problems = Problems()
-        results.append((path, read_textgrid(path, kinds, problems, rules), problems.lines))
-    return results
+def _read_grid(kinds: Sequence[str], rules: Rules, path: Path) -> tuple[dict[str, Track], list[str]]:
+    problems = Problems()
+    return read_textgrid(path, kinds, problems, rules), problems.lines

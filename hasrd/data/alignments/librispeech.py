@@ -21,7 +21,7 @@ _LINE = re.compile(r'(\S+)\s+"([^"]*)"\s+"([^"]*)"\s*')
 
 
 def read_chapter(
-    path: Path, problems: Problems, wanted: Container[str], rules: Rules = DEFAULT_RULES
+    path: Path, kind: str, problems: Problems, wanted: Container[str], rules: Rules = DEFAULT_RULES
 ) -> tuple[dict[str, Track], set[str]]:
     """Read one file; see `read_ctm` for arguments and result."""
     tracks: dict[str, Track] = {}
@@ -33,7 +33,7 @@ def read_chapter(
         if utterance not in wanted:
             unknown.add(utterance)
             continue
-        builder = TrackBuilder("words", rules)
+        builder = TrackBuilder(kind, rules)
         try:
             match = _LINE.fullmatch(line)
             if not match:

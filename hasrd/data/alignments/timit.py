@@ -37,10 +37,15 @@ def utterance_of(path: Path, known: Container[str]) -> str:
     return next((name for name in names if name in known), names[1])
 
 
-def read_timit(path: Path, problems: Problems, rules: Rules = DEFAULT_RULES) -> Track | None:
-    """Read one file; None where something is wrong, which is then in `problems` with its line."""
+def read_timit(
+    path: Path, kind: str, problems: Problems, wanted: Container[str], rules: Rules = DEFAULT_RULES
+) -> tuple[dict[str, Track], set[str]]:
+    """Read one file, of one utterance; see `read_ctm` for arguments and result."""
+    utterance = utterance_of(path, wanted)
+    if utterance not in wanted:
+        return {}, {utterance}
     before = len(problems.lines)
-    builder = TrackBuilder(KIND_OF[path.suffix.lower()], rules)
+    builder = TrackBuilder(kind, rules)
     for number, line in numbered_lines(path, problems):
         fields = line.split(maxsplit=2)
         try:
@@ -52,4 +57,4 @@ def read_timit(path: Path, problems: Problems, rules: Rules = DEFAULT_RULES) -> 
             problems.add(f"{path}:{number}: {error}")
     if not builder.labels and len(problems.lines) == before:
         problems.add(f"{path}: no line in it: get it again or leave it out")
-    return builder.track() if len(problems.lines) == before else None
+    return {utterance: builder.track()} if len(problems.lines) == before else {}, set()

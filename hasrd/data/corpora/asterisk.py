@@ -89,7 +89,8 @@ def prepare(languages: list[str], download_dir: str | Path, min_samples: int = 7
         if root and (Path(root) / "usr/share/asterisk/sounds").is_dir():
             package = make_package(language, _read_tree(language, Path(root)), str(root))
         else:
-            package = read_package(language, *fetch(language, Path(root) if root else download_dir, not root))
+            audio, texts = fetch(language, Path(root) if root else download_dir, not root)
+            package = make_package(language, {**read_deb(audio), **read_deb(texts)}, f"{audio} and {texts}")
         corpus.notes.append(f"{language}: voice {package.voice}, licence {package.licence}")
         _add_language(corpus, package, download_dir / "asterisk-16k", min_samples)
     corpus.licence = "Debian's asterisk-core-sounds: " + "; ".join(corpus.notes)
@@ -102,9 +103,8 @@ def fetch(language: str, folder: Path, may_download: bool = True) -> tuple[Path,
     Raises:
         UserError: They are not there and apt-get may not run, is missing or fails; says which files to put where.
     """
-    names = [f"asterisk-core-sounds-{language}-g722", f"asterisk-core-sounds-{language}"]
-    found = [_find(name, folder) for name in names]
-    missing = [name for name, path in zip(names, found) if path is None]
+    names = (f"asterisk-core-sounds-{language}-g722", f"asterisk-core-sounds-{language}")
+    missing = [name for name in names if not _packages(name, folder)]
     if missing and not may_download:
         raise UserError(
             f"{folder}: no {missing[0]}_*.deb in it: put the package files there, or leave ASTERISK (db.sh) empty to "
@@ -112,15 +112,13 @@ def fetch(language: str, folder: Path, may_download: bool = True) -> tuple[Path,
         )
     if missing:
         _download(missing, folder)
-        found = [_find(name, folder) for name in names]
-    audio, texts = found
-    assert audio is not None and texts is not None
+    audio, texts = (_packages(name, folder)[-1] for name in names)
     return audio, texts
 
 
-def _find(name: str, folder: Path) -> Path | None:
-    files = sorted(folder.glob(f"{name}_*.deb"))
-    return files[-1] if files else None
+def _packages(name: str, folder: Path) -> list[Path]:
+    """The files of a package, in the order of their names."""
+    return sorted(folder.glob(f"{name}_*.deb"))
 
 
 def _download(names: list[str], download_dir: Path) -> None:
@@ -146,16 +144,6 @@ def _download(names: list[str], download_dir: Path) -> None:
             )
         for package in packages:
             package.replace(download_dir / package.name)
-
-
-def read_package(language: str, audio_deb: Path, text_deb: Path) -> Package:
-    """Read a language's two package files.
-
-    Raises:
-        UserError: Damaged, or without sounds or texts.
-    """
-    files = {**read_deb(audio_deb), **read_deb(text_deb)}
-    return make_package(language, files, f"{audio_deb} and {text_deb}")
 
 
 def make_package(language: str, files: Mapping[str, bytes], where: str) -> Package:

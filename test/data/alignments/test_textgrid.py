@@ -176,6 +176,11 @@ def test_whatever_the_file_holds_there_are_tracks_or_clear_lines(tmp_path_factor
         ("xmax = 0.25", "xmax = 0,25", ":17: '0,25' is no time"),
         ('"b" \n', '"\x1b" \n', ":24: tier 'words': the label '\\x1b' has a control character"),
         ('"TextTier"', '"PitchTier"', ":28: 'PitchTier' stands where a tier's class should be"),
+        ("xmax = 0.25", "xmax = nan", ":17: 'nan' stands where the end of an interval should be"),
+        ("xmin = 0.25", "xmin = -0.5", ":20: the time -0.5 s is negative"),
+        ("xmin = 0.25", "xmin = abc", ":20: 'abc' stands where a time should be"),
+        ("xmin = 0.25", "xmin = 0.2", ":20: tier 'words': it starts at 0.2 s, but the segment before ends at 0.25"),
+        ("xmax = 1 ", "xmax = 0.2 ", ":20: tier 'words': it ends at 0.2 s before it starts"),
         ("<exists>", "<absent>", ": no interval tier named 'words' or 'phones', but none"),
         ('"phones"', '"words"', ": 2 tiers of words ('words', 'words'): one speaker a file"),
     ],
@@ -186,11 +191,23 @@ def test_what_is_wrong_is_told_with_its_line(tmp_path: Path, old: str, new: str,
     assert f"{tmp_path}/u.TextGrid{message}" in str(caught.value)
 
 
+def test_tiers_of_other_names_are_named(tmp_path: Path):
+    content = LONG.replace('"words" \n', '"notes" \n', 1).replace('"phones"', '"tones"')
+    with pytest.raises(UserError) as caught:
+        read(tmp_path / "u.TextGrid", content)
+    assert "no interval tier named 'words' or 'phones', but 'notes', 'notes', 'tones'" in str(caught.value)
+
+
 @pytest.mark.parametrize(
-    "content", [b"ooBinaryFile\x08TextGrid\x00\x00", b'"Praat chronological TextGrid text file"\n0 1\n']
-)
-def test_other_files_of_praat(tmp_path: Path, content: bytes):
-    with pytest.raises(UserError, match="u.TextGrid: not a TextGrid file"):
+    "content",
+    [
+        # Other files of Praat.
+        b"ooBinaryFile\x08TextGrid\x00\x00", b'"Praat chronological TextGrid text file"\n0 1\n',
+        b"", b"hello", b"{}", b"3", b"\xff\xfe\x00", "é".encode("latin-1"),
+    ],
+)  # fmt: skip
+def test_no_textgrid_at_all(tmp_path: Path, content: bytes):
+    with pytest.raises(UserError, match="u.TextGrid: (not a TextGrid file|neither UTF-8)"):
         read(tmp_path / "u.TextGrid", content)
 
 

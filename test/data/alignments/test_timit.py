@@ -95,7 +95,7 @@ def test_how_utterances_may_be_called():
 def test_what_is_wrong(tmp_path: Path, content: str, message: str):
     (tmp_path / "u.phn").write_text(content)
     problems = Problems()
-    assert read_timit(tmp_path / "u.phn", problems) is None
+    assert read_timit(tmp_path / "u.phn", "phones", problems, {"u"}) == ({}, set())
     with pytest.raises(UserError, match=f"u.phn{message}"):
         problems.raise_if_any()
 
@@ -103,7 +103,7 @@ def test_what_is_wrong(tmp_path: Path, content: str, message: str):
 def test_a_phone_that_is_none_of_timits(tmp_path: Path):
     (tmp_path / "u.phn").write_text("0 10 AA1\n")
     problems = Problems()
-    assert read_timit(tmp_path / "u.phn", problems, Rules(fold_timit=True)) is None
+    assert not read_timit(tmp_path / "u.phn", "phones", problems, {"u"}, Rules(fold_timit=True))[0]
     assert ":1: 'AA1' is none of TIMIT's 61 phones" in problems.lines[0]
 
 
@@ -112,6 +112,6 @@ def test_whatever_the_file_holds_there_is_a_track_or_clear_lines(tmp_path_factor
     path = tmp_path_factory.mktemp("timit") / "u.wrd"
     path.write_bytes(content)
     problems = Problems()
-    track = read_timit(path, problems)
-    assert (track is None) == bool(problems.lines)
+    tracks, _ = read_timit(path, "words", problems, {"u"})
+    assert (not tracks) == bool(problems.lines)
     assert all(line.startswith(f"{path}:") for line in problems.lines)

@@ -62,7 +62,7 @@ def test_words_lose_case_and_variant():
     assert {label: word(label) for label in labels} == labels
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.sampled_from(["words", "phones"]), TEXT)
 def test_the_normal_form_is_its_own_and_one_word(kind: str, label: str):
     once = normal(kind, label)
@@ -81,7 +81,7 @@ def tracks(draw) -> dict[str, Track]:
     return found
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(tracks())
 def test_a_ctm_file_gives_back_what_was_written(tmp_path_factory, written: dict[str, Track]):
     path = tmp_path_factory.mktemp("ctm") / "words.ctm"
@@ -90,7 +90,7 @@ def test_a_ctm_file_gives_back_what_was_written(tmp_path_factory, written: dict[
     assert {utt: list(track) for utt, track in read.items()} == {utt: list(track) for utt, track in written.items()}
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.lists(TEXT, max_size=8))
 def test_whatever_the_file_holds_there_is_a_track_or_one_clear_error(tmp_path_factory, fields: list[str]):
     path = tmp_path_factory.mktemp("ctm") / "words.ctm"
