@@ -468,11 +468,11 @@ def _crops(path: Path) -> None:
 def _encoder(folder: Path) -> None:
     from small_models import ENCODER
 
-    from hasrd.codec.build import build_front
+    from hasrd.codec.build import build_speech_encoder
     from hasrd.models.checkpoint import save_encoder
 
     folder.mkdir(parents=True)
-    save_encoder(folder / "encoder.safetensors", ENCODER, build_front(ENCODER))
+    save_encoder(folder / "encoder.safetensors", ENCODER, build_speech_encoder(ENCODER))
 
 
 def _load_encoder(path: Path) -> None:

@@ -110,12 +110,12 @@ def voice() -> np.ndarray:
 def encoder_file(tmp_path_factory) -> Path:
     """encoder.safetensors as stage 3 writes it, of a tiny random encoder with layers 0 to 2."""
     torch = pytest.importorskip("torch")
-    from hasrd.codec.build import build_front
+    from hasrd.codec.build import build_speech_encoder
     from hasrd.models.checkpoint import save_encoder
 
     path = tmp_path_factory.mktemp("encoder") / "encoder.safetensors"
     torch.manual_seed(0)
-    save_encoder(path, ENCODER, build_front(ENCODER))
+    save_encoder(path, ENCODER, build_speech_encoder(ENCODER))
     return path
 
 
@@ -140,16 +140,16 @@ def codec_dir(tmp_path_factory, encoder_file: Path, kmeans_file: Path) -> Path:
     from hasrd.codec.build import build_modules
     from hasrd.codec.codec import Codec
     from hasrd.jobs.digest import sha256
-    from hasrd.models.checkpoint import frozen_front
+    from hasrd.models.checkpoint import load_encoder
     from hasrd.models.kmeans import load_kmeans
 
     folder = tmp_path_factory.mktemp("codec")
-    front_config, front = frozen_front(encoder_file)
+    front_config, front = load_encoder(encoder_file)
     centroids, facts = load_kmeans(kmeans_file)
     config = {**CODEC, **front_config, "encoder_file": str(encoder_file), "encoder_sha256": sha256(encoder_file)}
     config["quantizer_conf"] = {**CODEC["quantizer_conf"], "semantic_layer": facts["layer"], "num_clusters": 8}
     torch.manual_seed(1)
-    codec = Codec(**build_modules(config, front))
+    codec = Codec(**build_modules(config, front.frozen()))
     codec.quantizer.set_centroids(centroids)
     (folder / "config.yaml").write_text(yaml.safe_dump(config))
     torch.save({f"codec.{name}": value for name, value in codec.state_dict().items()}, folder / "latest.pth")

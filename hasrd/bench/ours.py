@@ -13,7 +13,7 @@ from torch import nn
 
 import hasrd
 from hasrd.bench.subject import MODES, Subject, Unavailable
-from hasrd.codec.build import build_front, build_modules
+from hasrd.codec.build import build_modules, build_speech_encoder
 from hasrd.codec.codec import Codec
 from hasrd.codec.describe import describe
 from hasrd.codec.inference import prepare
@@ -74,11 +74,11 @@ def model_name(path: Path) -> str:
 
 def build_codec(config: Mapping[str, Any], allow_import: bool = False) -> Codec:
     """A codec with random weights; what only training or a k-means sets (NaN until then) is random too."""
-    front = build_front(config, allow_import=allow_import)
+    speech_encoder = build_speech_encoder(config, allow_import=allow_import)
     if config["quantizer"] == "hasrd":
-        layer = min(SEMANTIC_LAYER, front["encoder"].num_layers - 1)
+        layer = min(SEMANTIC_LAYER, speech_encoder.num_layers - 1)
         config = {**config, "quantizer_conf": {"semantic_layer": layer, **(config.get("quantizer_conf") or {})}}
-    codec = Codec(**build_modules(config, front, allow_import=allow_import))
+    codec = Codec(**build_modules(config, speech_encoder, allow_import=allow_import))
     for buffer in codec.quantizer.buffers():
         if buffer.is_floating_point() and buffer.isnan().all():
             buffer.normal_()

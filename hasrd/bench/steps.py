@@ -22,7 +22,7 @@ from hasrd.bench.environment import environment
 from hasrd.bench.ours import SEMANTIC_LAYER, find_config, model_name, read_config
 from hasrd.bench.subject import Unavailable
 from hasrd.bench.timing import in_turn, quartiles, ratio
-from hasrd.codec.build import build_front
+from hasrd.codec.build import build_speech_encoder
 from hasrd.errors import UserError, first_line
 from hasrd.espnet.choices import check_choices
 from hasrd.models.checkpoint import save_encoder
@@ -123,14 +123,14 @@ class Session:
 
 def stand_ins(config: Mapping[str, Any], folder: Path, allow_import: bool = False) -> list[str]:
     """Write a random encoder and random centroids as stages 3 and 4 do; the options that name them."""
-    front = build_front(config, allow_import=allow_import)
+    speech_encoder = build_speech_encoder(config, allow_import=allow_import)
     encoder = folder / "encoder.safetensors"
-    digest = save_encoder(encoder, dict(config), front)
+    digest = save_encoder(encoder, dict(config), speech_encoder)
     options = ["--encoder_file", str(encoder)]
     if config["quantizer"] == "hasrd":
         clusters = (config.get("quantizer_conf") or {}).get("num_clusters", 1024)
-        centroids = torch.randn(clusters, front["encoder"].output_size).numpy()
-        layer = min(SEMANTIC_LAYER, front["encoder"].num_layers - 1)
+        centroids = torch.randn(clusters, speech_encoder.output_size).numpy()
+        layer = min(SEMANTIC_LAYER, speech_encoder.num_layers - 1)
         save_kmeans(folder / "kmeans.npz", centroids, {"layer": layer, "encoder_sha256": digest})
         options += ["--kmeans_file", str(folder / "kmeans.npz")]
     return options

@@ -7,7 +7,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from hasrd.codec.build import build_front
+from hasrd.codec.build import build_speech_encoder
 from hasrd.config import read_yaml
 from hasrd.errors import run_main
 from hasrd.jobs.lock import exclusive
@@ -26,11 +26,11 @@ def export(exp_dir: str | Path, model_file: str, out: str | Path, allow_import: 
     advice = "run the pre-training (stage 3) to its end"
     config = read_yaml(exp_dir / "config.yaml", advice=advice)
     with building(exp_dir / "config.yaml"):
-        front = build_front(config, allow_import=allow_import)
+        model = build_speech_encoder(config, allow_import=allow_import)
     states = read_weights(exp_dir / model_file, advice)
-    wanted = {name.partition(".")[0] for name in front.state_dict()}
-    load_strict(front, {k: v for k, v in states.items() if k.partition(".")[0] in wanted}, exp_dir / model_file)
-    return save_encoder(out, config, front)
+    wanted = {name.partition(".")[0] for name in model.state_dict()}
+    load_strict(model, {k: v for k, v in states.items() if k.partition(".")[0] in wanted}, exp_dir / model_file)
+    return save_encoder(out, config, model)
 
 
 def main() -> None:

@@ -35,6 +35,7 @@ from hasrd.data.features import merge_tables
 from hasrd.data.kaldi import DataDir, write_table
 from hasrd.data.waves import wave_batches
 from hasrd.encoder.output import EncoderOutput
+from hasrd.encoder.speech_encoder import SpeechEncoder
 from hasrd.errors import UserError, run_main
 from hasrd.jobs.atomic import write_json, write_text
 from hasrd.jobs.chunks import parse_shard, run_in_chunks
@@ -55,7 +56,6 @@ class CodecSource(CodecWork):
         super().__init__(exp_dir, model_file, ngpu, allow_import)
         self.latent_layer = -1 if self.codec.semantic_layer is None else self.codec.semantic_layer
         self.stream_names, self.codebook_sizes = self.codec.stream_names, self.codec.codebook_sizes
-        self.encoder, self.frame_shift = self.codec.encoder, self.codec.frame_shift
 
     def features(self, waves: torch.Tensor, lengths: torch.Tensor) -> EncoderOutput:
         """Layers of waves (B, N), at the level that the codec takes them at."""
@@ -70,10 +70,8 @@ class EncoderSource(FrozenEncoder):
     """The same of a frozen encoder alone, whose tokens are those of k-means.
 
     Args:
-        encoder_file: encoder.safetensors of stage 3.
+        encoder_file, ngpu, allow_import: As for FrozenEncoder.
         kmeans_file: kmeans.npz of stage 4; None: layers alone.
-        ngpu: 0 computes on one thread of the CPU.
-        allow_import: See `load_encoder`.
     """
 
     def __init__(self, encoder_file: str, kmeans_file: str | None, ngpu: int, allow_import: bool) -> None:
@@ -159,20 +157,18 @@ class ExtractWork:
             write_table(folder / f"{name}_shape", {u: ",".join(map(str, table[u].shape)) for u in order})
 
 
-def layers_gb(source: Source, sets: Sequence[str]) -> float:
+def layers_gb(encoder: SpeechEncoder, sets: Sequence[str]) -> float:
     """How much the layers of all these data directories take on the disk."""
-    tokens = sum(samples // source.frame_shift for path in sets for samples in DataDir.load(path).samples().values())
-    return tokens * source.encoder.num_layers * source.encoder.output_size * LAYERS_BYTES / 2**30
+    tokens = sum(encoder.num_tokens(samples) for path in sets for samples in DataDir.load(path).samples().values())
+    return tokens * encoder.num_layers * encoder.output_size * LAYERS_BYTES / 2**30
 
 
-def check_layers(layers: Sequence[int], all_layers: bool, source: Source, where: str) -> None:
+def check_layers(layers: Sequence[int], all_layers: bool, encoder: SpeechEncoder | None, where: str) -> None:
     """Find out whether the source has these layers (UserError where it has not)."""
-    if (layers or all_layers) and source.encoder is None:
+    if (layers or all_layers) and encoder is None:
         raise UserError(f"{where}: this codec's encoder gives its output alone: leave out --layers and --all_layers")
     for layer in layers:
-        if not 0 <= layer < source.encoder.num_layers:
-            last = source.encoder.num_layers - 1
-            raise UserError(f"{where}: no layer {layer}: this encoder has layers 0 to {last}")
+        encoder.check_layer(layer, where)
 
 
 def parse_layers(text: str) -> list[int]:
@@ -214,10 +210,10 @@ def source_of(args: argparse.Namespace) -> tuple[str, Callable[[], Source], dict
     return args.encoder_file, make, hashes
 
 
-def fits(args: argparse.Namespace, source: Source) -> bool:
+def fits(args: argparse.Namespace, encoder: SpeechEncoder) -> bool:
     """Whether all layers of all sets fit into `--cache_gb`; where not, say so and remove those of an earlier run."""
     sets = args.cache_sets or [args.data]
-    needed = layers_gb(source, sets)
+    needed = layers_gb(encoder, sets)
     if needed <= args.cache_gb:
         return True
     print(
@@ -242,10 +238,11 @@ def main() -> None:
     args = options(parser, codec_needed=False)
     where, make_source, model = source_of(args)
     source = make_source()
-    check_layers(args.layers, args.all_layers, source, where)
+    encoder = source if args.exp_dir is None else source.codec.speech_encoder
+    check_layers(args.layers, args.all_layers, encoder, where)
     before = kept(args.out, model)
     layers = sorted({*args.layers, *before.get("layers", [])})
-    all_layers = fits(args, source) if args.all_layers else before.get("all_layers", False)
+    all_layers = fits(args, encoder) if args.all_layers else before.get("all_layers", False)
     books = selections(source)
     names = [*(["latent"] if source.latent_layer is not None else []), *books]
     names += [*(f"layer_{layer}" for layer in layers), *(["layers"] if all_layers else [])]
@@ -270,7 +267,7 @@ def main() -> None:
         sizes = [source.codebook_sizes[m] for m in chosen]
         write_text(args.out / f"{name}_codebook_sizes", f"[{','.join(map(str, sizes))}]\n")
     if all_layers:
-        conf = f"{{num_layers: {source.encoder.num_layers}, size: {source.encoder.output_size}}}\n"
+        conf = f"{{num_layers: {encoder.num_layers}, size: {encoder.output_size}}}\n"
         write_text(args.out / "layers_conf", conf)
     for name in tables:
         write_table(args.out / name, merge_tables(folders, name))

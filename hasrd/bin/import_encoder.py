@@ -51,11 +51,11 @@ def main(argv: Sequence[str] | None = None) -> None:
         if Path(args.out).exists():
             print(f"{args.out}: imported again: {reason}", file=sys.stderr)
         record = origin.record()
-        config, front = load_source(args.source, args.model_file)
+        config, speech_encoder = load_source(args.source, args.model_file)
         if args.standardize is not None:
-            standardize_layers(config, front, DataDir.load(args.standardize).wavs)
+            standardize_layers(config, speech_encoder, DataDir.load(args.standardize).wavs)
         forget(Path(args.out))
-        print(f"{args.out}: SHA-256 {save_encoder(args.out, config, front)}")
+        print(f"{args.out}: SHA-256 {save_encoder(args.out, config, speech_encoder)}")
         write_record(Path(args.out), record)
     print(json.dumps(config))
 

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from hasrd.arrays import Array, read_npy
-from hasrd.codec.latents import LatentWork
+from hasrd.codec.latents import FrozenEncoder
 from hasrd.data.kaldi import DataDir
 from hasrd.errors import UserError, run_main
 from hasrd.jobs.chunks import run_in_chunks
@@ -127,9 +127,10 @@ def run(args: argparse.Namespace) -> None:
     facts.update(encoder_sha256=encoder_hash, data=str(args.data))
     data = DataDir.load(args.data)
     chosen = portion_of(data.utterances, args.portion, args.seed)
-    work = LatentWork(args.encoder_file, args.layer, args.ngpu, args.allow_import)
-    tokens = sum(work.num_tokens(samples) for utt, samples in data.samples().items() if utt in set(chosen))
-    needed = max(tokens, 1) * 4 * work.dim * COPIES / 2**30
+    encoder = FrozenEncoder(args.encoder_file, args.ngpu, args.allow_import)
+    encoder.check_layer(args.layer, args.encoder_file)
+    tokens = sum(encoder.num_tokens(samples) for utt, samples in data.samples().items() if utt in set(chosen))
+    needed = max(tokens, 1) * 4 * encoder.output_size * COPIES / 2**30
     share = min(1.0, args.max_memory_gb / needed)
     if share < 1:
         print(
@@ -154,12 +155,12 @@ def run(args: argparse.Namespace) -> None:
     folders = run_in_chunks(
         {utterance: data.wavs[utterance] for utterance in chosen},
         args.out.parent / "frames",
-        functools.partial(_make_work, args.encoder_file, args.layer, args.ngpu, args.allow_import, share, args.seed),
+        functools.partial(_DrawWork, args.encoder_file, args.ngpu, args.allow_import, args.layer, share, args.seed),
         options={"encoder_sha256": encoder_hash, **{name: facts[name] for name in DRAWING}},
         nj=1 if args.ngpu else args.nj,
         desc=f"latents of layer {args.layer}",
     )
-    frames = collect(folders, work.dim)
+    frames = collect(folders, encoder.output_size)
     print(f"k-means: {len(frames)} frames of {len(chosen)} utterances, {args.num_clusters} clusters", flush=True)
     centroids, inertia = train(frames, args.num_clusters, args.niter, args.seed)
     save_kmeans(args.out, centroids, {**facts, "frames": len(frames), "inertia": inertia})
@@ -175,18 +176,14 @@ def sha256_or_error(path: str) -> str:
 
 
 class _DrawWork:
-    def __init__(self, latents: LatentWork, share: float, seed: int):
-        self.latents = latents
-        self.share = share
-        self.seed = seed
+    def __init__(self, encoder_file: str, ngpu: int, allow_import: bool, layer: int, share: float, seed: int):
+        self.encoder = FrozenEncoder(encoder_file, ngpu, allow_import)
+        self.layer, self.share, self.seed = layer, share, seed
 
     def __call__(self, inputs: dict[str, str], folder: Path, final_folder: Path) -> None:
-        found = {utt: draw_frames(utt, x, self.share, self.seed) for utt, x in self.latents.items(inputs)}
+        latents = self.encoder.latents(inputs, self.layer)
+        found = {utt: draw_frames(utt, x, self.share, self.seed) for utt, x in latents}
         np.save(folder / "frames.npy", np.concatenate([found[utt] for utt in sorted(found)]))
-
-
-def _make_work(encoder_file: str, layer: int, ngpu: int, allow_import: bool, share: float, seed: int) -> _DrawWork:
-    return _DrawWork(LatentWork(encoder_file, layer, ngpu, allow_import), share, seed)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from hasrd import loss
-from hasrd.codec.build import build_front, construct
+from hasrd.codec.build import build_speech_encoder, construct
 from hasrd.config import read_yaml
 from hasrd.data.archive import write_archive
 from hasrd.data.kaldi import DataDir, write_table
@@ -46,25 +46,20 @@ def predictions(
     advice = "run the pre-training (stage 3) to its end"
     config = read_yaml(exp_dir / "config.yaml", advice=advice)
     with building(exp_dir / "config.yaml"):
-        front = build_front(config, allow_import=allow_import)
-        parts = torch.nn.ModuleDict(front)
-        sizes = front["frontend"].output_size, front["encoder"].output_size
-        parts["loss"] = construct(config, "loss", loss.CHOICES, *sizes, allow_import=allow_import)
+        speech_encoder = build_speech_encoder(config, allow_import=allow_import)
+        sizes = speech_encoder.frontend.output_size, speech_encoder.output_size
+        objective = construct(config, "loss", loss.CHOICES, *sizes, allow_import=allow_import)
+    parts = torch.nn.ModuleDict({**dict(speech_encoder.named_children()), "loss": objective}).eval()
     load_strict(parts, read_weights(exp_dir / model_file, advice), exp_dir / model_file)
-    parts.eval()
-    objective = parts["loss"]
     torch.manual_seed(seed)
-    batches = wave_batches(wavs, front["frontend"].sample_rate, BATCH_SAMPLES)
+    batches = wave_batches(wavs, speech_encoder.sample_rate, BATCH_SAMPLES)
     with torch.inference_mode():
         for utterances, waves, lengths in batches:
-            feats, lengths = front["frontend"](waves, lengths)
-            if "normalize" in front:
-                feats, lengths = front["normalize"](feats, lengths)
-            masked, mask = objective.mask(feats, lengths)
-            answer = objective.head(front["encoder"](masked, lengths).last).argmax(dim=-1)
-            pairs = torch.stack([objective.targets(feats), answer], dim=-1).to(torch.int32)
+            output = speech_encoder(waves, lengths, objective.mask)
+            answer = objective.head(output.last).argmax(dim=-1)
+            pairs = torch.stack([objective.targets(output.feats), answer], dim=-1).to(torch.int32)
             for row, utterance in enumerate(utterances):
-                yield utterance, pairs[row][mask[row]].numpy()
+                yield utterance, pairs[row][output.mask[row]].numpy()
 
 
 def main() -> None:

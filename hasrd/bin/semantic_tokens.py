@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 
 from hasrd.bin.kmeans import sha256_or_error
-from hasrd.codec.latents import LatentWork
+from hasrd.codec.latents import FrozenEncoder
 from hasrd.data.features import merge_tables
 from hasrd.data.kaldi import DataDir, write_table
 from hasrd.errors import run_main
@@ -25,11 +25,12 @@ from hasrd.registry import add_allow_import
 class _TokenWork:
     def __init__(self, encoder_file: str, kmeans_file: str, ngpu: int, allow_import: bool):
         self.centroids, facts = load_kmeans(kmeans_file)
-        self.latents = LatentWork(encoder_file, facts["layer"], ngpu, allow_import)
+        self.encoder = FrozenEncoder(encoder_file, ngpu, allow_import)
+        self.layer = self.encoder.check_layer(facts["layer"], encoder_file)
 
     def __call__(self, inputs: dict[str, str], folder: Path, final_folder: Path) -> None:
         tokens = {}
-        for utterance, latents in self.latents.items(inputs):
+        for utterance, latents in self.encoder.latents(inputs, self.layer):
             codes = assign(torch.from_numpy(latents), self.centroids)
             tokens[utterance] = " ".join(map(str, codes.tolist()))
         write_table(folder / "text", tokens)

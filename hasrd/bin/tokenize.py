@@ -32,7 +32,6 @@ from hasrd.config import read_yaml
 from hasrd.data.archive import write_archive
 from hasrd.data.features import merge_tables
 from hasrd.data.kaldi import write_table
-from hasrd.encoder.frozen import Frozen
 from hasrd.errors import UserError, run_main
 from hasrd.jobs.atomic import write_json
 from hasrd.jobs.names import inside
@@ -198,9 +197,8 @@ def decode(codec: TokenizerModel, version: str, tokens: Tokens, utterance: str) 
 
 def margin_of(codec: Codec) -> int | None:
     """Tokens at the ends of a crop that the crop's surroundings would change; None where all are."""
-    encoder = codec.encoder.module if isinstance(codec.encoder, Frozen) else codec.encoder
-    size = None if joins(codec.quantizer) else looks_back(encoder).size
-    return None if size is None else math.ceil(size / (2 * encoder.stride))
+    size = None if joins(codec.quantizer) else looks_back(codec.encoder).size
+    return None if size is None else math.ceil(size / (2 * codec.encoder.stride))
 
 
 def remove_others(out: Path, codec: TokenizerModel, made: set[Path]) -> None:

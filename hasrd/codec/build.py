@@ -6,22 +6,26 @@ from __future__ import annotations
 
 import inspect
 import re
-from typing import Any, Mapping
+from functools import partial
+from typing import Any, Callable, Mapping
 
-from torch import Tensor, nn
+import torch
+from torch import nn
 
 from hasrd import decoder, encoder, frontend, quantizer
 from hasrd.decoder.decoder import Decoder
 from hasrd.encoder.encoder import Encoder
-from hasrd.encoder.output import EncoderOutput
+from hasrd.encoder.speech_encoder import SpeechEncoder
 from hasrd.errors import UserError, first_line
 from hasrd.quantizer.quantizer import Quantizer
 from hasrd.registry import ForeignClass, resolve
 
 # What turns a wave into latents, and latents into a wave: the parts of a configuration, in the
 # data's order.
-FRONT = ("frontend", "normalize", "encoder")
-PARTS = FRONT + ("quantizer", "decoder")
+ENCODER_PARTS = ("frontend", "normalize", "encoder")
+PARTS = ENCODER_PARTS + ("quantizer", "decoder")
+# The keys of a speech encoder's configuration.
+ENCODER_KEYS = tuple(key for part in ENCODER_PARTS for key in (part, f"{part}_conf"))
 
 # What a codec's configuration means where it does not name a part.
 CODEC_DEFAULTS = {"frontend": "log_mel", "quantizer": "residual_vq", "decoder": "dac"}
@@ -118,42 +122,39 @@ def construct(
     return module
 
 
-class Front(nn.ModuleDict):
-    """Modules "frontend", "normalize" and "encoder", in the data's order; the first two only where there is one."""
-
-    def forward(self, wave: Tensor, lengths: Tensor) -> EncoderOutput:
-        """Wave (B, N), lengths (B,) in samples, to the layers of the encoder.
-
-        Where the features come ready-made there is no frontend, and the input is features (B, T, F), lengths in frames.
-        """
-        for name in ("frontend", "normalize"):
-            if name in self:
-                wave, lengths = self[name](wave, lengths)
-        return self["encoder"](wave, lengths)
-
-
-def build_front(config: Mapping[str, Any], input_size: int | None = None, *, allow_import: bool = False) -> Front:
+def build_speech_encoder(
+    config: Mapping[str, Any], input_size: int | None = None, *, allow_import: bool = False, weightless: bool = False
+) -> SpeechEncoder:
     """Build frontend, normalisation and encoder.
 
     Args:
         config: Keys frontend, normalize (may be null) and encoder, each with its `_conf`.
         input_size: Size of the features where they come ready-made; there is no frontend then.
         allow_import: See `hasrd.registry.resolve`.
-
-    Returns:
-        The modules, a frontend only where `input_size` is not given.
+        weightless: Build the encoder as `without_weights` does (the frontend is small, and log-mel needs its values).
     """
-    modules = Front()
+    wave = normalize = None
     if input_size is None:
-        modules["frontend"] = construct(config, "frontend", frontend.CHOICES, allow_import=allow_import)
-        input_size = modules["frontend"].output_size
+        wave = construct(config, "frontend", frontend.CHOICES, allow_import=allow_import)
+        input_size = wave.output_size
     if config.get("normalize"):
-        modules["normalize"] = construct(config, "normalize", frontend.NORMALIZE_CHOICES, allow_import=allow_import)
-    modules["encoder"] = construct(config, "encoder", encoder.CHOICES, input_size, allow_import=allow_import)
-    return modules
+        normalize = construct(config, "normalize", frontend.NORMALIZE_CHOICES, allow_import=allow_import)
+    build = partial(construct, config, "encoder", encoder.CHOICES, input_size, allow_import=allow_import)
+    return SpeechEncoder(wave, normalize, without_weights(build) if weightless else build())
 
 
-def check_front(stated: Mapping[str, Any], found: Mapping[str, Any], where: str, *, allow_import: bool = False) -> None:
+def without_weights(build: Callable[[], nn.Module]) -> nn.Module:
+    """Build on the meta device, where tensors have a shape alone; a class that needs their values gets real ones."""
+    try:
+        with torch.device("meta"):
+            return build()
+    except (NotImplementedError, RuntimeError):
+        return build()
+
+
+def check_encoder(
+    stated: Mapping[str, Any], found: Mapping[str, Any], where: str, *, allow_import: bool = False
+) -> None:
     """Compare the frontend, normalisation and encoder that a configuration states with those that were found.
 
     What is built counts: a short name is its import path, and a value left out is the class's default. An argument
@@ -175,7 +176,7 @@ def check_front(stated: Mapping[str, Any], found: Mapping[str, Any], where: str,
             "or take the encoder that it states"
         )
 
-    for part in FRONT:
+    for part in ENCODER_PARTS:
         cls, other = (
             part_class(config, part, CHOICES[part], allow_import) if config.get(part) else None
             for config in (stated, found)
@@ -200,7 +201,7 @@ def _plain(value: Any) -> Any:
 
 
 def build_modules(
-    config: Mapping[str, Any], front: Front | None = None, *, allow_import: bool = False
+    config: Mapping[str, Any], speech_encoder: SpeechEncoder | None = None, *, allow_import: bool = False
 ) -> dict[str, Any]:
     """Build the parts of a codec, each of the size that the one before it gives.
 
@@ -208,7 +209,7 @@ def build_modules(
         config: Keys frontend, normalize (may be null), encoder, quantizer and decoder: short names
             or import paths; "<part>_conf": the arguments of its class; loudness (may be null or missing). Other keys
             are ignored.
-        front: What `build_front` gives, ready-made (a frozen encoder).
+        speech_encoder: Ready-made (a frozen one); None: it is built.
         allow_import: See `hasrd.registry.resolve`.
 
     Returns:
@@ -217,15 +218,12 @@ def build_modules(
     Raises:
         UserError: An unknown or missing part or argument.
     """
-    front = build_front(config, allow_import=allow_import) if front is None else front
-    enc = front["encoder"]
-    quant = construct(
-        config, "quantizer", quantizer.CHOICES, enc.output_size, enc.num_layers, allow_import=allow_import
-    )
+    if speech_encoder is None:
+        speech_encoder = build_speech_encoder(config, allow_import=allow_import)
+    sizes = speech_encoder.output_size, speech_encoder.num_layers
+    quant = construct(config, "quantizer", quantizer.CHOICES, *sizes, allow_import=allow_import)
     return {
-        "frontend": front["frontend"],
-        "normalize": front["normalize"] if "normalize" in front else None,
-        "encoder": enc,
+        "speech_encoder": speech_encoder,
         "quantizer": quant,
         "decoder": construct(config, "decoder", decoder.CHOICES, quant.output_size, allow_import=allow_import),
         "loudness": config.get("loudness"),

@@ -9,15 +9,15 @@ from typing import Any, Mapping, Sequence
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from hasrd.codec.build import build_modules
 from hasrd.codec.model import TokenizerModel
 from hasrd.codec.tokens import Tokens
 from hasrd.decoder.decoder import Decoder
-from hasrd.encoder.encoder import Encoder
 from hasrd.encoder.layers import length_mask
 from hasrd.encoder.output import EncoderOutput
+from hasrd.encoder.speech_encoder import SpeechEncoder
 from hasrd.frontend import loudness as level
 from hasrd.quantizer.quantizer import Quantizer
 
@@ -44,7 +44,7 @@ class CodecOutput:
 
 
 class Codec(TokenizerModel):
-    """Frontend, normalisation, encoder, quantizer and decoder as one model.
+    """Speech encoder, quantizer and decoder as one model.
 
     The encoder gives a token only where it has all of its frames, so the last samples of an
     utterance have none of their own: they are decoded from its last token once more. Decoding gives
@@ -55,9 +55,7 @@ class Codec(TokenizerModel):
     loudness that it had, and decoding gives it back.
 
     Args:
-        frontend: wave (B, N), lengths to features (B, T, F), lengths.
-        normalize: features, lengths to the same; None for none.
-        encoder: features, lengths to an EncoderOutput.
+        speech_encoder: wave (B, N), lengths to an EncoderOutput; its parts become the codec's own.
         quantizer: layers (B, U, D), lengths to a QuantizerOutput; codes to latents.
         decoder: latents (B, U, D) to a waveform (B, U * hop).
         loudness: What the codec was trained at, in LUFS; None: speech is taken as it is.
@@ -68,27 +66,25 @@ class Codec(TokenizerModel):
 
     def __init__(
         self,
-        frontend: nn.Module,
-        normalize: nn.Module | None,
-        encoder: Encoder,
+        speech_encoder: SpeechEncoder,
         quantizer: Quantizer,
         decoder: Decoder,
         loudness: float | None = None,
     ) -> None:
         super().__init__()
-        self.frontend = frontend
-        self.normalize = normalize
-        self.encoder = encoder
+        # Files of weights name their tensors so.
+        self.frontend, self.normalize = speech_encoder.frontend, speech_encoder.normalize
+        self.encoder = speech_encoder.encoder
         self.quantizer = quantizer
         self.decoder = decoder
         if loudness is not None and not level.FLOOR < loudness <= 0:
             raise ValueError(f"loudness {loudness}: give LUFS between {level.FLOOR:g} and 0, or null")
         self.loudness = loudness
-        self.sample_rate: int = frontend.sample_rate
-        self.frame_shift: int = frontend.frame_shift * encoder.stride
+        self.sample_rate: int = speech_encoder.sample_rate
+        self.frame_shift: int = speech_encoder.frame_shift
+        self.min_samples: int = speech_encoder.min_samples
         # Of what encoder and decoder take: `inference.prepare` sets them.
         self.encoder_dtype = self.decoder_dtype = torch.float32
-        self.min_samples: int = frontend.window + (encoder.input_window - 1) * frontend.frame_shift
         if self.frame_shift != decoder.hop:
             raise ValueError(
                 f"a token is {self.frame_shift} samples of the encoder's input, but "
@@ -99,6 +95,11 @@ class Codec(TokenizerModel):
     def from_config(cls, config: Mapping[str, Any], *, allow_import: bool = False) -> Codec:
         """Build a codec from a config (see build_modules)."""
         return cls(**build_modules(config, allow_import=allow_import))
+
+    @property
+    def speech_encoder(self) -> SpeechEncoder:
+        """The codec's frontend, normalisation and encoder as one."""
+        return SpeechEncoder(self.frontend, self.normalize, self.encoder, self.encoder_dtype)
 
     @property
     def frame_rate(self) -> float:
@@ -131,22 +132,12 @@ class Codec(TokenizerModel):
         return self.quantizer.layer_weights
 
     def features(self, wave: Tensor, lengths: Tensor) -> EncoderOutput:
-        """Return the encoder's layers of a batch.
-
-        An utterance shorter than one token is padded with zeros to one.
-
-        Args:
-            wave: (B, N) samples in [-1, 1]; what is past an utterance's length is not looked at.
-            lengths: (B,) samples.
-        """
+        """See `TokenizerModel`."""
         missing = self.min_samples - wave.shape[1]
         if missing > 0:
             wave = F.pad(wave, (0, missing))
         wave = wave.masked_fill(~length_mask(lengths, wave.shape[1]), 0.0)
-        feats, feats_lengths = self.frontend(wave, lengths.clamp(min=self.min_samples))
-        if self.normalize is not None:
-            feats, feats_lengths = self.normalize(feats, feats_lengths)
-        return self.encoder(feats.to(self.encoder_dtype), feats_lengths)
+        return self.speech_encoder(wave, lengths.clamp(min=self.min_samples))
 
     def _extend(self, latent: Tensor, lengths: Tensor, num_samples: int) -> Tensor:
         """Repeat each item's last token so that the frames (B, F, D) cover `num_samples`."""

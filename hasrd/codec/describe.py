@@ -7,16 +7,23 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Callable, Mapping
+from typing import Any, Mapping
 
-import torch
 from torch import nn
 
-from hasrd import encoder, frontend, loss, quantizer
-from hasrd.codec.build import CODEC_DEFAULTS, Front, build_modules, construct, part_class
+from hasrd import frontend, loss, quantizer
+from hasrd.codec.build import (
+    CODEC_DEFAULTS,
+    build_modules,
+    build_speech_encoder,
+    construct,
+    part_class,
+    without_weights,
+)
 from hasrd.codec.codec import Codec
 from hasrd.codec.receptive import Field, joins, looks_back, reaches
 from hasrd.data.targets import read_facts
+from hasrd.encoder.speech_encoder import SpeechEncoder
 from hasrd.errors import UserError
 from hasrd.frontend.normalize import GlobalNorm
 from hasrd.metrics.bitrate import LOUDNESS_NOTE, bitrate
@@ -93,16 +100,16 @@ def describe(config: Mapping[str, Any], allow_import: bool = False) -> Descripti
 
 
 def _codec(config: Mapping[str, Any], allow_import: bool) -> Description:
-    front = front_of(config, allow_import)
+    speech_encoder = speech_encoder_of(config, allow_import)
     conf = config.get("quantizer_conf") or {}
     # The layer comes from stage 4 and changes no size.
     if part_class(config, "quantizer", quantizer.CHOICES, allow_import).needs_kmeans and "semantic_layer" not in conf:
-        conf = {**conf, "semantic_layer": front["encoder"].num_layers - 1}
+        conf = {**conf, "semantic_layer": speech_encoder.num_layers - 1}
         config = {**config, "quantizer_conf": conf}
-    codec = _weightless(lambda: Codec(**build_modules(config, front, allow_import=allow_import)))
+    codec = without_weights(lambda: Codec(**build_modules(config, speech_encoder, allow_import=allow_import)))
     sizes = codec.codebook_sizes
     reach = reaches(codec.decoder)
-    facts = _encoder_facts(config, front)
+    facts = _encoder_facts(config, speech_encoder)
     facts |= {
         "kind": "codec",
         "bitrate_bps": bitrate(codec.frame_rate, sizes, codec.codebook_strides),
@@ -116,7 +123,7 @@ def _codec(config: Mapping[str, Any], allow_import: bool) -> Description:
     if joined and extent["samples"] is not None:
         extent["note"] = " ".join(filter(None, [extent["note"], f"and what the quantizer takes from the {joined}"]))
     facts["receptive_field"]["decoder"] = _extent(reach, reach.size, codec.sample_rate)
-    modules = {"encoder": front, "quantizer": codec.quantizer, "decoder": codec.decoder}
+    modules = {"encoder": speech_encoder, "quantizer": codec.quantizer, "decoder": codec.decoder}
     notes = []
     if codec.loudness is not None:
         notes.append(f"speech is taken at {codec.loudness:g} LUFS; {LOUDNESS_NOTE}")
@@ -124,7 +131,7 @@ def _codec(config: Mapping[str, Any], allow_import: bool) -> Description:
         try:
             from hasrd import discriminator
 
-            modules["discriminator"] = _weightless(
+            modules["discriminator"] = without_weights(
                 lambda: construct(config, "discriminator", discriminator.CHOICES, allow_import=allow_import)
             )
         except (ImportError, UserError) as error:
@@ -161,69 +168,50 @@ def _heads(levels: Mapping[str, Mapping[str, Any]], codec: Codec, notes: list[st
 
 
 def _encoder(config: Mapping[str, Any], allow_import: bool) -> Description:
-    front = front_of(config, allow_import)
-    facts = _encoder_facts(config, front)
-    modules = {"encoder": front}
+    speech_encoder = speech_encoder_of(config, allow_import)
+    facts = _encoder_facts(config, speech_encoder)
+    modules = {"encoder": speech_encoder}
     if config.get("loss"):
         # Not weightless: it draws a random projection. Its frozen tensors are state, not parameters.
-        size = front["frontend"].output_size
-        modules["head"] = construct(
-            config, "loss", loss.CHOICES, size, front["encoder"].output_size, allow_import=allow_import
-        )
+        sizes = speech_encoder.frontend.output_size, speech_encoder.output_size
+        modules["head"] = construct(config, "loss", loss.CHOICES, *sizes, allow_import=allow_import)
         facts["kind"] = "ssl"
     return _description(config, facts, modules, [])
 
 
-def front_of(config: Mapping[str, Any], allow_import: bool) -> Front:
+def speech_encoder_of(config: Mapping[str, Any], allow_import: bool) -> SpeechEncoder:
     """Build what turns a wave into layers; a normalisation that lacks the statistics of its data is left out."""
     if not config.get("encoder"):
         raise UserError(
             "config: encoder not given: it stands on one that another configuration trains; name that one (--encoder), "
             "or state frontend, normalize and encoder"
         )
-    front = Front()
-    # Small, and the log-mel filterbank computes with its values.
-    front["frontend"] = construct(config, "frontend", frontend.CHOICES, allow_import=allow_import)
-    if config.get("normalize"):
-        cls = part_class(config, "normalize", frontend.NORMALIZE_CHOICES, allow_import)
-        if cls is not GlobalNorm or config.get("normalize_conf"):
-            front["normalize"] = construct(config, "normalize", frontend.NORMALIZE_CHOICES, allow_import=allow_import)
-    size = front["frontend"].output_size
-    front["encoder"] = _weightless(
-        lambda: construct(config, "encoder", encoder.CHOICES, size, allow_import=allow_import)
-    )
-    return front
+    if config.get("normalize") and not config.get("normalize_conf"):
+        if part_class(config, "normalize", frontend.NORMALIZE_CHOICES, allow_import) is GlobalNorm:
+            config = {**config, "normalize": None}
+    return build_speech_encoder(config, allow_import=allow_import, weightless=True)
 
 
-def _weightless(build: Callable[[], nn.Module]) -> nn.Module:
-    """Build on the meta device, where tensors have a shape alone; a class that needs their values gets real ones."""
-    try:
-        with torch.device("meta"):
-            return build()
-    except (NotImplementedError, RuntimeError):
-        return build()
-
-
-def _encoder_facts(config: Mapping[str, Any], front: Front) -> dict[str, Any]:
-    wave, trunk = front["frontend"], front["encoder"]
-    token = wave.frame_shift * trunk.stride
+def _encoder_facts(config: Mapping[str, Any], speech_encoder: SpeechEncoder) -> dict[str, Any]:
+    wave, trunk = speech_encoder.frontend, speech_encoder.encoder
+    rate, token = speech_encoder.sample_rate, speech_encoder.frame_shift
     back = looks_back(trunk)
-    samples = None if back.size is None else wave.window + (back.size - 1) * wave.frame_shift
-    extent = _extent(back, samples, wave.sample_rate)
+    samples = None if back.size is None else speech_encoder.span(back.size)
+    extent = _extent(back, samples, rate)
     if samples is not None and config.get("normalize") and config["normalize"] != "global":
         extent["note"] = f"and what normalize: {config['normalize']} takes from the whole utterance"
     return {
         "kind": "encoder",
         "encoder_parameters": {name: _count(part) for name, part in trunk.named_children() if _count(part)},
-        "sample_rate": wave.sample_rate,
-        "frame_rate": wave.sample_rate / token,
+        "sample_rate": rate,
+        "frame_rate": rate / token,
         "bitrate_bps": None,
         "num_codebooks": None,
         "codebook_sizes": None,
         "codebook_strides": None,
         "streams": None,
         "strides": {"frontend": wave.frame_shift, "encoder": list(back.strides), "decoder": None, "token": token},
-        "min_samples": wave.window + (trunk.input_window - 1) * wave.frame_shift,
+        "min_samples": speech_encoder.min_samples,
         "receptive_field": {"encoder": extent, "decoder": None},
     }
 

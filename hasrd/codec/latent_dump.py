@@ -102,7 +102,7 @@ def dump_latents(
     encoder = FrozenEncoder(encoder_file, allow_import=allow_import)
     data = [DataDir.load(path) for path in sets]
     rows = sum(encoder.num_tokens(samples) for source in data for samples in source.samples().values())
-    gigabytes = rows * encoder.num_layers * encoder.size * BYTES / 2**30
+    gigabytes = rows * encoder.num_layers * encoder.output_size * BYTES / 2**30
     homes = [Path(out) / source.path.name for source in data]
     if gigabytes > max_gb:
         for home in homes:
@@ -112,7 +112,7 @@ def dump_latents(
         "encoder_sha256": sha256(encoder_file),
         "loudness": loudness,
         "num_layers": encoder.num_layers,
-        "size": encoder.size,
+        "size": encoder.output_size,
         "frame_shift": encoder.frame_shift,
     }
     for source, folder in zip(data, homes):

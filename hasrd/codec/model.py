@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from hasrd.codec.tokens import Tokens
-from hasrd.encoder.encoder import Encoder
 from hasrd.encoder.output import EncoderOutput
+from hasrd.encoder.speech_encoder import SpeechEncoder
 from hasrd.frontend import loudness as level
 
 
@@ -29,7 +29,7 @@ class TokenizerModel(nn.Module, ABC):
         stream_names: M names; codebooks of one stream have the same.
         codebook_sizes: M sizes.
         loudness: LUFS to which speech is brought before `features`; None: it is taken as it is.
-        encoder: Whose layers `features` returns; None: it returns what is quantized, and nothing else.
+        speech_encoder: Whose layers `features` returns; None: it returns what is quantized, and nothing else.
         semantic_layer: The encoder's layer that the semantic stream stands for; None: there is no such layer.
         layer_weights: (L,) share of each of the encoder's layers in what is quantized; None where that is not learned.
         facts: What the numbers of a table need beside them.
@@ -41,7 +41,7 @@ class TokenizerModel(nn.Module, ABC):
     frame_rate: float
     stream_names: tuple[str, ...]
     codebook_sizes: tuple[int, ...]
-    encoder: Encoder | None
+    speech_encoder: SpeechEncoder | None = None
     loudness: float | None = None
     semantic_layer: int | None = None
     layer_weights: Tensor | None = None

@@ -12,6 +12,7 @@ from torch import nn
 from torch.nn.modules import activation, batchnorm, dropout, instancenorm, rnn
 
 from hasrd.decoder.istft import ISTFT, ISTFTDecoder
+from hasrd.encoder.frozen import Frozen
 from hasrd.encoder.layers import Snake1d
 
 # Layers that look at one frame at a time.
@@ -64,6 +65,8 @@ def steps(module: nn.Module) -> Iterator[Step]:
         yield Step(1 + (kernel - 1) * dilation, down=stride)
     elif isinstance(module, nn.ConvTranspose1d):
         yield Step(1 + (module.kernel_size[0] - 1) * module.dilation[0], up=module.stride[0])
+    elif isinstance(module, Frozen):
+        yield from steps(module.module)
     elif isinstance(module, ISTFT):
         yield Step(module.n_fft - 1, up=module.hop_length)  # a Hann window starts with 0
     elif isinstance(module, LOCAL):

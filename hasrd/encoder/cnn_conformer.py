@@ -37,8 +37,7 @@ class FrontConformer(Encoder):
         self.conformer = Conformer(attention_dim, **conformer)
         self.output_size = attention_dim
         self.num_layers = len(self.conformer.blocks) + 1
-        self.stride = cnn.stride
-        self.input_window = cnn.input_window
+        self.stride, self.input_window = cnn.stride, cnn.input_window
 
     @property
     def input_dtype(self) -> torch.dtype:

@@ -9,6 +9,7 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Tensor, nn
 
+from hasrd.encoder.layers import count_windows
 from hasrd.encoder.output import EncoderOutput
 
 
@@ -46,5 +47,5 @@ class Encoder(nn.Module, ABC):
         """
 
     def num_tokens(self, frames: int | Tensor) -> int | Tensor:
-        """Return the tokens of so many input frames (an int or a tensor of any shape); convolutions may need more."""
-        return frames // self.stride
+        """Return the tokens of so many input frames (an int or a tensor of any shape)."""
+        return count_windows(frames, self.input_window, self.stride)

@@ -28,6 +28,12 @@ def length_mask(lengths: Tensor, max_len: int) -> Tensor:
     return torch.arange(max_len, device=lengths.device) < lengths[:, None]
 
 
+def count_windows(frames: int | Tensor, window: int, stride: int) -> int | Tensor:
+    """Return how many windows fit into frames (an int or a tensor of any shape), from its start on."""
+    count = (frames - window) // stride + 1
+    return count.clamp(min=0) if isinstance(count, Tensor) else max(count, 0)
+
+
 class Snake1d(nn.Module):
     """Snake activation, x + sin^2(alpha x) / alpha, with one alpha a channel (DAC's).
 

@@ -40,8 +40,7 @@ class W2VBert(StandardizedEncoder):
         ValueError: a size does not fit.
     """
 
-    stride = 2
-    input_window = 2
+    stride = input_window = 2
 
     def __init__(
         self,

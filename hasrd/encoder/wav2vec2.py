@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.parametrizations import weight_norm
 
-from hasrd.encoder.layers import length_mask
+from hasrd.encoder.layers import count_windows, length_mask
 from hasrd.encoder.output import EncoderOutput
 from hasrd.encoder.standardize import StandardizedEncoder
 from hasrd.encoder.transformer_block import Block
@@ -113,10 +113,6 @@ class Wav2Vec2(StandardizedEncoder):
         """Return the module that makes `distances` for the blocks out of the number of tokens; None for none."""
         return None
 
-    def num_tokens(self, frames: int | Tensor) -> int | Tensor:
-        """Return the tokens of so many samples (an int or a tensor of any shape)."""
-        return count_windows(frames, self.input_window, self.stride)
-
     def forward(self, feats: Tensor, lengths: Tensor) -> EncoderOutput:
         """Encode samples feats (B, N, 1) into L + 1 layers (B, num_tokens(N), D) of the module's type."""
         wave = feats[..., 0].masked_fill(~length_mask(lengths, feats.shape[1]), 0.0)
@@ -162,12 +158,6 @@ def window_and_stride(layers: Sequence[Sequence[int]]) -> tuple[int, int]:
     for kernel, stride in reversed(layers):
         window = stride * (window - 1) + kernel
     return window, math.prod(stride for _, stride in layers)
-
-
-def count_windows(frames: int | Tensor, window: int, stride: int) -> int | Tensor:
-    """Return how many windows fit into frames (an int or a tensor of any shape), from its start on."""
-    count = (frames - window) // stride + 1
-    return count.clamp(min=0) if isinstance(count, Tensor) else max(count, 0)
 
 
 class TimeNormConv(nn.Module):

@@ -57,10 +57,6 @@ class WhisperEncoder(StandardizedEncoder):
         )
         self.norm = nn.LayerNorm(attention_dim)
 
-    def num_tokens(self, frames: int | Tensor) -> int | Tensor:
-        """Return the tokens of so many frames (an int or a tensor of any shape): half as many, rounded up."""
-        return (frames + 1) // 2
-
     def forward(self, feats: Tensor, lengths: Tensor) -> EncoderOutput:
         """Encode feats (B, T, F) into num_blocks + 1 layers (B, num_tokens(T), D) of the module's type."""
         num_tokens = self.num_tokens(feats.shape[1])

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from hasrd.config import read_yaml
 from hasrd.encoder.output import EncoderOutput
 from hasrd.encoder.standardize import StandardizedEncoder
-from hasrd.encoder.wav2vec2 import count_windows, window_and_stride
+from hasrd.encoder.wav2vec2 import window_and_stride
 from hasrd.errors import UserError
 from hasrd.models.foreign import Imported, build_imported
 from hasrd.models.weights import read_weights
@@ -82,10 +82,6 @@ class ESPnetSSLEncoder(StandardizedEncoder):
             setattr(self, name, part)
         layers = [(layer.kernel_size, layer.stride) for layer in self.frontend.layers]
         self.input_window, self.stride = window_and_stride(layers)
-
-    def num_tokens(self, frames: int | Tensor) -> int | Tensor:
-        """Return the tokens of so many samples (an int or a tensor of any shape)."""
-        return count_windows(frames, self.input_window, self.stride)
 
     def forward(self, feats: Tensor, lengths: Tensor) -> EncoderOutput:
         """Encode samples feats (B, N, 1) into num_layers layers (B, num_tokens(N), D) of the module's type."""

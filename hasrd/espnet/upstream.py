@@ -17,7 +17,7 @@ from torch import nn
 
 from hasrd.encoder.frozen import Frozen
 from hasrd.errors import UserError, first_line
-from hasrd.models.checkpoint import frozen_front
+from hasrd.models.checkpoint import load_encoder
 from hasrd.models.weights import read_torch
 
 # Where ESPnet's frontends keep the trained model. The parts of a fused one are among its children.
@@ -81,21 +81,18 @@ class UpstreamFrontend(Mixing):
     ):
         # What building draws is none of the probe's: it starts as the one on layers that were computed before.
         with torch.random.fork_rng(devices=[]):
-            _, front = frozen_front(encoder_file, encoder_sha256, allow_import=allow_import)
-        count = front["encoder"].module.num_layers
-        if layer is not None and not 0 <= layer < count:
-            raise UserError(f"{encoder_file}: no layer {layer}: this encoder has layers 0 to {count - 1}")
-        super().__init__(count if layer is None else 0)
-        self.front = front
-        self.layer = layer
+            _, speech_encoder = load_encoder(encoder_file, encoder_sha256, allow_import=allow_import)
+        super().__init__(speech_encoder.num_layers if layer is None else 0)
+        self.layer = None if layer is None else speech_encoder.check_layer(layer, encoder_file)
+        self.speech_encoder = speech_encoder.frozen()
 
     def output_size(self) -> int:
         """Size D of the encoder's layers."""
-        return self.front["encoder"].module.output_size
+        return self.speech_encoder.output_size
 
     def forward(self, input: torch.Tensor, input_lengths: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Wave (B, N), lengths (B,) in samples, to (B, U, D) and lengths in tokens."""
-        output = self.front(input, input_lengths)
+        output = self.speech_encoder(input, input_lengths)
         layer = self.mix(normalized(output.layers)) if self.layer is None else output.layers[self.layer]
         return layer, output.lengths
 

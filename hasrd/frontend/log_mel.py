@@ -9,7 +9,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from hasrd.encoder.layers import length_mask
+from hasrd.encoder.layers import count_windows, length_mask
 
 PREEMPHASIS = 0.97  # Kaldi, feat/feature-window.h
 LOW_FREQUENCY = 20.0  # Hz; Kaldi, feat/mel-computations.h
@@ -61,8 +61,7 @@ class LogMel(nn.Module):
 
     def num_frames(self, num_samples: int | Tensor) -> int | Tensor:
         """Return the frames of a waveform of num_samples (an int or a tensor of any shape)."""
-        frames = 1 + (num_samples - self.window) // self.frame_shift
-        return frames.clamp(min=0) if isinstance(frames, Tensor) else max(frames, 0)
+        return count_windows(num_samples, self.window, self.frame_shift)
 
     @torch.no_grad()
     def forward(self, wave: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:

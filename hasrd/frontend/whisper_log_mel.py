@@ -40,16 +40,18 @@ class WhisperLogMel(nn.Module):
         self.register_buffer("filters", mel_filters(num_mels), persistent=False)
 
     def num_frames(self, num_samples: int | Tensor) -> int | Tensor:
-        """Return the frames of num_samples (an int or a tensor of any shape)."""
-        return num_samples // HOP
+        """Return the frames of num_samples (an int or a tensor of any shape); none of less than a window."""
+        return num_samples // HOP * (num_samples >= self.window)
 
     def forward(self, wave: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """Map wave (B, N) with lengths (B,) samples, each more than 200, to features (B, T, F) and frames (B,).
+        """Map wave (B, N) with lengths (B,) samples to features (B, T, F) and frames (B,).
 
         Neither padding nor the other utterances of the batch change an utterance's features.
         """
         frames = self.num_frames(lengths)
-        total = int(self.num_frames(wave.shape[1]))
+        total = self.num_frames(wave.shape[1])
+        if not total:
+            return wave.new_zeros(len(wave), 0, self.output_size), frames
         # Sample i of the mirrored utterance, for each utterance of its own length.
         place = torch.arange(-N_FFT // 2, (total - 1) * HOP + N_FFT // 2, device=wave.device).expand(len(wave), -1)
         last = lengths[:, None] - 1

@@ -15,16 +15,16 @@ from typing import Any, Mapping
 
 from safetensors.torch import save_file
 
-from hasrd.codec.build import FRONT, Front, build_front, build_modules
+from hasrd.codec.build import ENCODER_KEYS, ENCODER_PARTS, build_modules, build_speech_encoder
 from hasrd.codec.codec import Codec
 from hasrd.config import read_yaml
 from hasrd.encoder.frozen import Frozen
+from hasrd.encoder.speech_encoder import SpeechEncoder
 from hasrd.errors import UserError
 from hasrd.jobs.atomic import atomic_path
 from hasrd.jobs.digest import sha256
 from hasrd.models.weights import building, load_strict, read_config_of, read_safetensors, read_weights
 
-FRONT_KEYS = tuple(key for part in FRONT for key in (part, f"{part}_conf"))
 # What is used where no weights are named: the recipe's own choice, else those of the last epoch.
 DEFAULT_WEIGHTS = ("valid.mel_distance.best.pth", "latest.pth")
 # In their place, of a codec that another package made (hasrd.peers).
@@ -42,16 +42,16 @@ def kind_of(config: Mapping[str, Any]) -> str:
     return EXPERIMENT if "decoder" in config else UNKNOWN
 
 
-def save_encoder(path: str | Path, config: dict[str, Any], front: Front) -> str:
-    """Write frontend, normalisation and encoder with their configuration to a safetensors file; return its SHA-256.
+def save_encoder(path: str | Path, config: dict[str, Any], speech_encoder: SpeechEncoder) -> str:
+    """Write a speech encoder with its configuration to a safetensors file; return its SHA-256.
 
     Args:
         path: File to write (appears when complete).
-        config: The `FRONT_KEYS` of a configuration.
-        front: Modules "frontend", "encoder" and, where there is one, "normalize".
+        config: The `ENCODER_KEYS` of a configuration.
+        speech_encoder: What it describes.
     """
-    config = {key: config.get(key) for key in FRONT_KEYS}
-    tensors = {name: tensor.contiguous() for name, tensor in front.state_dict().items()}
+    config = {key: config.get(key) for key in ENCODER_KEYS}
+    tensors = {name: tensor.contiguous() for name, tensor in speech_encoder.state_dict().items()}
     with atomic_path(path) as temporary:
         save_file(tensors, temporary, metadata={"config": json.dumps(config, sort_keys=True)})
     return sha256(path)
@@ -59,8 +59,8 @@ def save_encoder(path: str | Path, config: dict[str, Any], front: Front) -> str:
 
 def load_encoder(
     path: str | Path, expected_sha256: str | None = None, *, allow_import: bool = False
-) -> tuple[dict[str, Any], Front]:
-    """Read what `save_encoder` wrote: (configuration, modules in eval mode).
+) -> tuple[dict[str, Any], SpeechEncoder]:
+    """Read what `save_encoder` wrote: (configuration, speech encoder in eval mode).
 
     Args:
         path: The file.
@@ -79,17 +79,9 @@ def load_encoder(
             "encoder, or train the codec again (stages 4 and 5)"
         )
     with building(path):
-        front = build_front(config, allow_import=allow_import)
-    load_strict(front, read_safetensors(path, advice)[0], path)
-    return config, front.eval()
-
-
-def frozen_front(
-    path: str | Path, expected_sha256: str | None = None, *, allow_import: bool = False
-) -> tuple[dict[str, Any], Front]:
-    """`load_encoder`, with every module frozen: eval mode always, no gradients, not in any checkpoint."""
-    config, front = load_encoder(path, expected_sha256, allow_import=allow_import)
-    return config, Front({name: Frozen(module) for name, module in front.items()})
+        speech_encoder = build_speech_encoder(config, allow_import=allow_import)
+    load_strict(speech_encoder, read_safetensors(path, advice)[0], path)
+    return config, speech_encoder.eval()
 
 
 @dataclass(frozen=True)
@@ -167,14 +159,14 @@ def load_trained(experiment: Experiment, allow_import: bool) -> Codec:
     Raises:
         UserError: Another encoder than the one trained with, a class that is not allowed, or weights that don't fit.
     """
-    front = None
+    speech_encoder = None
     if experiment.encoder is not None:
         wanted = experiment.config.get("encoder_sha256")
         if not wanted:
             raise UserError(f"{experiment.config_file}: an encoder_file without encoder_sha256: train it again")
-        _, front = frozen_front(experiment.encoder, wanted, allow_import=allow_import)
+        speech_encoder = load_encoder(experiment.encoder, wanted, allow_import=allow_import)[1].frozen()
     with building(experiment.config_file):
-        codec = Codec(**build_modules(experiment.config, front, allow_import=allow_import))
+        codec = Codec(**build_modules(experiment.config, speech_encoder, allow_import=allow_import))
     prefix = "codec."
     states = read_weights(experiment.weights, "train the codec again (stage 5), or name others")
     tensors = {key[len(prefix) :]: value for key, value in states.items() if key.startswith(prefix)}
@@ -184,7 +176,7 @@ def load_trained(experiment: Experiment, allow_import: bool) -> Codec:
 
 def embed_encoder(codec: Codec) -> Codec:
     """Make the parts that were kept outside of the state dict (`Frozen`) ordinary parts of the codec, in place."""
-    for name in FRONT:
+    for name in ENCODER_PARTS:
         if isinstance(getattr(codec, name), Frozen):
             setattr(codec, name, getattr(codec, name).module)
     return codec

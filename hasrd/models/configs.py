@@ -7,7 +7,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from hasrd.codec.build import FRONT, check_front
+from hasrd.codec.build import ENCODER_KEYS, check_encoder
 from hasrd.config import read_yaml
 from hasrd.errors import UserError
 from hasrd.models.weights import SAFETENSORS, read_config_of
@@ -50,6 +50,5 @@ def complete(
     if encoder is None:
         return config
     if config.get("encoder"):
-        check_front(config, encoder, where, allow_import=allow_import)
-    keys = {key: encoder.get(key) for part in FRONT for key in (part, f"{part}_conf")}
-    return {**config, **keys, "frozen_encoder": True}
+        check_encoder(config, encoder, where, allow_import=allow_import)
+    return {**config, **{key: encoder.get(key) for key in ENCODER_KEYS}, "frozen_encoder": True}

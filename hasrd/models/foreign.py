@@ -13,15 +13,16 @@ from typing import Any, Mapping
 
 from torch import Tensor
 
-from hasrd.codec.build import Front, build_front
+from hasrd.codec.build import build_speech_encoder
 from hasrd.config import check, read_json
 from hasrd.encoder import CHOICES
+from hasrd.encoder.speech_encoder import SpeechEncoder
 from hasrd.errors import UserError
 from hasrd.models.weights import load_strict, read_weights
 from hasrd.registry import resolve
 
-# Configuration as `save_encoder` takes it, and modules in eval mode.
-Imported = tuple[dict[str, Any], Front]
+# Configuration as `save_encoder` takes it, and a speech encoder in eval mode.
+Imported = tuple[dict[str, Any], SpeechEncoder]
 
 CONFIG = "config.json"
 PREPROCESSOR = "preprocessor_config.json"
@@ -102,8 +103,8 @@ def build_imported(config: dict[str, Any], tensors: Mapping[str, Tensor], where:
         UserError: Sizes that don't fit each other, or tensors that are missing, left over or of another size.
     """
     try:
-        front = build_front(config)
+        speech_encoder = build_speech_encoder(config)
     except ValueError as error:
         raise UserError(f"{where}: {error}") from error
-    load_strict(front["encoder"], tensors, where)
-    return config, front.eval()
+    load_strict(speech_encoder.encoder, tensors, where)
+    return config, speech_encoder.eval()

@@ -9,8 +9,8 @@ from typing import Any, Mapping
 
 import torch
 
-from hasrd.codec.build import Front
 from hasrd.data.waves import wave_batches
+from hasrd.encoder.speech_encoder import SpeechEncoder
 from hasrd.encoder.standardize import LayerStatistics
 from hasrd.errors import UserError
 from hasrd.models.foreign import Imported, model_type
@@ -41,7 +41,7 @@ def source_files(source: str) -> dict[str, Path]:
 
 
 def load_source(source: str, model_file: str) -> Imported:
-    """Load a trained encoder: (configuration as `save_encoder` takes it, modules in eval mode).
+    """Load a trained encoder: (configuration as `save_encoder` takes it, speech encoder in eval mode).
 
     Args:
         source: `package:<name>` of an installed package that carries a Whisper; a folder of a Whisper (transformers,
@@ -61,28 +61,27 @@ def load_source(source: str, model_file: str) -> Imported:
 
 
 @torch.no_grad()
-def standardize_layers(config: dict[str, Any], front: Front, wavs: Mapping[str, str]) -> None:
+def standardize_layers(config: dict[str, Any], speech_encoder: SpeechEncoder, wavs: Mapping[str, str]) -> None:
     """Let an encoder bring its layers to one scale, by statistics over whole utterances.
 
     Args:
         config: Its configuration, which says so afterwards.
-        front: Its modules; the encoder has the statistics afterwards.
+        speech_encoder: It; its encoder has the statistics afterwards.
         wavs: Utterance to audio file; a few minutes of several speakers are enough. Of more than `MOST_UTTERANCES`
             so many are taken.
 
     Raises:
         UserError: Audio that can't be used, or none.
     """
-    encoder = front["encoder"]
+    encoder = speech_encoder.encoder
     count, total, square = 0, torch.zeros(1, dtype=torch.float64), torch.zeros(1, dtype=torch.float64)
     step = max(1.0, len(wavs) / MOST_UTTERANCES)
     chosen = sorted(wavs)
     chosen = [chosen[int(place * step)] for place in range(min(len(chosen), MOST_UTTERANCES))]
-    batches = wave_batches(
-        {utterance: wavs[utterance] for utterance in chosen}, front["frontend"].sample_rate, BATCH_SAMPLES
-    )
+    wavs = {utterance: wavs[utterance] for utterance in chosen}
+    batches = wave_batches(wavs, speech_encoder.sample_rate, BATCH_SAMPLES)
     for _, waves, lengths in progress(batches, desc="statistics of the layers", unit="batches"):
-        output = front(waves, lengths)
+        output = speech_encoder(waves, lengths)
         # Zero on padding: it adds nothing to the sums.
         layers = torch.stack(output.layers).double()
         count += int(output.lengths.sum())

@@ -39,7 +39,6 @@ class PeerCodec(TokenizerModel):
         self.sample_rate, self.frame_rate = sample_rate, peer.frame_rate
         # Of 75 tokens a second, 213.3 samples each.
         self.frame_shift = self.min_samples = math.ceil(sample_rate / peer.frame_rate)
-        self.encoder = None
         per_book = list(zip(peer.stream_names, peer.codebook_sizes, peer.steps))
         self.stream_names = tuple(name for name, _, steps in per_book for _ in range(steps))
         self.codebook_sizes = tuple(size for _, size, steps in per_book for _ in range(steps))

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Mapping
 
 from hasrd.bench import scale
-from hasrd.codec.describe import Description, front_of
+from hasrd.codec.describe import Description, speech_encoder_of
 from hasrd.data.kaldi import read_table
 from hasrd.models.configs import read_model_config
 from hasrd.recipe.options import STAGES
@@ -157,7 +157,7 @@ def _costs(plan: Plan, encoder: Description | None, codec: Description | None) -
     if model is None or speech is None:
         return ["", "Disk and time: known after stage 1, which counts the speech"] if plan.runs(1) else []
     values = plan.values
-    trunk = front_of(_front_config(plan), values["allow_import"] == "true")["encoder"]
+    trunk = speech_encoder_of(_encoder_config(plan), values["allow_import"] == "true")
     found = scale.first_rows(speech, stored=values["feats_type"] == "fbank")[1:]
     if encoder is not None and plan.ssl:
         gpus = max(1, int(values["ngpu"])) * int(values["num_nodes"])
@@ -184,7 +184,7 @@ def _costs(plan: Plan, encoder: Description | None, codec: Description | None) -
     return ["", scale.table(found, TFLOPS), "", *NOTES] if found else []
 
 
-def _front_config(plan: Plan) -> Mapping[str, Any]:
+def _encoder_config(plan: Plan) -> Mapping[str, Any]:
     """Return the configuration of the encoder whose latents are read."""
     if not plan.frozen_encoder:
         return plan.codec

@@ -372,8 +372,8 @@ class Plan:
         if self.encoder_source and not Path(self.encoder_file).is_file():
             # Stage 3 imports it first.
             return None, None
-        from hasrd.codec.build import FRONT
-        from hasrd.codec.describe import describe, front_of
+        from hasrd.codec.build import ENCODER_KEYS
+        from hasrd.codec.describe import describe, speech_encoder_of
         from hasrd.models.configs import complete, read_model_config
         from hasrd.models.weights import building
 
@@ -386,14 +386,14 @@ class Plan:
         if self.needs_encoder:
             with building(where):
                 found[0] = describe(encoder, allow_import)
-                num_layers = front_of(encoder, allow_import)["encoder"].num_layers
+                num_layers = speech_encoder_of(encoder, allow_import).num_layers
             layer = values["semantic_layer"]
             if self.frozen_encoder and layer != "auto" and int(layer) >= num_layers:
                 raise UserError(f"--semantic_layer {layer}: {where} has layers 0 to {num_layers - 1}")
         if self.codec:
             codec = self.codec
             if self.stop_stage < 5 and self.frozen_encoder:
-                codec = {key: value for key, value in codec.items() if key.removesuffix("_conf") not in FRONT}
+                codec = {key: value for key, value in codec.items() if key not in ENCODER_KEYS}
             try:
                 with building(values["codec_config"]):
                     if self.frozen_encoder:

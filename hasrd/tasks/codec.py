@@ -13,7 +13,7 @@ from espnet2.utils.nested_dict_action import NestedDictAction
 from espnet2.utils.types import float_or_none, int_or_none, str2bool, str_or_none
 
 from hasrd import decoder, discriminator, encoder, frontend, quantizer
-from hasrd.codec.build import CODEC_DEFAULTS, build_modules, check_front, construct, part_class
+from hasrd.codec.build import CODEC_DEFAULTS, ENCODER_KEYS, build_modules, check_encoder, construct, part_class
 from hasrd.codec.codec import Codec
 from hasrd.codec.latent_cache import CachedLatents
 from hasrd.errors import UserError
@@ -21,7 +21,7 @@ from hasrd.espnet.choices import ImportableChoices
 from hasrd.espnet.codec_model import CodecModel
 from hasrd.jobs.digest import sha256
 from hasrd.loss.distillation import build_distillation
-from hasrd.models.checkpoint import FRONT_KEYS, frozen_front
+from hasrd.models.checkpoint import load_encoder
 from hasrd.models.kmeans import load_kmeans
 from hasrd.registry import ALLOW_IMPORT, resolve
 from hasrd.tasks.preprocess import AtLoudness, PadTo, Segment
@@ -167,18 +167,19 @@ class CodecTask(TrainingTask, espnet.GANCodecTask):
 
         `args` are those of a training, whose configuration a person has named: its classes are imported.
         """
-        front = None
+        speech_encoder = None
         if args.frozen_encoder and args.encoder_file is None:
             raise UserError(
                 "--encoder_file not given: with frozen_encoder: true the codec stands on a trained encoder, "
                 "encoder.safetensors of stage 3 or of hasrd import-encoder"
             )
         if args.encoder_file is not None:
-            config, front = frozen_front(args.encoder_file, args.encoder_sha256, allow_import=args.allow_import)
+            config, trained = load_encoder(args.encoder_file, args.encoder_sha256, allow_import=args.allow_import)
+            speech_encoder = trained.frozen()
             if args.frozen_encoder:
-                check_front(vars(args), config, args.encoder_file, allow_import=True)
+                check_encoder(vars(args), config, args.encoder_file, allow_import=True)
             args.encoder_sha256 = args.encoder_sha256 or sha256(args.encoder_file)
-            for key in FRONT_KEYS:
+            for key in ENCODER_KEYS:
                 setattr(args, key, config[key])
         if args.latent_dirs:
             if args.encoder_file is None or args.segment is None or args.iterator_type == "chunk":
@@ -197,7 +198,7 @@ class CodecTask(TrainingTask, espnet.GANCodecTask):
                 f"--kmeans_file not given: the quantizer {args.quantizer} takes its first tokens from k-means on a "
                 "frozen encoder: set frozen_encoder: true and run stages 3 and 4, or choose another quantizer"
             )
-        codec = Codec(**build_modules(vars(args), front, allow_import=True))
+        codec = Codec(**build_modules(vars(args), speech_encoder, allow_import=True))
         if centroids is not None:
             codec.quantizer.set_centroids(centroids)
         if (args.loudness is not None or args.shift_phase) and args.iterator_type == "chunk":

@@ -11,7 +11,7 @@ from espnet2.train.collate_fn import CommonCollateFn
 from espnet2.utils.types import int_or_none, str_or_none
 
 from hasrd import encoder, frontend, loss
-from hasrd.codec.build import build_front, construct
+from hasrd.codec.build import build_speech_encoder, construct
 from hasrd.espnet.choices import ImportableChoices
 from hasrd.espnet.ssl_model import SSLModel
 from hasrd.frontend.normalize import GlobalNorm
@@ -78,12 +78,7 @@ class SSLTask(TrainingTask, espnet.SSLTask):
         if args.global_stats is not None and not args.normalize_conf:
             stats = GlobalNorm.from_stats(args.global_stats)
             args.normalize_conf = {"mean": stats.mean.tolist(), "std": stats.std.tolist()}
-        front = build_front(vars(args), input_size=args.input_size, allow_import=True)
-        size = front["frontend"].output_size if "frontend" in front else args.input_size
-        objective = construct(vars(args), "loss", loss.CHOICES, size, front["encoder"].output_size, allow_import=True)
-        return SSLModel(
-            frontend=front["frontend"] if "frontend" in front else None,
-            normalize=front["normalize"] if "normalize" in front else None,
-            encoder=front["encoder"],
-            loss=objective,
-        )
+        speech_encoder = build_speech_encoder(vars(args), input_size=args.input_size, allow_import=True)
+        size = speech_encoder.frontend.output_size if args.input_size is None else args.input_size
+        sizes = size, speech_encoder.output_size
+        return SSLModel(speech_encoder, construct(vars(args), "loss", loss.CHOICES, *sizes, allow_import=True))

@@ -10,10 +10,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from hasrd.codec.build import Front
 from hasrd.codec.inference import inference_form
-from hasrd.encoder.frozen import Frozen
-from hasrd.errors import UserError
+from hasrd.encoder.speech_encoder import SpeechEncoder
 from hasrd.models.checkpoint import load_encoder
 from hasrd.models.importing import load_source
 from hasrd.models.weights import SAFETENSORS, read_header
@@ -47,19 +45,12 @@ class SpeechTeacher(nn.Module):
         allow_import: bool = False,
     ) -> None:
         super().__init__()
-        front = _load(source, model_file, allow_import)
-        frontend, encoder = front["frontend"], front["encoder"]
-        if layer != MEAN and not (type(layer) is int and 0 <= layer < encoder.num_layers):
-            raise UserError(
-                f"{source}: no layer {layer}: this encoder has layers 0 to {encoder.num_layers - 1}, or give {MEAN}"
-            )
-        self.front = Front({name: Frozen(module) for name, module in front.items()})
-        self.layer = layer
+        self.encoder = encoder = _load(source, model_file, allow_import).frozen()
+        self.layer = layer if layer == MEAN else encoder.check_layer(layer, source, f", or give {MEAN}")
         self.size: int = encoder.output_size
-        self.sample_rate: int = frontend.sample_rate
-        self.frame_shift: float = frontend.frame_shift * encoder.stride / frontend.sample_rate
-        window = frontend.window + (encoder.input_window - 1) * frontend.frame_shift
-        self.first_centre: float = window / 2 / frontend.sample_rate
+        self.sample_rate: int = encoder.sample_rate
+        self.frame_shift: float = encoder.frame_shift / encoder.sample_rate
+        self.first_centre: float = encoder.min_samples / 2 / encoder.sample_rate
         self._named = source, model_file
 
     @functools.cached_property
@@ -69,11 +60,11 @@ class SpeechTeacher(nn.Module):
 
     def num_frames(self, num_samples: int) -> int:
         """Frames of a wave of so many samples."""
-        return int(self.front["encoder"].num_tokens(self.front["frontend"].num_frames(num_samples)))
+        return self.encoder.num_tokens(num_samples)
 
     def forward(self, waves: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Waves (B, N), lengths (B,) in samples, to features (B, T, D), zero on padding, and their lengths (B,)."""
-        output = self.front(waves, lengths)
+        output = self.encoder(waves, lengths)
         if self.layer != MEAN:
             return output.layers[self.layer].float(), output.lengths
         total = output.layers[0].float()
@@ -84,11 +75,11 @@ class SpeechTeacher(nn.Module):
     def ready(self, device: str | torch.device) -> SpeechTeacher:
         """Move it to a device for good, in the form that is fastest there; returns it."""
         self.to(device)
-        self.front["encoder"] = inference_form(self.front["encoder"])
+        self.encoder.encoder = inference_form(self.encoder.encoder)
         return self
 
 
-def _load(source: str, model_file: str, allow_import: bool) -> Front:
+def _load(source: str, model_file: str, allow_import: bool) -> SpeechEncoder:
     if Path(source).suffix == SAFETENSORS and Path(source).is_file() and "config" in read_header(source):
         return load_encoder(source, allow_import=allow_import)[1]
     return load_source(source, model_file)[1]

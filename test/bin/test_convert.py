@@ -148,9 +148,9 @@ def test_left_out(monkeypatch, codec_dir, make_data_dir, tmp_path, capsys):
     (folder / "config.yaml").write_text(yaml.safe_dump(config))
     from hasrd.codec.build import build_modules
     from hasrd.codec.codec import Codec
-    from hasrd.models.checkpoint import frozen_front
+    from hasrd.models.checkpoint import load_encoder
 
-    codec = Codec(**build_modules(config, frozen_front(config["encoder_file"])[1]))
+    codec = Codec(**build_modules(config, load_encoder(config["encoder_file"])[1].frozen()))
     torch.save({f"codec.{name}": value for name, value in codec.state_dict().items()}, folder / "latest.pth")
     run(monkeypatch, convert, folder, one, out)
     assert "left out: voice conversion needs acoustic tokens and those of another stream" in capsys.readouterr().out

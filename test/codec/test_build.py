@@ -9,7 +9,7 @@ import sys
 import pytest
 import torch
 
-from hasrd.codec.build import build_modules, check_front
+from hasrd.codec.build import build_modules, check_encoder
 from hasrd.codec.codec import Codec
 from hasrd.decoder.decoder import Decoder
 from hasrd.errors import UserError
@@ -107,7 +107,7 @@ def test_import_path():
     assert type(build_modules(config)["decoder"]).__name__ == "ISTFTDecoder"
 
 
-FRONT = {
+ENCODER = {
     "frontend": "log_mel",
     "normalize": "utterance",
     "encoder": "cnn_conformer",
@@ -126,8 +126,8 @@ FRONT = {
     ids=["defaults", "import path", "other parts stated", "other keys"],
 )
 def test_equal_encoders(change):
-    check_front(FRONT, {**FRONT, **change}, "file")
-    check_front({**FRONT, **change}, FRONT, "file")
+    check_encoder(ENCODER, {**ENCODER, **change}, "file")
+    check_encoder({**ENCODER, **change}, ENCODER, "file")
 
 
 @pytest.mark.parametrize(
@@ -142,11 +142,11 @@ def test_equal_encoders(change):
 )
 def test_different_encoders(change, message):
     with pytest.raises(UserError, match=message):
-        check_front(FRONT, {**FRONT, **change}, "file")
+        check_encoder(ENCODER, {**ENCODER, **change}, "file")
 
 
 def test_statistics_come_from_the_data():
-    found = {**FRONT, "normalize": "global", "normalize_conf": {"mean": [1.0], "std": [2.0]}}
-    check_front({**FRONT, "normalize": "global"}, found, "file")
+    found = {**ENCODER, "normalize": "global", "normalize_conf": {"mean": [1.0], "std": [2.0]}}
+    check_encoder({**ENCODER, "normalize": "global"}, found, "file")
     with pytest.raises(UserError, match=r"normalize_conf: mean is \[1.0\], but .* says \[3.0\]"):
-        check_front({**found, "normalize_conf": {"mean": [3.0], "std": [2.0]}}, found, "file")
+        check_encoder({**found, "normalize_conf": {"mean": [3.0], "std": [2.0]}}, found, "file")

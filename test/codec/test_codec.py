@@ -12,7 +12,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hasrd.codec.codec import Codec
-from hasrd.encoder.frozen import Frozen
 
 SMALL = {
     "frontend": "log_mel",
@@ -258,13 +257,7 @@ def test_short_training_crops(codec):
 
 def test_frozen_encoder():
     codec = make(CONFORMER)
-    frozen = Codec(
-        Frozen(codec.frontend),
-        Frozen(codec.normalize),
-        Frozen(codec.encoder),
-        codec.quantizer,
-        codec.decoder,
-    )
+    frozen = Codec(codec.speech_encoder.frozen(), codec.quantizer, codec.decoder)
     frozen.train()
     wave, samples = waves([4000, 3000])
     frozen(wave, samples).wave_hat.square().mean().backward()

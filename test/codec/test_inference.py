@@ -15,7 +15,6 @@ from torch.nn.utils.parametrizations import weight_norm
 
 from hasrd.codec.codec import Codec
 from hasrd.codec.inference import fold_weight_norm, inference_form, prepare
-from hasrd.encoder.frozen import Frozen
 
 BASE = {
     "frontend": "log_mel",
@@ -104,8 +103,7 @@ def test_bfloat16(codec):
 def test_frozen_encoder_is_prepared_too():
     torch.manual_seed(0)
     plain = Codec.from_config(CONFIGS["conformer_istft"]).eval()
-    parts = (Frozen(plain.frontend), Frozen(plain.normalize), Frozen(plain.encoder))
-    frozen = Codec(*copy.deepcopy(parts), plain.quantizer, plain.decoder)
+    frozen = Codec(copy.deepcopy(plain.speech_encoder).frozen(), plain.quantizer, plain.decoder)
     wave, lengths = speech(5000)
     expected = plain.encode(wave, lengths)
     ready = prepare(copy.deepcopy(frozen))

@@ -42,7 +42,7 @@ def test_they_are_those_of_the_whole_utterance_at_its_level(loudness, encoder_fi
     latents = CachedLatents([folder])
     latents.check(sha256(encoder_file), loudness)
     _, front = load_encoder(encoder_file)
-    assert latents.frame_shift == front["frontend"].frame_shift * front["encoder"].stride
+    assert latents.frame_shift == front.frontend.frame_shift * front.encoder.stride
     for name, path in read_table(data / "wav.scp").items():
         wave = torch.from_numpy(read_audio(path, 16000))[None]
         levelled = wave if loudness is None else to_loudness(wave, 16000, loudness)[0]

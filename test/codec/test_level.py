@@ -16,6 +16,7 @@ from torch import nn
 from hasrd.codec.codec import Codec
 from hasrd.codec.convert import exchange
 from hasrd.encoder.output import EncoderOutput
+from hasrd.encoder.speech_encoder import SpeechEncoder
 from hasrd.frontend.loudness import loudness
 from hasrd.frontend.raw import RawWave
 
@@ -61,7 +62,7 @@ class Join(nn.Module):
 @pytest.fixture(scope="module")
 def pcm() -> Codec:
     """A codec without anything to train that gives back what its encoder got, rounded."""
-    return Codec(RawWave(), None, Frames(), Steps(), Join(), loudness=-16.0)
+    return Codec(SpeechEncoder(RawWave(), None, Frames()), Steps(), Join(), loudness=-16.0)
 
 
 def at(wave, level):

@@ -12,7 +12,7 @@ import yaml
 from doc_pages import ROOT, blocks
 
 from hasrd import encoder, loss
-from hasrd.codec.build import build_front, build_modules, construct
+from hasrd.codec.build import build_modules, build_speech_encoder, construct
 from hasrd.codec.codec import Codec
 from hasrd.registry import resolve
 
@@ -36,8 +36,8 @@ def front(module):
     path = ROOT / "egs2/asterisk/hasrd1/conf/train_ssl.yaml"
     config = yaml.safe_load(path.read_text(encoding="utf-8")) | SSL
     torch.manual_seed(0)
-    front = build_front(config, allow_import=True)
-    assert isinstance(front["encoder"], module.GRUEncoder)
+    front = build_speech_encoder(config, allow_import=True)
+    assert isinstance(front.encoder, module.GRUEncoder)
     return config, front
 
 
@@ -64,19 +64,19 @@ def test_the_encoder_keeps_its_promises(module):
 
 def test_it_can_be_pre_trained(front):
     config, front = front
-    size = front["encoder"].output_size
-    objective = construct(config, "loss", loss.CHOICES, front["frontend"].output_size, size)
-    feats, lengths = front["frontend"](torch.randn(2, 16000) * 0.1, torch.tensor([16000, 9000]))
-    feats, lengths = front["normalize"](feats, lengths)
+    size = front.encoder.output_size
+    objective = construct(config, "loss", loss.CHOICES, front.frontend.output_size, size)
+    feats, lengths = front.frontend(torch.randn(2, 16000) * 0.1, torch.tensor([16000, 9000]))
+    feats, lengths = front.normalize(feats, lengths)
     masked, mask = objective.mask(feats, lengths)
-    value, _ = objective(front["encoder"](masked, lengths).last, objective.targets(feats), mask)
+    value, _ = objective(front.encoder(masked, lengths).last, objective.targets(feats), mask)
     value.backward()
-    assert all(p.grad.abs().sum() > 0 for p in front["encoder"].parameters())
+    assert all(p.grad.abs().sum() > 0 for p in front.encoder.parameters())
 
 
 def test_the_stages_after_it_take_its_layers(front):
     _, front = front
-    layers, size = front["encoder"].num_layers, front["encoder"].output_size
+    layers, size = front.encoder.num_layers, front.encoder.output_size
     path = ROOT / "egs2/asterisk/hasrd1/conf/train_codec.yaml"
     config = yaml.safe_load(path.read_text(encoding="utf-8"))
     config["quantizer_conf"] |= {"semantic_layer": layers - 1, "num_clusters": 4}

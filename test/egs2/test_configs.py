@@ -13,7 +13,7 @@ import torch
 import yaml
 from espnet2.tasks.abs_task import scheduler_classes
 
-from hasrd.codec.build import FRONT, build_front, check_front
+from hasrd.codec.build import ENCODER_KEYS, build_speech_encoder, check_encoder
 from hasrd.codec.describe import describe
 from hasrd.errors import UserError
 from hasrd.models.checkpoint import save_encoder
@@ -60,7 +60,7 @@ def load(path: Path) -> dict:
 
 def front_of(config: dict) -> dict:
     """What a configuration says of frontend, normalisation and encoder."""
-    return {key: config.get(key) for part in FRONT for key in (part, f"{part}_conf")}
+    return {key: config.get(key) for key in ENCODER_KEYS}
 
 
 @pytest.fixture(scope="module")
@@ -73,9 +73,9 @@ def stages(tmp_path_factory):
         key = str(front_of(config))
         if key not in made:
             out = folder / str(len(made))
-            front = build_front(config)
+            front = build_speech_encoder(config)
             digest = save_encoder(out / "encoder.safetensors", config, front)
-            centroids = np.random.default_rng(0).normal(size=(CLUSTERS, front["encoder"].output_size))
+            centroids = np.random.default_rng(0).normal(size=(CLUSTERS, front.encoder.output_size))
             save_kmeans(out / "kmeans.npz", centroids, {"layer": SEMANTIC_LAYER, "encoder_sha256": digest})
             made[key] = str(out / "encoder.safetensors"), str(out / "kmeans.npz")
         return made[key]
@@ -189,11 +189,11 @@ def test_codecs_state_the_encoder_of_their_recipe(folder):
     ssl = load(folder / "train_ssl.yaml")
     codec = load(folder / "train_codec.yaml")
     assert codec["frozen_encoder"] is True and codec["quantizer"] == "hasrd"
-    check_front(codec, ssl, "train_ssl.yaml")
+    check_encoder(codec, ssl, "train_ssl.yaml")
     others = [load(path) for path in folder.glob("tuning/train_codec_hasrd*.yaml")]
     for other in others:
         if other["encoder"] == ssl["encoder"]:
-            check_front(other, ssl, "train_ssl.yaml")
+            check_encoder(other, ssl, "train_ssl.yaml")
 
 
 def test_the_defaults_of_librispeech_are_the_papers():

@@ -85,7 +85,7 @@ def test_it_is_torchaudios(large):
         features, _ = reference.feature_extractor(wave, None)
         first = reference.encoder.transformer._preprocess(reference.encoder.feature_projection(features))
     expected = [first, *layers[:-1], last]
-    assert len(ours.layers) == front["encoder"].num_layers == 4
+    assert len(ours.layers) == front.encoder.num_layers == 4
     for actual, layer in zip(ours.layers, expected, strict=True):
         torch.testing.assert_close(actual, layer, atol=1e-5, rtol=1e-5)
 

@@ -104,8 +104,10 @@ def test_it_is_espnets_model(experiment, monkeypatch, changes):
     _, front = imported(folder, monkeypatch)
     wave = 0.1 * torch.randn(3, 4000)
     lengths = torch.tensor([4000, 39, 2501])
-    encoder = front["encoder"]
+    encoder = front.encoder
     assert (encoder.stride, encoder.input_window, encoder.num_layers) == (20, 30, 4)
+    assert (front.frame_shift, front.min_samples, front.num_tokens(30), front.num_tokens(29)) == (20, 30, 1, 0)
+    assert torch.equal(front.num_tokens(lengths), torch.tensor([199, 1, 124]))
     with torch.no_grad():
         output = front(wave, lengths)
         assert output.lengths.tolist() == [199, 1, 124]

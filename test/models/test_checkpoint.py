@@ -12,10 +12,10 @@ import pytest
 import torch
 import yaml
 
-from hasrd.codec.build import build_front
+from hasrd.codec.build import build_speech_encoder
 from hasrd.errors import UserError
 from hasrd.jobs.digest import sha256
-from hasrd.models.checkpoint import frozen_front, load_encoder, save_encoder
+from hasrd.models.checkpoint import load_encoder, save_encoder
 from hasrd.models.kmeans import load_kmeans, save_kmeans
 from hasrd.models.load import load_codec
 
@@ -34,7 +34,7 @@ def test_an_encoder_comes_back_bit_by_bit(encoder_file: Path, tmp_path: Path):
 
 def test_another_encoder_is_refused(encoder_file: Path):
     with pytest.raises(UserError) as error:
-        frozen_front(encoder_file, "0" * 64)
+        load_encoder(encoder_file, "0" * 64)
     assert "not the encoder that this codec was trained with" in one_line(error)
 
 
@@ -57,7 +57,7 @@ def test_tensors_must_fit_the_configuration(encoder_file: Path, tmp_path: Path):
     with pytest.raises(UserError) as error:
         load_encoder(tmp_path / "a")
     assert "don't fit" in one_line(error) and "Unexpected" in str(error.value)
-    save_encoder(tmp_path / "b", config, build_front(smaller))
+    save_encoder(tmp_path / "b", config, build_speech_encoder(smaller))
     with pytest.raises(UserError) as error:
         load_encoder(tmp_path / "b")
     assert "Missing" in one_line(error)
@@ -143,7 +143,7 @@ def test_the_encoder_is_found_from_anywhere(codec_dir: Path, encoder_file: Path,
     # Another encoder of that name near the place where one works: the hash decides.
     other = tmp_path / "elsewhere"
     (other / "exp/ssl_x").mkdir(parents=True)
-    save_encoder(other / "exp/ssl_x/encoder.safetensors", config, build_front(config))
+    save_encoder(other / "exp/ssl_x/encoder.safetensors", config, build_speech_encoder(config))
     monkeypatch.chdir(other)
     check(str(exp))
     # The experiments' folder as a whole under another name.

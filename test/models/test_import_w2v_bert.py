@@ -47,13 +47,13 @@ def test_features_and_layers_are_those_of_transformers(tmp_path, samples, kernel
     extractor = transformers.SeamlessM4TFeatureExtractor()
     extractor.save_pretrained(tmp_path)
     config, front = load_source(str(tmp_path), "")
-    assert (config["encoder"], config["normalize"], front["frontend"].sample_rate) == ("w2v_bert", "utterance", 16000)
-    assert front["frontend"].frame_shift * front["encoder"].stride == 320
+    assert (config["encoder"], config["normalize"], front.frontend.sample_rate) == ("w2v_bert", "utterance", 16000)
+    assert front.frontend.frame_shift * front.encoder.stride == 320
     wave = 0.01 * torch.randn(2, samples).cumsum(1)
     inputs = extractor(list(wave.numpy()), sampling_rate=16000, return_tensors="pt")
     tokens = int(inputs.attention_mask[0].sum())
     lengths = torch.full((2,), samples)
-    feats, _ = front["normalize"](*front["frontend"](wave, lengths))
+    feats, _ = front.normalize(*front.frontend(wave, lengths))
     with torch.no_grad():
         # Our variance counts all frames, theirs one less; the norm behind takes a common factor out again.
         feats = feats[:, : 2 * tokens] * ((feats.shape[1] - 1) / feats.shape[1]) ** 0.5
@@ -67,7 +67,7 @@ def test_features_and_layers_are_those_of_transformers(tmp_path, samples, kernel
         for layer, theirs in zip(ours.layers, output.hidden_states, strict=True):
             torch.testing.assert_close(layer, theirs[:, :tokens], atol=1e-3, rtol=0)
         # On equal features: float32 sums in another order.
-        same = front["encoder"](inputs.input_features[:, :tokens].unflatten(2, (2, 80)).flatten(1, 2), 2 * ours.lengths)
+        same = front.encoder(inputs.input_features[:, :tokens].unflatten(2, (2, 80)).flatten(1, 2), 2 * ours.lengths)
         for layer, theirs in zip(same.layers, output.hidden_states, strict=True):
             torch.testing.assert_close(layer, theirs[:, :tokens], atol=1e-5, rtol=0)
 
@@ -82,7 +82,7 @@ def test_size_is_that_of_transformers():
 
 def test_blocks_and_kept_positions_change_nothing(tmp_path, monkeypatch):
     make(tmp_path)
-    encoder = load_source(str(tmp_path), "")[1]["encoder"]
+    encoder = load_source(str(tmp_path), "")[1].encoder
     feats, lengths = torch.randn(2, 160, 80), torch.tensor([160, 101])
     with torch.no_grad():
         whole = encoder(feats, lengths)
@@ -113,7 +113,7 @@ def test_a_codec_on_it(tmp_path):
 
 def test_a_model_with_a_head(tmp_path):
     model = make(tmp_path, "Wav2Vec2BertForCTC", vocab_size=7)
-    encoder = load_source(str(tmp_path), "")[1]["encoder"]
+    encoder = load_source(str(tmp_path), "")[1].encoder
     feats = torch.randn(1, 40, 80)
     with torch.no_grad():
         expected = model.wav2vec2_bert(feats.unflatten(1, (20, 2)).flatten(2)).last_hidden_state

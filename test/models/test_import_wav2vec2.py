@@ -18,7 +18,7 @@ from hasrd.codec.codec import Codec
 from hasrd.encoder.wav2vec2 import CONV_LAYERS
 from hasrd.encoder.wavlm import DistanceBias
 from hasrd.errors import UserError
-from hasrd.models.checkpoint import frozen_front, load_encoder
+from hasrd.models.checkpoint import load_encoder
 from hasrd.models.import_wav2vec2 import load_wav2vec2
 
 SHAPES = [(16, kernel, stride) for _, kernel, stride in CONV_LAYERS]
@@ -165,7 +165,7 @@ def test_torchaudios_pipeline(tmp_path, monkeypatch, name, encoder, wrapped):
 def test_a_folder_of_transformers(transformers_folder, tmp_path, monkeypatch, cls, encoder, changes):
     model, folder = transformers_folder(cls, **changes)
     config, front = run(folder, tmp_path / "encoder.safetensors", monkeypatch)
-    assert config["encoder"] == encoder and front["encoder"].num_layers == 3
+    assert config["encoder"] == encoder and front.encoder.num_layers == 3
     # More tokens (199) than WavLM tells apart one by one.
     wave = 0.1 * torch.randn(2, 64_000) + 0.05
     with torch.no_grad():
@@ -217,7 +217,7 @@ def test_transformers_normalisation(transformers_folder, large):
     extractor = Wav2Vec2FeatureExtractor.from_pretrained(folder)
     values = extractor(list(WAVE.numpy()), sampling_rate=8000, return_tensors="pt")
     config, front = load_wav2vec2(str(folder), "")
-    assert config["normalize"] == "utterance" and front["frontend"].sample_rate == 8000
+    assert config["normalize"] == "utterance" and front.frontend.sample_rate == 8000
     with torch.no_grad():
         assert_same(front, [model(values.input_values).last_hidden_state])
     (folder / "preprocessor_config.json").write_text('{"do_normalize": false}')
@@ -349,8 +349,8 @@ def test_a_codec_on_it(tmp_path, monkeypatch):
         "decoder": "dac",
         "decoder_conf": {"channels": 32, "strides": [8, 5, 4, 2], "separable": True},
     }
-    _, front = frozen_front(tmp_path / "encoder.safetensors")
-    codec = Codec(**build_modules(config, front)).eval()
+    _, front = load_encoder(tmp_path / "encoder.safetensors")
+    codec = Codec(**build_modules(config, front.frozen())).eval()
     codec.quantizer.set_centroids(torch.randn(8, 128))
     assert (codec.frame_shift, codec.frame_rate) == (320, 50.0)
     lengths = [160, 16_000, 12_347]  # 10 ms, a second and an odd length

