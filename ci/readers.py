@@ -352,7 +352,7 @@ def _codes(folder: Path) -> None:
 
 
 def _archive_facts(path: Path) -> None:
-    from hasrd.bin.decode import archive_facts
+    from hasrd.codec.decode_files import archive_facts
 
     archive_facts(path.with_name("codes.scp"), "0")
 
@@ -707,7 +707,7 @@ def _batch(folder: Path) -> None:
 
 
 def _run_batch(path: Path) -> None:
-    from hasrd.bin.files import Job, run_jobs
+    from hasrd.jobs.files import Job, run_jobs
 
     folder = path.parent
     jobs = [Job(name, str(folder / name), folder / name) for name in ("a", "b")]
@@ -832,7 +832,7 @@ READERS: Mapping[str, Reader] = {
         _statistics, "*.npz", _global_norm, ("hasrd/frontend/normalize.py", "hasrd/data/features.py")
     ),
     "tokens": Reader(_tokens, "*.npz", _load_tokens, ("hasrd/codec/token_file.py", "hasrd/codec/tokenizer.py")),
-    "token_facts": Reader(_codes, "*", _archive_facts, ("hasrd/bin/decode.py",)),
+    "token_facts": Reader(_codes, "*", _archive_facts, ("hasrd/codec/decode_files.py",)),
     "teacher": Reader(_teacher, "*/*", _open_targets, ("hasrd/data/targets.py",)),
     "latents": Reader(_latents, "**/*.*", _cut_latents, ("hasrd/codec/latent_cache.py",)),
     "latents_table": Reader(_latents, "utt2latents", _cut_latents, ("hasrd/codec/latent_cache.py",)),
@@ -868,7 +868,7 @@ READERS: Mapping[str, Reader] = {
         _read_modules, ("hasrd/teacher/source.py",),
     ),
     "records": Reader(_records, ".*", _why_stale, ("hasrd/jobs/origin.py",)),
-    "batch": Reader(_batch, "*s*", _run_batch, ("hasrd/bin/files.py",)),
+    "batch": Reader(_batch, "*s*", _run_batch, ("hasrd/jobs/files.py",)),
     "finished": Reader(texts(finished_dot_json='{"max_epoch": 3}'), "*", _finished, ("hasrd/train/entry.py",)),
     "lock": Reader(texts(_dot_a_dot_lock='{"pid": 1, "host": "h"}', a="x"), ".a.lock", _lock, ("hasrd/jobs/lock.py",)),
 }  # fmt: skip
