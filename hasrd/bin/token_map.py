@@ -233,10 +233,10 @@ def run(args: argparse.Namespace) -> None:
     forget(args.out)
     record = origin.record()
 
-    from hasrd.bin.codec_work import weights_sha256
+    from hasrd.codec.data_set import weights_sha256
     from hasrd.models.load import load_codec
 
-    if _model_of(codes_scp) != weights_sha256(args):
+    if _model_of(codes_scp) != weights_sha256(args.exp_dir, args.model_file):
         raise UserError(f"{codes_scp}: made with other weights than {args.model_file}: run stage 6 again")
     codec = load_codec(args.exp_dir, args.model_file, allow_import=args.allow_import)
     utterances = [segment.utterance for segment in segments]

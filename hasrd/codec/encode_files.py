@@ -15,7 +15,7 @@ from hasrd.data.archive import write_archive
 from hasrd.data.audio import audio_info, read_audio
 from hasrd.data.kaldi import write_table
 from hasrd.errors import UserError, of_one_input
-from hasrd.jobs.atomic import atomic_path, write_json
+from hasrd.jobs.atomic import atomic_path
 from hasrd.jobs.files import Job, list_jobs, run_files
 
 AUDIO = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".aif", ".aiff")
@@ -92,7 +92,7 @@ def write_kaldi(out: Path, done: dict[str, Path], level: float | None) -> None:
         done: Utterance to token file.
         level: The codec's `loudness`.
     """
-    from hasrd.codec.token_file import read_token_file, stride_facts
+    from hasrd.codec.token_file import read_token_file, write_facts
 
     lengths: dict[str, str] = {}
     loudness: dict[str, str] = {}
@@ -108,17 +108,7 @@ def write_kaldi(out: Path, done: dict[str, Path], level: float | None) -> None:
     with atomic_path(out / "codes.ark") as temporary:
         entries = write_archive(temporary, out / "codes.ark", codes())
     facts = read_token_file(next(iter(done.values())))
-    write_json(
-        out / "codes.json",
-        {
-            "codebook_sizes": facts.codebook_sizes,
-            "stream_names": facts.stream_names,
-            "frame_rate": facts.frame_rate,
-            **stride_facts(facts.codebook_strides),
-            "loudness": level,
-            "model": facts.model,
-        },
-    )
+    write_facts(out / "codes.json", facts, level, facts.model)
     write_table(out / NUM_SAMPLES, lengths)
     if level is not None:
         write_table(out / LOUDNESS, loudness)

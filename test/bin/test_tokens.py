@@ -13,7 +13,7 @@ import pytest
 import soundfile
 import torch
 import yaml
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from hasrd.bin import extract, masked_prediction, score, semantic_tokens, tokenize
@@ -22,7 +22,6 @@ from hasrd.bin.choose_layer import layer_weights
 from hasrd.bin.export_encoder import export
 from hasrd.bin.token_list import token_list
 from hasrd.codec.inference import prepare
-from hasrd.codec.tokens import Tokens
 from hasrd.data.kaldi import read_table
 from hasrd.errors import UserError
 from hasrd.frontend.loudness import loudness, restore
@@ -97,18 +96,6 @@ def test_fewer_codebooks_and_chosen_versions(monkeypatch, codec_dir, make_data_d
     assert (tmp_path / "codes/text").read_bytes() == (out / "text").read_bytes()
 
 
-def test_choosing_versions(codec_dir):
-    codec = load_codec(codec_dir)
-    choose = tokenize.choose_versions
-    assert choose(codec) == ["combined", "semantic", "acoustic", "shuffled"]
-    assert choose(codec, "semantic", "9 2 3 1 2") == ["semantic", "books_1", "books_2"], "three are all"
-    with pytest.raises(UserError, match="'lexical': this codec has combined, semantic"):
-        choose(codec, "combined lexical")
-    for wrong in ("0", "two", "1,2"):
-        with pytest.raises(UserError, match="no number of codebooks"):
-            choose(codec, "auto", wrong)
-
-
 def test_crops(monkeypatch, codec_dir, make_data_dir, tmp_path):
     data, out = make_data_dir("test", (4000, 16000, 784, 16300)), tmp_path / "out"
     words = ("--exp_dir", codec_dir, "--data", data, "--speech", "false", "--out", out)
@@ -134,29 +121,6 @@ def test_crops(monkeypatch, codec_dir, make_data_dir, tmp_path):
     assert found.count == 2 and found.details["left_out"] == 2 and len(found.details["codebooks"]) == 3
     with pytest.raises(UserError, match="give seconds"):
         run(monkeypatch, tokenize, *words, "--crop_seconds", "short")
-
-
-def test_the_ends_of_a_crop(hac_dir):
-    """Where levels look at the whole of it, none of its tokens is beyond what its ends have an effect on."""
-    codec = load_codec(hac_dir)
-    assert tokenize.margin_of(codec) is None
-    codec.quantizer.levels = torch.nn.ModuleDict()
-    assert tokenize.margin_of(codec) >= 1
-
-
-@given(frames=st.integers(1, 30), seed=st.integers(0, 99))
-@settings(deadline=None)
-def test_shuffling_the_acoustic_codes(frames, seed):
-    generator = torch.Generator().manual_seed(seed)
-    codes = torch.randint(0, 50, (1, frames, 3), generator=generator)
-    names = ("semantic", "acoustic", "acoustic")
-    tokens = Tokens(codes, torch.tensor([frames]), torch.tensor([frames * 512]), 31.25, names, (50, 50, 50))
-    shuffled = tokenize.shuffle_acoustic(tokens, f"utt{seed}")
-    assert torch.equal(shuffled.codes[..., 0], codes[..., 0]), "semantic codes keep their places"
-    pairs, moved = (sorted(map(tuple, x[0, :, 1:].tolist())) for x in (codes, shuffled.codes))
-    assert pairs == moved, "acoustic codes move together"
-    assert torch.equal(shuffled.codes, tokenize.shuffle_acoustic(tokens, f"utt{seed}").codes)
-    assert torch.equal(tokens.codes, codes), "the tokens given are left as they are"
 
 
 def test_extract(monkeypatch, codec_dir, make_data_dir, tmp_path):
