@@ -32,6 +32,7 @@ from hasrd.bin import (
 from hasrd.codec.data_set import model_facts
 from hasrd.data.archive import read_array
 from hasrd.data.kaldi import read_table
+from hasrd.espnet.layer_choice import LOGITS
 from hasrd.models.kmeans import load_kmeans, save_kmeans
 
 LENGTHS = (16000, 12000, 14000, 15000)
@@ -189,7 +190,7 @@ def test_the_configuration_counts_as_far_as_it_shapes_the_model(codec_dir, model
 def test_a_layer_is_chosen_again_after_another_training(monkeypatch, tmp_path, capsys):
     def choose(*logits: float) -> str:
         if logits:
-            torch.save({choose_layer.LOGITS: torch.tensor(logits)}, tmp_path / "valid.loss.best.pth")
+            torch.save({LOGITS: torch.tensor(logits)}, tmp_path / "valid.loss.best.pth")
         monkeypatch.setattr(sys, "argv", ["x", "--probe_dir", str(tmp_path)])
         choose_layer.main()
         return capsys.readouterr().out

@@ -13,12 +13,8 @@ import pytest
 import soundfile
 import torch
 import yaml
-from hypothesis import given
-from hypothesis import strategies as st
 
 from hasrd.bin import extract, masked_prediction, score, semantic_tokens, tokenize
-from hasrd.bin.asr_decode import collapse, to_text
-from hasrd.bin.choose_layer import layer_weights
 from hasrd.bin.export_encoder import export
 from hasrd.bin.token_list import token_list
 from hasrd.codec.inference import prepare
@@ -150,34 +146,12 @@ def test_semantic_tokens_of_stage_4(monkeypatch, codec_dir, encoder_file, kmeans
     assert (out / "text").read_text() == (tmp_path / "codec/text").read_text()
 
 
-@given(st.lists(st.integers(0, 4), max_size=20))
-def test_collapse(path):
-    """Repetitions first, then blanks, as CTC's definition has it."""
-    merged = [token for i, token in enumerate(path) if i == 0 or token != path[i - 1]]
-    assert collapse(path) == [token for token in merged if token != 0]
-
-
-def test_to_text():
-    assert to_text(["<space>", "A", "B", "<space>", "<space>", "C", "<space>"]) == "AB C"
-    assert to_text([]) == ""
-
-
 def test_token_list(tmp_path):
     (tmp_path / "text").write_text("a B A\nb Ä A\nc\n", encoding="utf-8")
     assert token_list(tmp_path / "text") == ["<blank>", "<unk>", "<space>", "A", "B", "Ä", "<sos/eos>"]
     (tmp_path / "text").write_text("a\nb\n")
     with pytest.raises(UserError, match="every transcript is empty"):
         token_list(tmp_path / "text")
-
-
-def test_choose_layer_needs_a_mix(tmp_path):
-    with pytest.raises(UserError, match="train the probe of stage 4"):
-        layer_weights(tmp_path, "x.pth")
-    torch.save({"a": torch.zeros(1)}, tmp_path / "x.pth")
-    with pytest.raises(UserError, match="no mix of layers"):
-        layer_weights(tmp_path, "x.pth")
-    torch.save({"frontend.layer_logits": torch.tensor([0.0, 1.0, 2.0])}, tmp_path / "x.pth")
-    assert layer_weights(tmp_path, "x.pth") == pytest.approx(torch.tensor([0.0, 1.0, 2.0]).softmax(0).tolist())
 
 
 def test_export_encoder(ssl_dir, encoder_file, tmp_path):
