@@ -27,7 +27,7 @@ OTHERS = {
     "hasrd/train/origin.py": "configurations through hasrd.config, as row yaml",
     "hasrd/errors.py": "/dev/null",
     "hasrd/train/checkpoint.py": "writes",
-    "hasrd/bin/report.py": "text of a person's own, shown as it is; its errors are one line (test/bin)",
+    "hasrd/report/write.py": "text of a person's own, shown as it is; its errors are one line (test/bin)",
     "hasrd/data/download.py": "from the network: test/data/test_download.py has a server that misbehaves",
     "hasrd/jobs/atomic.py": "flushes what was written",
     "hasrd/jobs/digest.py": "hashes content, whatever it is",
@@ -38,7 +38,7 @@ OTHERS = {
     "hasrd/teacher/text.py": "another package's loader, whose errors are caught whole (test/teacher/test_text.py)",
     "hasrd/espnet/decoding.py": "weights of an own training, through ESPnet",
     "hasrd/bin/export_encoder.py": "weights of an own training",
-    "hasrd/metrics/scoring/masked_prediction.py": "weights of an own training",
+    "hasrd/codec/masked_prediction.py": "weights of an own training",
     "hasrd/espnet/layer_choice.py": "weights of an own training",
     "hasrd/codec/semantic.py": "frames of its own chunks, through hasrd.arrays",
     "hasrd/teacher/cache.py": "embeddings of its own chunks, through hasrd.arrays; writes",
@@ -806,7 +806,10 @@ READERS: Mapping[str, Reader] = {
         ("hasrd/recipe/names.py", "hasrd/train/options.py", "hasrd/jobs/chunks.py"),
     ),
     "configurations": Reader(
-        _describe, "*.yaml", _info, ("hasrd/bin/info.py", "hasrd/models/configs.py", "hasrd/codec/describe.py")
+        _describe,
+        "*.yaml",
+        _info,
+        ("hasrd/models/description.py", "hasrd/models/configs.py", "hasrd/codec/describe.py"),
     ),
     "audio": Reader(_audio, "a.*", _read_audio, ("hasrd/data/audio.py",)),
     "data_directory": Reader(

@@ -8,8 +8,8 @@ import argparse
 from pathlib import Path
 from typing import Sequence
 
+from hasrd.codec.masked_prediction import predict_masked
 from hasrd.errors import run_main
-from hasrd.metrics.scoring.masked_prediction import predict_masked
 from hasrd.registry import add_allow_import
 
 
