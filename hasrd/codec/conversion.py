@@ -72,17 +72,14 @@ class ConvertWork(CodecWork):
 
     def __init__(
         self,
-        exp_dir: str,
-        model_file: str,
-        ngpu: int,
-        allow_import: bool,
+        run: CodecRun,
         pairs: Mapping[str, str],
         codes: Mapping[str, str],
         loudness: Mapping[str, float] | None,
         wavs: Mapping[str, str],
         method: str,
     ) -> None:
-        super().__init__(exp_dir, model_file, ngpu, allow_import)
+        super().__init__(run)
         self.pairs, self.codes, self.loudness, self.wavs, self.method = pairs, codes, loudness, wavs, method
         self.centroids = [own.cpu() for own in word_centroids(self.codec)] if method == "match" else None
 

@@ -29,32 +29,12 @@ from hasrd.models.load import load_codec
 SHAPING = (*PARTS, "encoder_sha256", "loudness")
 
 
-class CodecWork:
-    """Base of what is done with one chunk of utterances (`make_work` of `run_in_chunks`)."""
-
-    def __init__(self, exp_dir: str, model_file: str, ngpu: int, allow_import: bool) -> None:
-        if not ngpu:
-            torch.set_num_threads(1)
-        self.device = torch.device("cuda" if ngpu else "cpu")
-        self.codec = prepare(load_codec(exp_dir, model_file, allow_import=allow_import).to(self.device))
-
-    def batches(self, inputs: Mapping[str, str]) -> Iterator[tuple[list[str], torch.Tensor, torch.Tensor]]:
-        """Yield (utterances, waves (B, N), lengths (B,)) on the device."""
-        for utterances, waves, lengths in wave_batches(inputs, self.codec.sample_rate, BATCH_SAMPLES):
-            yield utterances, waves.to(self.device), lengths.to(self.device)
-
-
-def weights_sha256(exp_dir: str | Path, model_file: str) -> str:
-    """Return the hash of a codec's weights."""
-    return sha256(Path(exp_dir) / model_file)
-
-
 def model_facts(exp_dir: str | Path, model_file: str) -> dict[str, Any]:
     """Return what a codec is, for the origin of what it makes: its weights and its configuration."""
     config = read_yaml(Path(exp_dir) / "config.yaml")
     # Where a frozen encoder or another's codec lies does not count: loading refuses one with another hash.
     shaping = {key: value for key, value in config.items() if key.removesuffix("_conf") in SHAPING}
-    return {"weights": weights_sha256(exp_dir, model_file), "configuration": shaping}
+    return {"weights": sha256(Path(exp_dir) / model_file), "configuration": shaping}
 
 
 @dataclass(frozen=True)
@@ -92,17 +72,32 @@ class CodecRun(DataSetRun):
         """Run `work` in chunks; the other arguments and the result are those of `run`.
 
         Args:
-            work: Takes the arguments of `CodecWork`.
+            work: Takes this run, as `CodecWork` does.
             facts: What shapes the result beside the codec and the inputs.
         """
         return self.run(
-            functools.partial(work, self.exp_dir, self.model_file, self.ngpu, self.allow_import),
+            functools.partial(work, self),
             what,
             made_from,
             options={**model_facts(self.exp_dir, self.model_file), **facts},
             inputs=inputs,
             chunk_size=chunk_size,
         )
+
+
+class CodecWork:
+    """Base of what is done with one chunk of utterances (`make_work` of `run_in_chunks`)."""
+
+    def __init__(self, run: CodecRun) -> None:
+        if not run.ngpu:
+            torch.set_num_threads(1)
+        self.device = torch.device("cuda" if run.ngpu else "cpu")
+        self.codec = prepare(run.load().to(self.device))
+
+    def batches(self, inputs: Mapping[str, str]) -> Iterator[tuple[list[str], torch.Tensor, torch.Tensor]]:
+        """Yield (utterances, waves (B, N), lengths (B,)) on the device."""
+        for utterances, waves, lengths in wave_batches(inputs, self.codec.sample_rate, BATCH_SAMPLES):
+            yield utterances, waves.to(self.device), lengths.to(self.device)
 
 
 def write_speech(path: Path, wave: torch.Tensor, sample_rate: int) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from hasrd.codec.data_set import CodecWork, model_facts
+from hasrd.codec.data_set import CodecRun, CodecWork, model_facts
 from hasrd.codec.latents import BATCH_SAMPLES, FrozenEncoder
 from hasrd.codec.semantic import sha256_or_error
 from hasrd.config import read_json
@@ -25,7 +25,7 @@ from hasrd.encoder.output import EncoderOutput
 from hasrd.encoder.speech_encoder import SpeechEncoder
 from hasrd.errors import UserError
 from hasrd.jobs.atomic import write_json, write_text
-from hasrd.jobs.data_set import DataSetRun, write_merged
+from hasrd.jobs.data_set import write_merged
 from hasrd.jobs.digest import sha256
 from hasrd.models.kmeans import load_kmeans
 from hasrd.quantizer.kmeans import assign
@@ -37,10 +37,10 @@ LAYERS_CHUNK = 25
 
 
 class CodecSource(CodecWork):
-    """Layers and codes of a trained codec; args as for its base."""
+    """Layers and codes of a trained codec."""
 
-    def __init__(self, exp_dir: str, model_file: str, ngpu: int, allow_import: bool) -> None:
-        super().__init__(exp_dir, model_file, ngpu, allow_import)
+    def __init__(self, run: CodecRun) -> None:
+        super().__init__(run)
         self.latent_layer = -1 if self.codec.semantic_layer is None else self.codec.semantic_layer
         self.stream_names, self.codebook_sizes = self.codec.stream_names, self.codec.codebook_sizes
 
@@ -168,25 +168,19 @@ def kept(out: Path, model: dict[str, Any]) -> dict[str, Any]:
 
 
 @dataclass(frozen=True)
-class Extraction(DataSetRun):
-    """What is asked for of a data set, and the model that it comes from.
+class Extraction(CodecRun):
+    """What is asked for of a data set, and the model that it comes from: a codec, or an encoder in its place.
 
     Attributes:
-        exp_dir, model_file: A codec and its weights; or
-        encoder_file: encoder.safetensors of stage 3, with
-        kmeans_file: kmeans.npz of stage 4, for latent and tokens.
-        allow_import: Import classes that these name by import path.
+        encoder_file: encoder.safetensors of stage 3; `exp_dir` is None then.
+        kmeans_file: kmeans.npz of stage 4, for latent and tokens of that encoder.
         layers: Layers to write one by one.
-        all_layers: Write them all together, normalised; unless those of
-        cache_sets (None: this one) would take more than
-        cache_gb GB.
+        all_layers: Write them all together, normalised.
+        cache_sets, cache_gb: These sets (None: this one) may take so much of `all_layers`; else it is not written.
     """
 
-    exp_dir: str | None
-    model_file: str
     encoder_file: str | None
     kmeans_file: str | None
-    allow_import: bool
     layers: list[int]
     all_layers: bool
     cache_sets: list[str] | None
@@ -204,8 +198,7 @@ def source_of(wanted: Extraction) -> tuple[str, Callable[[], Source], dict[str, 
     if wanted.encoder_file is None:
         if wanted.kmeans_file is not None:
             raise UserError("--kmeans_file: goes with --encoder_file; a codec has its own")
-        make = functools.partial(CodecSource, wanted.exp_dir, wanted.model_file, wanted.ngpu, wanted.allow_import)
-        return wanted.exp_dir, make, model_facts(wanted.exp_dir, wanted.model_file)
+        return wanted.exp_dir, functools.partial(CodecSource, wanted), model_facts(wanted.exp_dir, wanted.model_file)
     if wanted.kmeans_file is None and not (wanted.layers or wanted.all_layers):
         raise UserError("--encoder_file: give --kmeans_file, --layers or --all_layers: nothing is asked for")
     hashes = {"encoder": sha256_or_error(wanted.encoder_file)}

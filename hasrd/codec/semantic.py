@@ -102,22 +102,7 @@ def collect(folders: list[Path], dim: int) -> np.ndarray:
 
 @dataclass(frozen=True)
 class KMeansSetup:
-    """How a k-means is trained.
-
-    Attributes:
-        encoder_file: encoder.safetensors of stage 3.
-        data: Data directory of the training set.
-        layer: Layer to cluster; 0 is the CNN.
-        num_clusters: Number of semantic tokens.
-        portion: Share of the utterances to take, see `portion_of`.
-        max_memory_gb: Bound of the memory for frames.
-        niter: Iterations.
-        seed: Of all that is drawn.
-        nj: Processes that compute latents.
-        ngpu: 1 computes latents on the GPU, in one process.
-        out: File to write.
-        allow_import: See `load_encoder`.
-    """
+    """How a k-means is trained; the fields are the options of `hasrd kmeans`, whose help explains them."""
 
     encoder_file: str
     data: str

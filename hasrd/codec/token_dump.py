@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from hasrd.codec.codec import Codec
-from hasrd.codec.data_set import CodecRun, CodecWork, weights_sha256, write_speech
+from hasrd.codec.data_set import CodecRun, CodecWork, write_speech
 from hasrd.codec.model import TokenizerModel
 from hasrd.codec.receptive import joins, looks_back
 from hasrd.codec.token_file import write_facts
@@ -25,6 +25,7 @@ from hasrd.data.kaldi import write_table
 from hasrd.errors import UserError
 from hasrd.jobs.atomic import write_json
 from hasrd.jobs.data_set import write_merged
+from hasrd.jobs.digest import sha256
 from hasrd.jobs.names import inside
 from hasrd.jobs.origin import origin_file, read_record, why_stale, write_record
 
@@ -37,18 +38,9 @@ class TokenizeWork(CodecWork):
         crop: Samples of the crop of each utterance that is encoded besides, alone; 0 for none.
     """
 
-    def __init__(
-        self,
-        exp_dir: str,
-        model_file: str,
-        ngpu: int,
-        allow_import: bool,
-        versions: Sequence[str] = (),
-        crop: int = 0,
-    ) -> None:
-        super().__init__(exp_dir, model_file, ngpu, allow_import)
-        self.versions = versions
-        self.crop = crop
+    def __init__(self, run: CodecRun, versions: Sequence[str] = (), crop: int = 0) -> None:
+        super().__init__(run)
+        self.versions, self.crop = versions, crop
 
     def __call__(self, inputs: dict[str, str], folder: Path, final_folder: Path) -> None:
         codes: dict[str, np.ndarray] = {}
@@ -178,7 +170,7 @@ def dump_tokens(run: CodecRun, *, speech: bool, versions: str, num_books: str, c
     remove_others(run.out, codec, {*tables.values()})
     if folders is not None:
         write_merged(folders, tables)
-        model = weights_sha256(run.exp_dir, run.model_file)
+        model = sha256(Path(run.exp_dir) / run.model_file)
         # codec.facts: what else is to be known of another's codec.
         write_facts(run.out / "codes.json", codec, codec.loudness, model, **codec.facts)
         write_record(codes_scp, record)

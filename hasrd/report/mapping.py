@@ -23,6 +23,7 @@ from hasrd.data.archive import read_integers
 from hasrd.data.kaldi import read_table
 from hasrd.errors import UserError
 from hasrd.jobs.atomic import write_text
+from hasrd.jobs.digest import sha256
 from hasrd.jobs.lock import exclusive
 from hasrd.jobs.origin import Origin, forget, is_current, renew, write_record
 from hasrd.metrics.bootstrap import ratio_interval
@@ -231,10 +232,9 @@ def _write_map(
         return
     record = renew(out, origin)
 
-    from hasrd.codec.data_set import weights_sha256
     from hasrd.models.load import load_codec
 
-    if _model_of(codes_scp) != weights_sha256(exp_dir, model_file):
+    if _model_of(codes_scp) != sha256(exp_dir / model_file):
         raise UserError(f"{codes_scp}: made with other weights than {model_file}: run stage 6 again")
     codec = load_codec(exp_dir, model_file, allow_import=allow_import)
     utterances = [segment.utterance for segment in segments]

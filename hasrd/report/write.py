@@ -30,21 +30,7 @@ DISCUSSION = Path("local/discussion.md")
 
 @dataclass(frozen=True)
 class ReportOptions:
-    """What a report is made of; `hasrd report --help` says more.
-
-    Attributes:
-        expdir: Experiments, or folders of experiments.
-        datadir: Data directories of the test sets, for audio.
-        test_sets: Sets that are listened to, and shown as missing where nothing was scored.
-        corpus: Name of the corpus.
-        single_speaker: The corpus has one voice.
-        only_codecs: Leave out what is about encoders and probes.
-        all_tables: Show what was not measured, too.
-        command: Command that is shown.
-        num_examples: Utterances to listen to.
-        discussion: Markdown that people wrote about the results.
-        out_md, out_html: Files to write; None: none.
-    """
+    """What a report is made of; the fields are the options of `hasrd report`, whose help explains them."""
 
     expdir: list[Path]
     datadir: Path
