@@ -23,6 +23,7 @@ from hasrd.jobs.chunks import ChunkWork
 from hasrd.jobs.data_set import DataSetRun
 from hasrd.jobs.digest import sha256
 from hasrd.jobs.origin import Origin
+from hasrd.jobs.workers import worker_device
 from hasrd.models.load import load_codec
 
 # Keys of a codec's configuration that shape what it makes, beside their `_conf`.
@@ -89,9 +90,7 @@ class CodecWork:
     """Base of what is done with one chunk of utterances (`make_work` of `run_in_chunks`)."""
 
     def __init__(self, run: CodecRun) -> None:
-        if not run.ngpu:
-            torch.set_num_threads(1)
-        self.device = torch.device("cuda" if run.ngpu else "cpu")
+        self.device = worker_device(run.ngpu)
         self.codec = prepare(run.load().to(self.device))
 
     def batches(self, inputs: Mapping[str, str]) -> Iterator[tuple[list[str], torch.Tensor, torch.Tensor]]:
