@@ -27,7 +27,7 @@ OTHERS = {
     "hasrd/train/origin.py": "configurations through hasrd.config, as row yaml",
     "hasrd/errors.py": "/dev/null",
     "hasrd/train/checkpoint.py": "writes",
-    "hasrd/bin/report.py": "text of a person's own, shown as it is; its errors are one line (test/bin)",
+    "hasrd/report/write.py": "text of a person's own, shown as it is; its errors are one line (test/bin)",
     "hasrd/data/download.py": "from the network: test/data/test_download.py has a server that misbehaves",
     "hasrd/jobs/atomic.py": "flushes what was written",
     "hasrd/jobs/digest.py": "hashes content, whatever it is",
@@ -36,21 +36,21 @@ OTHERS = {
     "hasrd/machine.py": "/proc",
     "hasrd/bench/memory.py": "/proc",
     "hasrd/teacher/text.py": "another package's loader, whose errors are caught whole (test/teacher/test_text.py)",
-    "hasrd/bin/asr_decode.py": "weights of an own training, through ESPnet",
+    "hasrd/espnet/decoding.py": "weights of an own training, through ESPnet",
     "hasrd/bin/export_encoder.py": "weights of an own training",
-    "hasrd/bin/masked_prediction.py": "weights of an own training",
-    "hasrd/bin/choose_layer.py": "weights of an own training",
-    "hasrd/bin/kmeans.py": "frames of its own chunks, through hasrd.arrays",
+    "hasrd/codec/masked_prediction.py": "weights of an own training",
+    "hasrd/espnet/layer_choice.py": "weights of an own training",
+    "hasrd/codec/semantic.py": "frames of its own chunks, through hasrd.arrays",
     "hasrd/teacher/cache.py": "embeddings of its own chunks, through hasrd.arrays; writes",
     "hasrd/metrics/scoring/audio.py": "values of its own chunks, through hasrd.config",
-    "hasrd/bin/extract.py": "contents.json of its own, through hasrd.config; damage counts as none",
-    "hasrd/bin/codec_work.py": "codes.json, as row token_facts",
-    "hasrd/bin/token_map.py": "codes.json, as row token_facts",
+    "hasrd/codec/probe_inputs.py": "contents.json of its own, through hasrd.config; damage counts as none",
+    "hasrd/codec/data_set.py": "a configuration through hasrd.config",
+    "hasrd/report/mapping.py": "codes.json, as row token_facts",
     "hasrd/models/card.py": "shows how speech is read, and reads none",
     "hasrd/report/card.py": "codes.json of its own, through hasrd.config",
     "hasrd/report/specification.py": "a file of the package",
     "hasrd/tasks/asr.py": "a configuration through hasrd.config",
-    "hasrd/bin/tokenize.py": "a configuration through hasrd.config",
+    "hasrd/codec/token_dump.py": "a configuration through hasrd.config",
     "hasrd/espnet/ssl_encoder.py": "a configuration through hasrd.config, weights as row tensors",
     "hasrd/peers/peer.py": "config.json through hasrd.config, weights as row tensors",
     "hasrd/peers/hugging_face.py": "config.json through hasrd.config, then another package's loader, caught whole",
@@ -352,7 +352,7 @@ def _codes(folder: Path) -> None:
 
 
 def _archive_facts(path: Path) -> None:
-    from hasrd.bin.decode import archive_facts
+    from hasrd.codec.decode_files import archive_facts
 
     archive_facts(path.with_name("codes.scp"), "0")
 
@@ -707,7 +707,7 @@ def _batch(folder: Path) -> None:
 
 
 def _run_batch(path: Path) -> None:
-    from hasrd.bin.files import Job, run_jobs
+    from hasrd.jobs.files import Job, run_jobs
 
     folder = path.parent
     jobs = [Job(name, str(folder / name), folder / name) for name in ("a", "b")]
@@ -806,7 +806,10 @@ READERS: Mapping[str, Reader] = {
         ("hasrd/recipe/names.py", "hasrd/train/options.py", "hasrd/jobs/chunks.py"),
     ),
     "configurations": Reader(
-        _describe, "*.yaml", _info, ("hasrd/bin/info.py", "hasrd/models/configs.py", "hasrd/codec/describe.py")
+        _describe,
+        "*.yaml",
+        _info,
+        ("hasrd/models/description.py", "hasrd/models/configs.py", "hasrd/codec/describe.py"),
     ),
     "audio": Reader(_audio, "a.*", _read_audio, ("hasrd/data/audio.py",)),
     "data_directory": Reader(
@@ -832,7 +835,7 @@ READERS: Mapping[str, Reader] = {
         _statistics, "*.npz", _global_norm, ("hasrd/frontend/normalize.py", "hasrd/data/features.py")
     ),
     "tokens": Reader(_tokens, "*.npz", _load_tokens, ("hasrd/codec/token_file.py", "hasrd/codec/tokenizer.py")),
-    "token_facts": Reader(_codes, "*", _archive_facts, ("hasrd/bin/decode.py",)),
+    "token_facts": Reader(_codes, "*", _archive_facts, ("hasrd/codec/decode_files.py",)),
     "teacher": Reader(_teacher, "*/*", _open_targets, ("hasrd/data/targets.py",)),
     "latents": Reader(_latents, "**/*.*", _cut_latents, ("hasrd/codec/latent_cache.py",)),
     "latents_table": Reader(_latents, "utt2latents", _cut_latents, ("hasrd/codec/latent_cache.py",)),
@@ -868,7 +871,7 @@ READERS: Mapping[str, Reader] = {
         _read_modules, ("hasrd/teacher/source.py",),
     ),
     "records": Reader(_records, ".*", _why_stale, ("hasrd/jobs/origin.py",)),
-    "batch": Reader(_batch, "*s*", _run_batch, ("hasrd/bin/files.py",)),
+    "batch": Reader(_batch, "*s*", _run_batch, ("hasrd/jobs/files.py",)),
     "finished": Reader(texts(finished_dot_json='{"max_epoch": 3}'), "*", _finished, ("hasrd/train/entry.py",)),
     "lock": Reader(texts(_dot_a_dot_lock='{"pid": 1, "host": "h"}', a="x"), ".a.lock", _lock, ("hasrd/jobs/lock.py",)),
 }  # fmt: skip

@@ -11,131 +11,26 @@ bits; what has peaks above full scale is scaled down, not clipped, and that is s
 from __future__ import annotations
 
 import argparse
-import functools
-import math
-import sys
-from dataclasses import replace
-from pathlib import Path
-from typing import Any, Mapping, Sequence
+from typing import Sequence
 
-from hasrd.bin.files import (
-    Job,
-    chosen_streams,
-    list_jobs,
-    model_arguments,
-    model_options,
-    open_model,
-    raise_failed,
-    run_jobs,
-)
-from hasrd.codec.token_file import TokenFacts
-from hasrd.codec.token_tables import LOUDNESS, NUM_SAMPLES, read_numbers
-from hasrd.config import read_json
-from hasrd.data.archive import read_integers
-from hasrd.data.audio import write_audio
-from hasrd.data.kaldi import write_table
-from hasrd.errors import UserError, of_one_input, run_main
-from hasrd.jobs.atomic import atomic_path
-
-FORMATS = ("wav", "flac")
-# dB, from which on it is said that speech had to be written quieter than it was.
-AUDIBLE = 0.5
+from hasrd.bin.options import add_model_use, fill
+from hasrd.codec.decode_files import FORMATS, decode_files
+from hasrd.codec.files import ModelUse
+from hasrd.errors import run_main
 
 
-class DecodeWork:
-    """Speech of a group of token files.
-
-    Args:
-        facts: Of Kaldi archives, which hold codes alone: stream_names, codebook_sizes, num_samples, loudness.
-    """
-
-    def __init__(self, model: tuple[Any, ...], streams: list[str] | None, facts: Mapping[str, Any]) -> None:
-        self.tokenizer = open_model(*model)
-        self.streams = streams
-        self.facts = facts
-
-    def __call__(self, group: Sequence[Job]) -> list[tuple[str, str]]:
-        failed = []
-        for job in group:
-            try:
-                tokens = self._read(job)
-            except Exception as error:
-                failed.append((job.name, of_one_input(error)))
-                continue
-            try:
-                wave = self.tokenizer.decode(tokens, self.streams)
-                peak = max(1.0, float(wave.abs().max()) if wave.numel() else 0.0)
-                lost = 20 * math.log10(peak)
-                if lost > AUDIBLE:
-                    print(f"note: {job.target}: {lost:.1f} dB quieter, so that nothing is clipped", file=sys.stderr)
-                with atomic_path(job.target) as temporary:
-                    write_audio(temporary, wave[0] / peak, self.tokenizer.sample_rate)
-            except Exception as error:
-                failed.append((job.name, f"{job.source}: {of_one_input(error)}"))
-        return failed
-
-    def _read(self, job: Job):
-        if job.source.endswith(".npz"):
-            return self.tokenizer.load_tokens(job.source)
-        if not self.facts:
-            raise UserError(f"{job.source}: not a file of tokens (.npz)")
-        names, sizes = self.facts["stream_names"], self.facts["codebook_sizes"]
-        samples, loudness = self.facts["num_samples"].get(job.name), self.facts["loudness"]
-        if loudness is not None and job.name not in loudness:
-            raise UserError(f"{LOUDNESS}: utterance '{job.name}' of codes.scp is missing: make the tokens again")
-        level = None if loudness is None else loudness[job.name]
-        tokens = self.tokenizer.as_tokens(read_integers(job.source), samples, names, sizes, level)
-        self.tokenizer.check_tokens(tokens)
-        return tokens
-
-
-def archive_facts(table: Path, model: str) -> dict[str, Any]:
-    """What lies beside a recipe's codes.scp: codes.json, maybe utt2num_samples and, where codes.json has a loudness,
-    utt2loudness; {} where there is no codes.json.
-
-    Raises:
-        UserError: A damaged file, or tokens of another model.
-    """
-    path = table.with_name("codes.json")
-    if not path.is_file():
-        return {}
-    content = read_json(path, TokenFacts, "make the tokens again")
-    if content.model not in (None, model):
-        raise UserError(f"{path}: tokens of another model: decode them with the model that made them")
-    levelled = content.loudness is not None
-    return {
-        "stream_names": content.stream_names,
-        "codebook_sizes": content.codebook_sizes,
-        "num_samples": read_numbers(table.with_name(NUM_SAMPLES), int),
-        "loudness": read_numbers(table.with_name(LOUDNESS), float, needed=True) if levelled else None,
-    }
-
-
-def main() -> None:
-    """Decode on the options of the command line."""
+def get_parser() -> argparse.ArgumentParser:
+    """The options of this entry point."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    model_options(parser)
+    add_model_use(parser)
     parser.add_argument("--format", default="wav", choices=FORMATS, help="of the files in a folder (default: wav)")
-    args = parser.parse_args()
-    jobs, kind = list_jobs(args.input, args.out, (".npz",), f".{args.format}", "tokens.scp")
-    if kind == "file" and jobs[0].target.suffix[1:] not in FORMATS:
-        raise UserError(f"{args.out}: name it .wav or .flac")
-    tokenizer = open_model(*model_arguments(args))
-    streams = chosen_streams(args, tokenizer.stream_names)
-    archived = any(not job.source.endswith(".npz") for job in jobs)
-    facts = archive_facts(args.input, tokenizer.model_sha256) if archived else {}
-    numbers = [facts[name] for name in ("num_samples", "loudness") if facts.get(name)]
-    jobs = [replace(job, beside="".join(f" {table.get(job.name)}" for table in numbers)) for job in jobs]
-    settings = {"made_by": "hasrd decode", "model": tokenizer.model_sha256, "streams": ",".join(streams or ["all"])}
-    settings.update(dtype=args.dtype, format=args.format)
-    work = functools.partial(DecodeWork, model_arguments(args), streams, facts)
-    folder = None if kind == "file" else args.out
-    failed = run_jobs(jobs, folder, settings, work, args.nj, f"speech of {args.input}")
-    done = {job.name: str(job.target) for job in jobs if job.name not in failed}
-    if kind == "table" and done:
-        write_table(args.out / "wav.scp", done)
-    raise_failed(failed, len(jobs))
-    print(f"{args.out}: speech of {len(jobs)} file{'s' if len(jobs) > 1 else ''}")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Decode on the options of the command line, or on `argv`."""
+    args = get_parser().parse_args(argv)
+    decode_files(args.input, args.out, fill(ModelUse, args), args.nj, args.format)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import argparse
 import sys
 from typing import Sequence
 
+from hasrd.bin.options import add_set_run
 from hasrd.errors import run_main
 from hasrd.registry import add_allow_import
 
@@ -20,8 +21,7 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument("--out", required=True, help="folder of the folders of the sets, such as dump/latents/<name>")
     parser.add_argument("--loudness", type=float, help="level that the codec takes speech at, in LUFS (default: none)")
     parser.add_argument("--max_gb", type=float, default=20.0, help="latents that would take more are not kept")
-    parser.add_argument("--nj", type=int, default=1, help="processes, one thread each")
-    parser.add_argument("--ngpu", type=int, default=0, help="1: compute on the GPU, in one process")
+    add_set_run(parser, "processes, one thread each", shard=False)
     add_allow_import(parser, "an encoder's file")
     return parser
 

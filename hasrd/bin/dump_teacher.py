@@ -8,6 +8,7 @@ import argparse
 from pathlib import Path
 from typing import Sequence
 
+from hasrd.bin.options import add_set_run
 from hasrd.data.archive import COMPRESSION_METHODS
 from hasrd.errors import UserError, run_main
 from hasrd.registry import add_allow_import
@@ -29,8 +30,7 @@ def get_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--data", help="data directory")
     parser.add_argument("--out", help="folder of the targets, such as dump/teacher/<name>/<set>")
-    parser.add_argument("--nj", type=int, default=1, help="processes, one thread each")
-    parser.add_argument("--ngpu", type=int, default=0, help="1: compute on the GPU, in one process")
+    add_set_run(parser, "processes, one thread each", shard=False)
     parser.add_argument(
         "--compression_method",
         default="3",

@@ -17,14 +17,19 @@ from hasrd.errors import run_main
 from hasrd.recipe.names import exp_name
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    """Print the name on standard output."""
+def get_parser() -> argparse.ArgumentParser:
+    """The options of this entry point."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--config", required=True, help="YAML file of the experiment")
     parser.add_argument("--args", default="", help="options of the command line that override the configuration")
     parser.add_argument("--ignore", default="", help="further names that make no difference, separated by commas")
     parser.add_argument("--salt", action="append", default=[], help="what else makes another experiment; repeatable")
-    options = parser.parse_args(join_values(sys.argv[1:] if argv is None else argv, ["--args"]))
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Print the name on standard output."""
+    options = get_parser().parse_args(join_values(sys.argv[1:] if argv is None else argv, ["--args"]))
     ignore = [name.strip() for name in options.ignore.split(",") if name.strip()]
     print(exp_name(options.config, options.args, ignore, options.salt))
 

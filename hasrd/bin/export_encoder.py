@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Sequence
 
 from hasrd.codec.build import build_speech_encoder
 from hasrd.config import read_yaml
@@ -33,14 +34,19 @@ def export(exp_dir: str | Path, model_file: str, out: str | Path, allow_import: 
     return save_encoder(out, config, model)
 
 
-def main() -> None:
-    """Export on the options of the command line."""
+def get_parser() -> argparse.ArgumentParser:
+    """The options of this entry point."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--exp_dir", required=True, help="directory of the pre-training")
     parser.add_argument("--model_file", default="valid.loss.best.pth", help="weights inside it")
     parser.add_argument("--out", required=True, help="file to write: encoder.safetensors")
     add_allow_import(parser, "the experiment")
-    args = parser.parse_args()
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Export on the options of the command line, or on `argv`."""
+    args = get_parser().parse_args(argv)
     with exclusive(args.out):
         print(f"{args.out}: SHA-256 {export(args.exp_dir, args.model_file, args.out, args.allow_import)}")
 

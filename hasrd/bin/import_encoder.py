@@ -13,7 +13,7 @@ from typing import Sequence
 from hasrd.data.kaldi import DataDir
 from hasrd.errors import run_main
 from hasrd.jobs.lock import exclusive
-from hasrd.jobs.origin import Origin, forget, why_stale, write_record
+from hasrd.jobs.origin import Origin, forget, is_current, write_record
 from hasrd.models.checkpoint import save_encoder
 from hasrd.models.importing import load_source, source_files, standardize_layers
 
@@ -44,19 +44,16 @@ def main(argv: Sequence[str] | None = None) -> None:
     tables = {} if args.standardize is None else {"wav.scp": Path(args.standardize) / "wav.scp"}
     origin = Origin({"source": args.source, "model_file": args.model_file}, source_files(args.source), tables)
     with exclusive(args.out):
-        reason = why_stale(Path(args.out), origin)
-        if not reason:
+        if is_current(args.out, origin, again=f"{args.out}: imported again", file=sys.stderr):
             print(f"{args.out}: imported already, nothing to do")
             return
-        if Path(args.out).exists():
-            print(f"{args.out}: imported again: {reason}", file=sys.stderr)
         record = origin.record()
         config, speech_encoder = load_source(args.source, args.model_file)
         if args.standardize is not None:
             standardize_layers(config, speech_encoder, DataDir.load(args.standardize).wavs)
-        forget(Path(args.out))
+        forget(args.out)
         print(f"{args.out}: SHA-256 {save_encoder(args.out, config, speech_encoder)}")
-        write_record(Path(args.out), record)
+        write_record(args.out, record)
     print(json.dumps(config))
 
 

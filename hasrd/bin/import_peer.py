@@ -19,8 +19,8 @@ from hasrd.jobs.lock import exclusive
 KINDS = ("dac", "encodec", "mimi", "speechtokenizer", "snac", "huggingface")
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    """Import on the options of the command line, or on `argv`."""
+def get_parser() -> argparse.ArgumentParser:
+    """The options of this entry point."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kind", required=True, choices=KINDS, help="whose format it is")
     parser.add_argument(
@@ -43,7 +43,12 @@ def main(argv: Sequence[str] | None = None) -> None:
         help="of the data, in Hz: speech is resampled to the model's rate, and what it decodes back (default: 16000)",
     )
     parser.add_argument("--out", required=True, type=Path, help="folder to write, by custom exp/codec_<name>")
-    args = parser.parse_args(argv)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Import on the options of the command line, or on `argv`."""
+    args = get_parser().parse_args(argv)
     from hasrd.peers.experiment import import_peer
 
     # Beside the folder: one that is refused leaves nothing behind.

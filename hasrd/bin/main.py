@@ -12,7 +12,18 @@ from hasrd import __version__
 from hasrd.errors import UserError, run_main
 
 # Sub-command -> module with `main()`, imported when it is called (some take many seconds to import), and what it does.
-COMMANDS: dict[str, tuple[str, str]] = {
+# For people who use a tokenizer.
+USE: dict[str, tuple[str, str]] = {
+    "encode": ("hasrd.bin.encode", "turn speech into tokens: a file, a folder or a wav.scp"),
+    "decode": ("hasrd.bin.decode", "turn tokens into speech: a file, a folder or a table"),
+    "info": ("hasrd.bin.info", "show what a configuration builds or a model is: sizes, rates, memory"),
+    "pack": ("hasrd.bin.pack", "write a trained codec to a folder that can be passed on"),
+    "bench": ("hasrd.bin.bench", "time codecs, or their training steps, beside those of others"),
+}
+# What the recipes' stages call, in their order, and people around them.
+RECIPES: dict[str, tuple[str, str]] = {
+    "plan": ("hasrd.bin.plan", "say what a run of a recipe would do: folders, sizes, steps, disk and time"),
+    "exp-name": ("hasrd.bin.exp_name", "name of an experiment's folder, made of its configuration"),
     "prepare": ("hasrd.bin.prepare", "make data directories of a corpus, fetched where that is possible (stage 1)"),
     "validate-data": ("hasrd.bin.validate_data", "check data directories before anything is trained on them (stage 1)"),
     "import-alignments": ("hasrd.bin.import_alignments", "write words.ctm and phones.ctm of data sets (stage 1)"),
@@ -41,24 +52,22 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "report": ("hasrd.bin.report", "make RESULTS.md and the HTML page from score files (stage 8)"),
     "compare": ("hasrd.bin.compare", "say which of two experiments scores better, and how surely"),
     "import-peer": ("hasrd.bin.import_peer", "make the experiment folder of a codec that others trained (stages 6-8)"),
-    "pack": ("hasrd.bin.pack", "write a trained codec to a folder that can be passed on"),
-    "encode": ("hasrd.bin.encode", "turn speech into tokens: a file, a folder or a wav.scp"),
-    "decode": ("hasrd.bin.decode", "turn tokens into speech: a file, a folder or a table"),
-    "bench": ("hasrd.bin.bench", "time codecs, or their training steps, beside those of others"),
-    "info": ("hasrd.bin.info", "show what a configuration builds or a model is: sizes, rates, memory"),
-    "plan": ("hasrd.bin.plan", "say what a run of a recipe would do: folders, sizes, steps, disk and time"),
-    "exp-name": ("hasrd.bin.exp_name", "name of an experiment's folder, made of its configuration"),
 }
+COMMANDS = {**USE, **RECIPES}
 
 
 def usage() -> str:
     """The text of `hasrd --help`."""
     width = max(len(name) for name in COMMANDS)
-    lines = "\n".join(f"  {name:<{width}}  {text}" for name, (_, text) in COMMANDS.items())
+
+    def lines(commands: dict[str, tuple[str, str]]) -> str:
+        return "".join(f"  {name:<{width}}  {text}\n" for name, (_, text) in commands.items())
+
     return (
         "usage: hasrd <command> [options]\n\n"
         "Speech tokenizers: train them with the recipes in egs2/, use them from here.\n\n"
-        f"commands:\n{lines}\n\n"
+        f"to use a tokenizer:\n{lines(USE)}\n"
+        f"to train and measure one, as the recipes' stages do:\n{lines(RECIPES)}\n"
         "hasrd <command> --help   the options of a command\n"
         "hasrd --version          the version"
     )

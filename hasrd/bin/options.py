@@ -1,11 +1,17 @@
 # Copyright 2026 The hasrd authors
 # Apache-2.0
-"""Option types that several entry points share, and how a value that looks like an option is given."""
+"""Options that several entry points share, their types, and how a value that looks like an option is given."""
 
 from __future__ import annotations
 
 import argparse
-from typing import Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Sequence, TypeVar
+
+from hasrd.registry import add_allow_import
+
+Options = TypeVar("Options")
 
 
 def str2bool(text: str) -> bool:
@@ -24,3 +30,40 @@ def join_values(argv: Sequence[str], names: Sequence[str]) -> list[str]:
         if argv[i] in names:
             argv[i : i + 2] = [f"{argv[i]}={argv[i + 1]}"]
     return argv
+
+
+def fill(cls: type[Options], args: argparse.Namespace) -> Options:
+    """Make an object of a dataclass, each of whose fields is an option."""
+    return cls(**{field.name: getattr(args, field.name) for field in fields(cls)})
+
+
+def add_model_use(parser: argparse.ArgumentParser) -> None:
+    """Add the model and the ways of computing that `hasrd encode` and `hasrd decode` have in common."""
+    parser.add_argument("model", help="packed model, or experiment folder of a codec")
+    parser.add_argument("input", type=Path, help="what to read (see above)")
+    parser.add_argument("out", type=Path, help="file to write for a file, else folder")
+    parser.add_argument("--streams", metavar="NAME,...", help="only these streams, such as semantic (default: all)")
+    parser.add_argument("--nj", type=int, default=1, help="processes (default: 1, with all its threads)")
+    parser.add_argument("--device", default="cpu", help="cpu (default), cuda, cuda:1, ...")
+    parser.add_argument("--dtype", default="float32", choices=("float32", "bfloat16"), help="of encoder and decoder")
+    parser.add_argument("--compile", action="store_true", help="translate first: worth it for hours of audio on a CPU")
+    parser.add_argument("--model_file", help="of an experiment: name of the weights (default: the best)")
+    add_allow_import(parser)
+
+
+def add_set_run(parser: argparse.ArgumentParser, nj: str = "processes", shard: bool = True) -> None:
+    """Add how the work over a data set is shared: the options of `DataSetRun` beside the set and the folder."""
+    parser.add_argument("--nj", type=int, default=1, help=nj)
+    parser.add_argument("--ngpu", type=int, default=0, help="1: compute on the GPU, in one process")
+    if shard:
+        parser.add_argument("--shard", default="1/1", metavar="I/N", help="do part I of N (for the jobs of an array)")
+
+
+def add_codec_run(parser: argparse.ArgumentParser, codec_needed: bool = True) -> None:
+    """Add the options of a `CodecRun`."""
+    parser.add_argument("--exp_dir", required=codec_needed, help="directory of the trained codec")
+    parser.add_argument("--model_file", default="latest.pth", help="weights inside it")
+    parser.add_argument("--data", required=True, help="data directory")
+    parser.add_argument("--out", required=True, type=Path, help="folder to write")
+    add_set_run(parser)
+    add_allow_import(parser)

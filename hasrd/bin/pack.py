@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Sequence
 
 from hasrd.errors import run_main
 from hasrd.jobs.lock import exclusive
@@ -18,8 +19,8 @@ from hasrd.registry import add_allow_import
 from hasrd.report.card import score_section
 
 
-def main() -> None:
-    """Pack on the options of the command line."""
+def get_parser() -> argparse.ArgumentParser:
+    """The options of this entry point."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("exp_dir", help="experiment folder of the codec (stage 5)")
     parser.add_argument("out", type=Path, help="folder to write; it must not be there yet")
@@ -27,7 +28,12 @@ def main() -> None:
     parser.add_argument("--name", help="of the model, for its card (default: the folder's)")
     parser.add_argument("--licence", help="of the weights, for config.yaml and the card, such as cc-by-4.0")
     add_allow_import(parser, "the experiment")
-    args = parser.parse_args()
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Pack on the options of the command line, or on `argv`."""
+    args = get_parser().parse_args(argv)
     args.out.parent.mkdir(parents=True, exist_ok=True)
     # Beside the folder, which is not there before it is complete.
     with exclusive(args.out.parent, f".{args.out.name}"):

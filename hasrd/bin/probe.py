@@ -32,8 +32,7 @@ def main() -> None:
     split = argv.index("--")
     with trained("hasrd.tasks.asr:ASRTask", argv[split + 1 :]):
         if is_first_node(argv[split + 1 :]):
-            sys.argv[1:] = argv[:split]
-            asr_decode.main()
+            asr_decode.main(argv[:split])
 
 
 if __name__ == "__main__":

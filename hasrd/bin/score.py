@@ -24,12 +24,10 @@ from typing import Sequence
 
 from hasrd.bin.options import str2bool
 from hasrd.errors import UserError, run_main
-from hasrd.metrics.measure import Inputs, Measure, names
+from hasrd.metrics.measure import Inputs, names
 from hasrd.metrics.scores import MEASURES
-from hasrd.metrics.scoring.experiment import find_recogniser, groups, score_codec, score_probes
-from hasrd.metrics.scoring.job import leave_out, take
-from hasrd.metrics.scoring.tokens import read_token_facts
-from hasrd.registry import resolve
+from hasrd.metrics.scoring.choice import score_experiment, score_systems
+from hasrd.metrics.scoring.experiment import groups
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -86,86 +84,24 @@ def main(argv: Sequence[str] | None = None) -> None:
     """
     args = get_parser().parse_args(argv)
     if args.exp_dir is None and not args.probes:
-        score_systems(args)
+        inputs = {field.name: getattr(args, field.name) for field in fields(Inputs)}
+        score_systems(args.measures, args.test_set, args.system, args.out, args.run, inputs, args.tokens_info)
     elif args.data is None:
         raise UserError("--exp_dir and --probes: --data is needed")
     else:
-        score_experiment(args)
-
-
-def score_experiment(args: argparse.Namespace) -> None:
-    """Score what is in --exp_dir and --probes."""
-    every = list(MEASURES.values())
-    measures = [find_measure(name) for name in args.measures or ()]
-    if not measures and args.quality_measures != "all":
-        chosen = [find_measure(name) for name in names(args.quality_measures)]
-        others = [measure for measure in every if measure.taken_of == "reconstruction" and measure not in chosen]
-        leave_out({measure: "not among --quality_measures" for measure in others})
-        measures = list(dict.fromkeys([*(measure for measure in every if measure not in others), *chosen]))
-    measures = measures or every
-    probes = {}
-    for word in args.probes:
-        system, _, folder = word.partition("=")
-        if not folder:
-            raise UserError(f"--probes {word}: give what it reads and its folder, <system>=<folder>")
-        probes[Path(folder)] = system
-    if args.exp_dir is not None:
-        transcribe = find_recogniser(args.recogniser, args.lang, args.nj, args.ngpu)
-        inputs = Inputs(ecapa_dir=args.ecapa_dir, nj=args.nj)
-        score_codec(measures, args.exp_dir, args.data, args.train_data, transcribe, inputs, args.conversion)
-    score_probes(measures, probes, args.data)
-    without = {} if probes else {"probe": "--probes names none"}
-    if args.measures:
-        without["training"] = "taken of a pre-training: give its --masked"
-    leave_out({measure: without.get(measure.taken_of, "") for measure in measures})
-
-
-def score_systems(args: argparse.Namespace) -> None:
-    """Score the systems that the options name one by one."""
-    if not args.measures:
-        raise UserError("give --exp_dir and --data, or measures and their input: see hasrd score --help")
-    measures = [find_measure(name) for name in args.measures]
-    if args.tokens_info is not None:
-        vars(args).update(read_token_facts(args.tokens_info))
-    one, *others = groups(measures)
-    if others:
-        raise UserError(f"{one[0].name} and {others[0][0].name} need different input: score them in two calls")
-    needed = dict.fromkeys(option for measure in measures for option in measure.inputs)
-    missing = [option for option in ("test_set", "system", "out", *needed) if getattr(args, option) is None]
-    if missing:
-        raise UserError(f"{', '.join(args.measures)}: --{missing[0]} is needed")
-    wanted = len(args.hyp) if "hyp" in needed else 1
-    if not len(args.system) == len(args.out) == wanted:
-        raise UserError(
-            f"{len(args.system)} --system, {len(args.out)} --out and {wanted} "
-            f"input{'s' * (wanted > 1)}: give as many of each"
+        score_experiment(
+            args.measures,
+            args.exp_dir,
+            args.data,
+            args.train_data,
+            args.probes,
+            Inputs(ecapa_dir=args.ecapa_dir, nj=args.nj),
+            quality_measures=args.quality_measures,
+            recogniser=args.recogniser,
+            lang=args.lang,
+            ngpu=args.ngpu,
+            conversion=args.conversion,
         )
-    if len(set(args.system)) < len(args.system):
-        raise UserError("--system: one name stands there twice")
-    args.hyp = dict(zip(args.system, args.hyp or ()))
-    inputs = Inputs(**{field.name: getattr(args, field.name) for field in fields(Inputs)})
-    take(measures, dict(zip(args.system, args.out)), inputs, args.test_set, args.run)
-
-
-def find_measure(name: str) -> Measure:
-    """Return the measure of a name or an import path, which the command line names: it is imported.
-
-    Raises:
-        UserError: There is no such measure.
-    """
-    if name in MEASURES:
-        return MEASURES[name]
-    if "." not in name and ":" not in name:
-        raise UserError(
-            f"unknown measure '{name}': choose among {', '.join(MEASURES)}, or give an import path "
-            "(package.module:Class)"
-        )
-    found = resolve({}, name, allow_import=True)
-    if not (isinstance(found, type) and issubclass(found, Measure) and found.name):
-        raise UserError(f"'{name}' is no measure: it takes a subclass of hasrd.metrics.measure.Measure with a name")
-    if found.name in MEASURES:
-        raise UserError(f"'{name}': '{found.name}' is a measure of hasrd: give yours another name")
-    return found()
 
 
 if __name__ == "__main__":

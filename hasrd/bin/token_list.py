@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Sequence
 
 from hasrd.data.kaldi import read_table
 from hasrd.errors import UserError, run_main
@@ -25,12 +26,17 @@ def token_list(text: str | Path) -> list[str]:
     return ["<blank>", "<unk>", *("<space>" if c == " " else c for c in characters), "<sos/eos>"]
 
 
-def main() -> None:
-    """Write on the options of the command line."""
+def get_parser() -> argparse.ArgumentParser:
+    """The options of this entry point."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--text", required=True, help="transcripts of the training set")
     parser.add_argument("--out", required=True, help="file to write, one token a line")
-    args = parser.parse_args()
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Write on the options of the command line, or on `argv`."""
+    args = get_parser().parse_args(argv)
     with exclusive(args.out):
         write_text(args.out, "".join(f"{token}\n" for token in token_list(args.text)))
 

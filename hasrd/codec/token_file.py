@@ -21,14 +21,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Sequence
+from typing import Any, Sequence
 
 import numpy as np
 
 from hasrd.arrays import Array, read_npz
 from hasrd.codec.tokens import Tokens
 from hasrd.errors import UserError
-from hasrd.jobs.atomic import atomic_path
+from hasrd.jobs.atomic import atomic_path, write_json
 
 FORMAT = 1
 _ARRAYS = {
@@ -80,6 +80,19 @@ class TokenFile:
 def stride_facts(strides: Sequence[int] | None) -> dict[str, list[int]]:
     """Return what files say of the codebooks' strides: nothing where each frame has codes of its own."""
     return {"codebook_strides": list(strides)} if any(stride > 1 for stride in strides or ()) else {}
+
+
+def write_facts(path: str | Path, tokens: Any, loudness: float | None, model: str, **more: Any) -> None:
+    """Write codes.json, which says what a set's codes are.
+
+    Args:
+        tokens: What has codebook_sizes, stream_names, frame_rate and codebook_strides: a codec, or a file of tokens.
+        loudness: LUFS that the codec takes speech at; None: any.
+        model: SHA-256 of the weights.
+        more: What else is to be known.
+    """
+    facts = {name: getattr(tokens, name) for name in ("codebook_sizes", "stream_names", "frame_rate")}
+    write_json(path, {**facts, **stride_facts(tokens.codebook_strides), "loudness": loudness, "model": model, **more})
 
 
 def write_token_file(path: str | Path, tokens: Tokens, sample_rate: int, model: str) -> None:

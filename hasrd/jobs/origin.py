@@ -21,7 +21,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Iterable, Mapping, TypedDict
+from typing import Annotated, Any, Iterable, Mapping, TextIO, TypedDict
 
 import msgspec
 
@@ -270,6 +270,26 @@ def why_stale(result: str | Path, origin: Origin) -> str:
         except OSError:
             pass
     return reason
+
+
+def is_current(result: str | Path, origin: Origin, *beside: Path, again: str, file: TextIO | None = None) -> bool:
+    """Whether a result is up to date; of an older one that is not, print what is done again, and why.
+
+    Args:
+        beside: Files that are made with it; without one of them it is not up to date.
+        again: Such as "<file>: made again".
+        file: Where it is printed; None: standard output.
+    """
+    reason = why_stale(result, origin)
+    if reason and Path(result).exists():
+        print(f"{again}: {reason}", file=file)
+    return not reason and all(path.is_file() for path in beside)
+
+
+def renew(result: str | Path, origin: Origin) -> Record:
+    """Remove a result that is to be made anew; return the record to write when it is made."""
+    forget(result)
+    return origin.record()
 
 
 def refuse_stale(result: str | Path, origin: Origin, ways_out: str) -> Record:

@@ -37,7 +37,7 @@ from hasrd.errors import UserError
 from hasrd.jobs.atomic import atomic_path, write_json
 from hasrd.jobs.chunks import run_in_chunks
 from hasrd.jobs.digest import values_sha256
-from hasrd.jobs.origin import Origin, forget, why_stale, write_record
+from hasrd.jobs.origin import Origin, is_current, renew, write_record
 from hasrd.jobs.workers import worker_device
 from hasrd.registry import ForeignClass, resolve
 from hasrd.teacher import CHOICES
@@ -256,14 +256,10 @@ def _dump_text(source: DataDir, out: Path, run: _Run, languages: Sequence[str]) 
         {"teacher": made_by, "languages": sorted(languages), "utterances": values_sha256(names=source.utterances)},
         {name: source.path / name for name in TEXT_FILES if (source.path / name).is_file()},
     )
-    reason = why_stale(out / FACTS, origin)
-    if not reason:
+    if is_current(out / FACTS, origin, again=f"{out}: the text targets are made again", file=sys.stderr):
         print(f"{out}: the text targets are up to date, nothing to compute", file=sys.stderr)
         return read_facts(out)
-    if (out / FACTS).exists():
-        print(f"{out}: the text targets are made again: {reason}", file=sys.stderr)
-    forget(out / FACTS)
-    record = origin.record()
+    record = renew(out / FACTS, origin)
     said, texts = _said(source, languages)
     # In quotes no text is taken for a file's name.
     inputs = {f"{number:09d}": json.dumps(text, ensure_ascii=False) for number, text in enumerate(texts)}

@@ -19,10 +19,11 @@ import soundfile
 import torch
 
 import hasrd
-from hasrd.bin import decode, encode, files, pack, tokenize
+from hasrd.bin import decode, encode, pack, tokenize
 from hasrd.data.kaldi import read_table
 from hasrd.errors import UserError, explain
 from hasrd.frontend.loudness import loudness
+from hasrd.jobs import files
 
 LENGTHS = {"a": 4000, "b": 16000, "sub/c": 160, "sub/d e": 20011}
 

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import shutil
@@ -30,9 +29,10 @@ from hasrd.bin import (
     semantic_tokens,
     tokenize,
 )
-from hasrd.bin.codec_work import model_facts
+from hasrd.codec.data_set import model_facts
 from hasrd.data.archive import read_array
 from hasrd.data.kaldi import read_table
+from hasrd.espnet.layer_choice import LOGITS
 from hasrd.models.kmeans import load_kmeans, save_kmeans
 
 LENGTHS = (16000, 12000, 14000, 15000)
@@ -179,18 +179,18 @@ def change_model(path: Path) -> None:
 
 
 def test_the_configuration_counts_as_far_as_it_shapes_the_model(codec_dir, models):
-    args = argparse.Namespace(exp_dir=models / "codec", model_file="latest.pth")
-    known = model_facts(args)
+    args = models / "codec", "latest.pth"
+    known = model_facts(*args)
     config = yaml.safe_load((models / "codec/config.yaml").read_text())
     for changes, same in (({"max_epoch": 99, "encoder_file": "moved"}, True), ({"decoder_conf": {"x": 1}}, False)):
         (models / "codec/config.yaml").write_text(yaml.safe_dump({**config, **changes}))
-        assert (model_facts(args) == known) == same
+        assert (model_facts(*args) == known) == same
 
 
 def test_a_layer_is_chosen_again_after_another_training(monkeypatch, tmp_path, capsys):
     def choose(*logits: float) -> str:
         if logits:
-            torch.save({choose_layer.LOGITS: torch.tensor(logits)}, tmp_path / "valid.loss.best.pth")
+            torch.save({LOGITS: torch.tensor(logits)}, tmp_path / "valid.loss.best.pth")
         monkeypatch.setattr(sys, "argv", ["x", "--probe_dir", str(tmp_path)])
         choose_layer.main()
         return capsys.readouterr().out

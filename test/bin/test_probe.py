@@ -39,7 +39,7 @@ def test_the_first_node_decodes(options, node, decodes, monkeypatch):
         yield
 
     monkeypatch.setattr(probe, "trained", trained)
-    monkeypatch.setattr(probe.asr_decode, "main", lambda: calls.append(("decode", sys.argv[1:])))
+    monkeypatch.setattr(probe.asr_decode, "main", lambda argv: calls.append(("decode", argv)))
     monkeypatch.setattr(sys, "argv", ["probe", "--exp_dir", "x", "--", "--config", "y", *options])
     probe.main()
     expected = [("train", ["--config", "y", *options])]

@@ -14,11 +14,15 @@ import pytest
 import torch
 
 from hasrd.bin import token_map, tokenize
-from hasrd.bin.token_map import SPEAKERS, Segment, balanced, read_segments, segment_mean, stream_vectors
 from hasrd.data.archive import read_array
 from hasrd.data.kaldi import read_table
 from hasrd.errors import UserError
 from hasrd.models.load import load_codec
+from hasrd.report.mapping import (
+    Segment,
+    read_segments,
+    stream_vectors,
+)
 
 PHONES = ("AA1", "T", "S", "SIL", "IY0", "sp")
 
@@ -109,30 +113,6 @@ def test_vectors_are_those_that_the_codec_decodes(tokenized):
     assert np.allclose(found["acoustic"][0], weights @ acoustic, atol=1e-5)
 
 
-def test_segment_mean_at_the_ends():
-    vectors = np.array([[0.0], [1.0], [4.0]])
-    assert segment_mean(vectors, 0.0, 3.0, 1.0) == pytest.approx(5 / 3)
-    assert segment_mean(vectors, 0.5, 1.5, 1.0) == pytest.approx(0.5)
-    assert segment_mean(vectors, 1.2, 1.3, 1.0) == 1.0
-    assert segment_mean(vectors, 3.4, 9.0, 1.0) == 4.0
-
-
-def test_balanced_takes_as_many_of_each_as_there_are():
-    def segments(speaker, phone, count):
-        return [Segment(f"{speaker}-{i}", 0.1 * i, 0.1 * i + 0.1, phone, speaker) for i in range(count)]
-
-    many = segments("a", "AA", 100) + segments("a", "ZH", 3) + segments("b", "AA", 50) + segments("b", "T", 50)
-    drawn = balanced(many, 63)
-    amounts = Counter(f"{s.speaker} {s.phone}" for s in drawn)
-    assert amounts == {"a AA": 20, "a ZH": 3, "b AA": 20, "b T": 20}
-    assert drawn == balanced(list(reversed(many)), 63) and len(balanced(many, 10**6)) == len(many)
-    crowd = [s for i in range(SPEAKERS + 3) for s in segments(f"s{i}", "AA", 10 + i)]
-    assert {s.speaker for s in balanced(crowd, 10**6)} == {f"s{i}" for i in range(3, SPEAKERS + 3)}
-    # Of equally far neighbours the first vote: the order says nothing about the speaker.
-    order = [s.speaker for s in balanced(crowd, 10**6)]
-    assert order != sorted(order)
-
-
 def test_without_alignments_it_is_left_out(options, tokenized, tmp_path, capsys):
     words, _ = options
     exp, data = tokenized
@@ -173,10 +153,6 @@ def test_codes_of_other_weights_and_too_few_phones(options, tokenized, tmp_path)
         token_map.main([*words, "--codes", str(codes), "--out", str(tmp_path / "map.json")])
 
 
-def test_one_speaker_alone_has_no_number():
-    assert token_map.neighbours(np.eye(4), ["a"] * 4, list("uvwx")) is None
-
-
 def test_a_stream_gets_no_codes_of_later_streams(tokenized):
     """A codec of another package takes the first so many codebooks, and sums up all that it is given."""
     from types import SimpleNamespace
@@ -192,9 +168,3 @@ def test_a_stream_gets_no_codes_of_later_streams(tokenized):
     codes = read_table(exp / "tokens/test/codes.scp")
     stream_vectors(codec, [Segment("utt0", 0, 1, "AA", "spk0")], codes)
     assert given == {"semantic": 1, "acoustic": 3}
-
-
-def test_a_collapsed_codebook_has_one_place():
-    """Of vectors without any spread scikit-learn's t-SNE crashes the process."""
-    vectors = np.full((40, 16), 0.1) * (1 + 1e-16 * np.arange(40)[:, None])
-    assert token_map.plane(vectors) == [[0.0, 0.0]] * 40

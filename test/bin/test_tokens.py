@@ -13,16 +13,11 @@ import pytest
 import soundfile
 import torch
 import yaml
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from hasrd.bin import extract, masked_prediction, score, semantic_tokens, tokenize
-from hasrd.bin.asr_decode import collapse, to_text
-from hasrd.bin.choose_layer import layer_weights
 from hasrd.bin.export_encoder import export
 from hasrd.bin.token_list import token_list
 from hasrd.codec.inference import prepare
-from hasrd.codec.tokens import Tokens
 from hasrd.data.kaldi import read_table
 from hasrd.errors import UserError
 from hasrd.frontend.loudness import loudness, restore
@@ -97,18 +92,6 @@ def test_fewer_codebooks_and_chosen_versions(monkeypatch, codec_dir, make_data_d
     assert (tmp_path / "codes/text").read_bytes() == (out / "text").read_bytes()
 
 
-def test_choosing_versions(codec_dir):
-    codec = load_codec(codec_dir)
-    choose = tokenize.choose_versions
-    assert choose(codec) == ["combined", "semantic", "acoustic", "shuffled"]
-    assert choose(codec, "semantic", "9 2 3 1 2") == ["semantic", "books_1", "books_2"], "three are all"
-    with pytest.raises(UserError, match="'lexical': this codec has combined, semantic"):
-        choose(codec, "combined lexical")
-    for wrong in ("0", "two", "1,2"):
-        with pytest.raises(UserError, match="no number of codebooks"):
-            choose(codec, "auto", wrong)
-
-
 def test_crops(monkeypatch, codec_dir, make_data_dir, tmp_path):
     data, out = make_data_dir("test", (4000, 16000, 784, 16300)), tmp_path / "out"
     words = ("--exp_dir", codec_dir, "--data", data, "--speech", "false", "--out", out)
@@ -134,29 +117,6 @@ def test_crops(monkeypatch, codec_dir, make_data_dir, tmp_path):
     assert found.count == 2 and found.details["left_out"] == 2 and len(found.details["codebooks"]) == 3
     with pytest.raises(UserError, match="give seconds"):
         run(monkeypatch, tokenize, *words, "--crop_seconds", "short")
-
-
-def test_the_ends_of_a_crop(hac_dir):
-    """Where levels look at the whole of it, none of its tokens is beyond what its ends have an effect on."""
-    codec = load_codec(hac_dir)
-    assert tokenize.margin_of(codec) is None
-    codec.quantizer.levels = torch.nn.ModuleDict()
-    assert tokenize.margin_of(codec) >= 1
-
-
-@given(frames=st.integers(1, 30), seed=st.integers(0, 99))
-@settings(deadline=None)
-def test_shuffling_the_acoustic_codes(frames, seed):
-    generator = torch.Generator().manual_seed(seed)
-    codes = torch.randint(0, 50, (1, frames, 3), generator=generator)
-    names = ("semantic", "acoustic", "acoustic")
-    tokens = Tokens(codes, torch.tensor([frames]), torch.tensor([frames * 512]), 31.25, names, (50, 50, 50))
-    shuffled = tokenize.shuffle_acoustic(tokens, f"utt{seed}")
-    assert torch.equal(shuffled.codes[..., 0], codes[..., 0]), "semantic codes keep their places"
-    pairs, moved = (sorted(map(tuple, x[0, :, 1:].tolist())) for x in (codes, shuffled.codes))
-    assert pairs == moved, "acoustic codes move together"
-    assert torch.equal(shuffled.codes, tokenize.shuffle_acoustic(tokens, f"utt{seed}").codes)
-    assert torch.equal(tokens.codes, codes), "the tokens given are left as they are"
 
 
 def test_extract(monkeypatch, codec_dir, make_data_dir, tmp_path):
@@ -186,34 +146,12 @@ def test_semantic_tokens_of_stage_4(monkeypatch, codec_dir, encoder_file, kmeans
     assert (out / "text").read_text() == (tmp_path / "codec/text").read_text()
 
 
-@given(st.lists(st.integers(0, 4), max_size=20))
-def test_collapse(path):
-    """Repetitions first, then blanks, as CTC's definition has it."""
-    merged = [token for i, token in enumerate(path) if i == 0 or token != path[i - 1]]
-    assert collapse(path) == [token for token in merged if token != 0]
-
-
-def test_to_text():
-    assert to_text(["<space>", "A", "B", "<space>", "<space>", "C", "<space>"]) == "AB C"
-    assert to_text([]) == ""
-
-
 def test_token_list(tmp_path):
     (tmp_path / "text").write_text("a B A\nb Ä A\nc\n", encoding="utf-8")
     assert token_list(tmp_path / "text") == ["<blank>", "<unk>", "<space>", "A", "B", "Ä", "<sos/eos>"]
     (tmp_path / "text").write_text("a\nb\n")
     with pytest.raises(UserError, match="every transcript is empty"):
         token_list(tmp_path / "text")
-
-
-def test_choose_layer_needs_a_mix(tmp_path):
-    with pytest.raises(UserError, match="train the probe of stage 4"):
-        layer_weights(tmp_path, "x.pth")
-    torch.save({"a": torch.zeros(1)}, tmp_path / "x.pth")
-    with pytest.raises(UserError, match="no mix of layers"):
-        layer_weights(tmp_path, "x.pth")
-    torch.save({"frontend.layer_logits": torch.tensor([0.0, 1.0, 2.0])}, tmp_path / "x.pth")
-    assert layer_weights(tmp_path, "x.pth") == pytest.approx(torch.tensor([0.0, 1.0, 2.0]).softmax(0).tolist())
 
 
 def test_export_encoder(ssl_dir, encoder_file, tmp_path):

@@ -19,10 +19,11 @@ from probes import fail, options, train
 from safetensors.torch import load_file, save_file
 
 from hasrd.bin import asr_decode
-from hasrd.bin.choose_layer import LOGITS, layer_weights
 from hasrd.data.kaldi import read_table
 from hasrd.encoder.frozen import Frozen
 from hasrd.errors import UserError
+from hasrd.espnet import decoding
+from hasrd.espnet.layer_choice import LOGITS, layer_weights
 from hasrd.espnet.upstream import LayerMix, UpstreamFrontend, check_frontend, freeze, frozen_sha256
 from hasrd.models.checkpoint import load_encoder
 from hasrd.train.entry import load_task
@@ -84,7 +85,7 @@ def ssl_upstream(ssl_file, tmp_path) -> Path:
 def decode(exp_dir: Path, corpus: Path, out: Path, monkeypatch, *words: str) -> dict[str, str]:
     argv = ["--exp_dir", exp_dir, "--kind", "sound", "--inputs", corpus / "valid/wav.scp", "--out", out, *words]
     # An utterance a batch: what one leaves behind is not the next one's.
-    monkeypatch.setitem(asr_decode.BATCH_SIZE, "sound", 1)
+    monkeypatch.setitem(decoding.BATCH_SIZE, "sound", 1)
     monkeypatch.setattr(sys, "argv", ["asr_decode", *map(str, argv), "--ref", str(corpus / "valid/text")])
     asr_decode.main()
     return read_table(out / "text")
@@ -107,7 +108,7 @@ def test_an_espnet_ssl_model(ssl_file, ssl_upstream, corpus, tmp_path, monkeypat
         decode(exp, corpus, tmp_path / "out", monkeypatch)
     assert list(decode(exp, corpus, tmp_path / "out", monkeypatch, "--allow_import")) == ["valid00", "valid01"]
 
-    probe = asr_decode.load_probe(exp, "latest.pth", allow_import=True).model
+    probe = decoding.load_probe(exp, "latest.pth", allow_import=True).model
     frontend = probe.train().frontend
     assert frontend.featurizer.weights.requires_grad
     wave, lengths = 0.1 * torch.randn(1, 6000), torch.tensor([6000])
@@ -128,7 +129,7 @@ def test_an_espnet_ssl_model(ssl_file, ssl_upstream, corpus, tmp_path, monkeypat
     torch.save(changed, ssl_file)
     try:
         with pytest.raises(UserError, match="espnet_ssl: not the trained model that this probe was trained on"):
-            asr_decode.load_probe(exp, "latest.pth", allow_import=True)
+            decoding.load_probe(exp, "latest.pth", allow_import=True)
     finally:
         torch.save(states, ssl_file)
 
@@ -219,7 +220,7 @@ def test_s3prl_through_espnet(s3prl, corpus, tmp_path):
         assert not [key for key in saved if "upstream" in key]
         learned = "frontend.featurizer.weights" if name == "s3prl" else "frontend.projection_layers.1.weight"
         assert saved[learned].abs().sum() > 0
-        asr_decode.load_probe(tmp_path / name, "latest.pth", allow_import=True)
+        decoding.load_probe(tmp_path / name, "latest.pth", allow_import=True)
     with pytest.raises(UserError, match="no upstream 'hubert_x' in S3PRL: it has hubert, hubert_base"):
         check_frontend("s3prl", {"frontend_conf": {"upstream": "hubert_x"}})
     with pytest.raises(UserError, match="no upstream 'x' in S3PRL$"):
@@ -275,7 +276,7 @@ def test_the_encoder_of_a_probe_runs_no_code(marker, encoder_file, corpus, tmp_p
         config |= {"frontend": name, "frontend_conf": {"encoder_file": str(own), "allow_import": True}}
         where.write_text(yaml.safe_dump(config))
         with pytest.raises(UserError, match=f"frontend '{FOREIGN}' is no class of hasrd"):
-            asr_decode.load_probe(tmp_path / "exp", "latest.pth")
+            decoding.load_probe(tmp_path / "exp", "latest.pth")
     log = tmp_path / "again"
     assert f"frontend '{FOREIGN}' is no class of hasrd" in fail(options(corpus, tmp_path / "new", *words), log)
 
@@ -329,10 +330,10 @@ def test_another_encoder_is_refused(encoder_file, corpus, tmp_path):
     train(options(corpus, tmp_path / "exp", *words), tmp_path / "log")
     assert len(layer_weights(tmp_path / "exp", "latest.pth")) == 3
     assert LOGITS in torch.load(tmp_path / "exp/latest.pth", weights_only=True)
-    asr_decode.load_probe(tmp_path / "exp", "latest.pth")
+    decoding.load_probe(tmp_path / "exp", "latest.pth")
     config, front = load_encoder(own)
     with torch.no_grad():
         next(front.parameters()).add_(0.1)
     save_encoder(own, config, front)
     with pytest.raises(UserError, match="not the trained model that this probe was trained on"):
-        asr_decode.load_probe(tmp_path / "exp", "latest.pth")
+        decoding.load_probe(tmp_path / "exp", "latest.pth")

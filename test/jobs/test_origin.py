@@ -21,9 +21,11 @@ from hasrd.jobs.origin import (
     content_sha256,
     difference,
     forget,
+    is_current,
     origin_file,
     read_record,
     refuse_stale,
+    renew,
     table_facts,
     why_stale,
     write_record,
@@ -206,6 +208,25 @@ def test_a_forgotten_result_is_stale_whatever_is_written_there(made):
     forget(folder / "result")
     (folder / "result").write_text("of a process that was killed before it wrote the record")
     assert why_stale(folder / "result", origin()) == "it does not say what it was made from"
+
+
+def test_why_a_result_is_made_again_is_printed_and_it_is_removed(made, capsys):
+    folder, origin = made
+    result, other = folder / "result", folder / "other"
+    assert is_current(result, origin(), again="result: made again") and capsys.readouterr().out == ""
+    assert not is_current(result, origin(), other, again="result: made again"), "what is made with it is missing"
+    assert capsys.readouterr().out == "", "nothing has changed"
+    other.touch()
+    assert is_current(result, origin(), other, again="result: made again")
+    assert not is_current(result, origin(k=9), other, again="result: made again")
+    assert capsys.readouterr().out == "result: made again: k was 8 and is 9\n"
+    record = renew(result, origin(k=9))
+    assert not result.exists() and read_record(result) is None
+    assert not is_current(result, origin(k=9), again="result: made again")
+    assert capsys.readouterr().out == "", "there was no older one"
+    result.write_text("made")
+    write_record(result, record)
+    assert is_current(result, origin(k=9), again="result: made again")
 
 
 def test_the_hash_of_a_record_has_no_times_in_it(made):

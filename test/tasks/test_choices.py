@@ -13,8 +13,8 @@ import pytest
 import yaml
 from children import codec_options, error_of, finish, ssl_options, start, weights, write_corpus
 
-from hasrd.bin.choose_layer import LOGITS, layer_weights
 from hasrd.data.features import dump_features
+from hasrd.espnet.layer_choice import LOGITS, layer_weights
 from hasrd.frontend.normalize import GlobalNorm
 from hasrd.train.entry import load_task
 

@@ -103,10 +103,10 @@ def test_the_first_of_several_nodes_holds_the_lock(trained, tmp_path, monkeypatc
 def test_a_probe_decodes_under_the_lock_of_its_training(trained, tmp_path, monkeypatch):
     locked = []
 
-    def decode():
+    def decode(argv):
         with pytest.raises(UserError, match="is writing there"), exclusive(tmp_path):
             pass
-        locked.append(sys.argv[1:])
+        locked.append(argv)
 
     monkeypatch.setattr(probe.asr_decode, "main", decode)
     monkeypatch.setattr(sys, "argv", ["probe", "--beam_size", "1", "--", "--output_dir", str(tmp_path)])

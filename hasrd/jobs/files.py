@@ -9,7 +9,6 @@ skipped; one whose source has changed is made again; a run with other settings i
 
 from __future__ import annotations
 
-import argparse
 import functools
 import json
 import sys
@@ -18,7 +17,7 @@ from pathlib import Path
 from typing import Any, Callable, Mapping, Sequence
 
 from hasrd.config import read_json
-from hasrd.data.kaldi import read_table
+from hasrd.data.kaldi import read_table, write_table
 from hasrd.data.walk import walk_files
 from hasrd.errors import UserError, of_one_input
 from hasrd.jobs.atomic import write_json
@@ -27,7 +26,6 @@ from hasrd.jobs.names import inside
 from hasrd.jobs.origin import Facts, facts_of, source_file
 from hasrd.jobs.workers import run_workers
 from hasrd.progress import progress
-from hasrd.registry import add_allow_import
 
 SETTINGS = "settings.json"
 # A line for each file that was made: its name and the facts of its source. The last line of a name counts.
@@ -244,44 +242,35 @@ def raise_failed(failed: Mapping[str, str], total: int) -> None:
         )
 
 
-def model_options(parser: argparse.ArgumentParser) -> None:
-    """Add the model and the ways of computing that `hasrd encode` and `hasrd decode` have in common."""
-    parser.add_argument("model", help="packed model, or experiment folder of a codec")
-    parser.add_argument("input", type=Path, help="what to read (see above)")
-    parser.add_argument("out", type=Path, help="file to write for a file, else folder")
-    parser.add_argument("--streams", metavar="NAME,...", help="only these streams, such as semantic (default: all)")
-    parser.add_argument("--nj", type=int, default=1, help="processes (default: 1, with all its threads)")
-    parser.add_argument("--device", default="cpu", help="cpu (default), cuda, cuda:1, ...")
-    parser.add_argument("--dtype", default="float32", choices=("float32", "bfloat16"), help="of encoder and decoder")
-    parser.add_argument("--compile", action="store_true", help="translate first: worth it for hours of audio on a CPU")
-    parser.add_argument("--model_file", help="of an experiment: name of the weights (default: the best)")
-    add_allow_import(parser)
+def run_files(
+    jobs: Sequence[Job],
+    kind: str,
+    source: Path,
+    out: Path,
+    settings: Mapping[str, Any],
+    make_work: Callable[[], Work],
+    nj: int,
+    what: str,
+    table: str,
+    finish: Callable[[dict[str, Path]], None] | None = None,
+) -> None:
+    """Make the files that `list_jobs` found, list them in a table where they come from one, and say how many there are.
 
-
-@functools.lru_cache(maxsize=1)
-def open_model(model: str, device: str, dtype: str, compile: bool, model_file: str | None, allow_import: bool):
-    """`hasrd.load`, once a process."""
-    import hasrd
-
-    return hasrd.load(model, device, dtype, compile, model_file, allow_import)
-
-
-def model_arguments(args: argparse.Namespace) -> tuple[Any, ...]:
-    """The arguments of `open_model`."""
-    return args.model, args.device, args.dtype, args.compile, args.model_file, args.allow_import
-
-
-def chosen_streams(args: argparse.Namespace, stream_names: Sequence[str]) -> list[str] | None:
-    """The streams that the options name, in the model's order.
+    Args:
+        jobs, kind: From `list_jobs` of `source` and `out`.
+        settings, make_work, nj: Of `run_jobs`.
+        what: What is made.
+        table: Name of the table that is written into `out`.
+        finish: Makes what else belongs to a table from its entries, name to file.
 
     Raises:
-        UserError: The model has no such stream.
+        UserError: As of `run_jobs`; or some files failed, and the rest is done.
     """
-    if args.streams is None:
-        return None
-    wanted = [name.strip() for name in args.streams.split(",")]
-    known = list(dict.fromkeys(stream_names))
-    for name in wanted:
-        if name not in known:
-            raise UserError(f"--streams {args.streams}: this model has {', '.join(known)}")
-    return [name for name in known if name in wanted]
+    failed = run_jobs(jobs, None if kind == "file" else out, settings, make_work, nj, f"{what} of {source}")
+    done = {job.name: job.target for job in jobs if job.name not in failed}
+    if kind == "table" and done:
+        write_table(out / table, {name: str(path) for name, path in done.items()})
+        if finish is not None:
+            finish(done)
+    raise_failed(failed, len(jobs))
+    print(f"{out}: {what} of {len(jobs)} file{'s' if len(jobs) > 1 else ''}")
