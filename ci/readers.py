@@ -707,7 +707,7 @@ def _batch(folder: Path) -> None:
 
 
 def _run_batch(path: Path) -> None:
-    from hasrd.jobs.files import Job, run_jobs
+    from hasrd.data.file_work import Job, run_jobs
 
     folder = path.parent
     jobs = [Job(name, str(folder / name), folder / name) for name in ("a", "b")]
@@ -871,7 +871,7 @@ READERS: Mapping[str, Reader] = {
         _read_modules, ("hasrd/teacher/source.py",),
     ),
     "records": Reader(_records, ".*", _why_stale, ("hasrd/jobs/origin.py",)),
-    "batch": Reader(_batch, "*s*", _run_batch, ("hasrd/jobs/files.py",)),
+    "batch": Reader(_batch, "*s*", _run_batch, ("hasrd/data/file_work.py",)),
     "finished": Reader(texts(finished_dot_json='{"max_epoch": 3}'), "*", _finished, ("hasrd/train/entry.py",)),
     "lock": Reader(texts(_dot_a_dot_lock='{"pid": 1, "host": "h"}', a="x"), ".a.lock", _lock, ("hasrd/jobs/lock.py",)),
 }  # fmt: skip

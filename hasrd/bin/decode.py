@@ -15,7 +15,7 @@ from typing import Sequence
 
 from hasrd.bin.options import add_model_use, fill
 from hasrd.codec.decode_files import FORMATS, decode_files
-from hasrd.codec.files import ModelUse
+from hasrd.codec.model_use import ModelUse
 from hasrd.errors import run_main
 
 

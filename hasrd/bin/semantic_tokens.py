@@ -10,8 +10,8 @@ from typing import Sequence
 
 from hasrd.bin.options import add_set_run, fill
 from hasrd.codec.semantic import dump_semantic_tokens
+from hasrd.data.set_work import DataSetRun
 from hasrd.errors import run_main
-from hasrd.jobs.data_set import DataSetRun
 from hasrd.registry import add_allow_import
 
 

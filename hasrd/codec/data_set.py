@@ -17,10 +17,10 @@ from hasrd.codec.latents import BATCH_SAMPLES
 from hasrd.codec.model import TokenizerModel
 from hasrd.config import read_yaml
 from hasrd.data.audio import write_audio
+from hasrd.data.set_work import DataSetRun
 from hasrd.data.waves import wave_batches
 from hasrd.frontend.loudness import within_full_scale
 from hasrd.jobs.chunks import ChunkWork
-from hasrd.jobs.data_set import DataSetRun
 from hasrd.jobs.digest import sha256
 from hasrd.jobs.origin import Origin
 from hasrd.jobs.workers import worker_device

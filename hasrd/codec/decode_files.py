@@ -11,15 +11,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Mapping, Sequence
 
-from hasrd.codec.files import ModelUse
+from hasrd.codec.model_use import ModelUse
 from hasrd.codec.token_file import TokenFacts
 from hasrd.codec.token_tables import LOUDNESS, NUM_SAMPLES, read_numbers
 from hasrd.config import read_json
 from hasrd.data.archive import read_integers
 from hasrd.data.audio import write_audio
+from hasrd.data.file_work import Job, list_jobs, run_files
 from hasrd.errors import UserError, of_one_input
 from hasrd.jobs.atomic import atomic_path
-from hasrd.jobs.files import Job, list_jobs, run_files
 
 FORMATS = ("wav", "flac")
 # dB, from which on it is said that speech had to be written quieter than it was.

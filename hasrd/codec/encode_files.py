@@ -9,14 +9,14 @@ import importlib.util
 from pathlib import Path
 from typing import Any, Mapping, Sequence
 
-from hasrd.codec.files import ModelUse
+from hasrd.codec.model_use import ModelUse
 from hasrd.codec.token_tables import LOUDNESS, NUM_SAMPLES, number_text
 from hasrd.data.archive import write_archive
 from hasrd.data.audio import audio_info, read_audio
+from hasrd.data.file_work import Job, list_jobs, run_files
 from hasrd.data.kaldi import write_table
 from hasrd.errors import UserError, of_one_input
 from hasrd.jobs.atomic import atomic_path
-from hasrd.jobs.files import Job, list_jobs, run_files
 
 AUDIO = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".aif", ".aiff")
 

@@ -20,12 +20,12 @@ from hasrd.codec.semantic import sha256_or_error
 from hasrd.config import read_json
 from hasrd.data.archive import COMPRESSION_METHODS, write_archive
 from hasrd.data.kaldi import DataDir, write_table
+from hasrd.data.set_work import write_merged
 from hasrd.data.waves import wave_batches
 from hasrd.encoder.output import EncoderOutput
 from hasrd.encoder.speech_encoder import SpeechEncoder
 from hasrd.errors import UserError
 from hasrd.jobs.atomic import write_json, write_text
-from hasrd.jobs.data_set import write_merged
 from hasrd.jobs.digest import sha256
 from hasrd.models.kmeans import load_kmeans
 from hasrd.quantizer.kmeans import assign

@@ -20,9 +20,9 @@ import torch
 from hasrd.arrays import Array, read_npy
 from hasrd.codec.latents import FrozenEncoder
 from hasrd.data.kaldi import DataDir, write_table
+from hasrd.data.set_work import DataSetRun, write_merged
 from hasrd.errors import UserError
 from hasrd.jobs.chunks import run_in_chunks
-from hasrd.jobs.data_set import DataSetRun, write_merged
 from hasrd.jobs.digest import sha256
 from hasrd.jobs.lock import exclusive
 from hasrd.jobs.origin import Origin, is_current, renew, write_record

@@ -22,9 +22,9 @@ from hasrd.codec.versions import choose_versions, decode_version, generator_of, 
 from hasrd.config import read_yaml
 from hasrd.data.archive import write_archive
 from hasrd.data.kaldi import write_table
+from hasrd.data.set_work import write_merged
 from hasrd.errors import UserError
 from hasrd.jobs.atomic import write_json
-from hasrd.jobs.data_set import write_merged
 from hasrd.jobs.digest import sha256
 from hasrd.jobs.names import inside
 from hasrd.jobs.origin import origin_file, read_record, why_stale, write_record

@@ -17,8 +17,8 @@ from hasrd.codec.model import TokenizerModel
 from hasrd.codec.token_file import read_token_file, write_token_file
 from hasrd.codec.tokens import Tokens
 from hasrd.data.audio import check_samples
-from hasrd.data.features import batches
 from hasrd.data.resample import resample as resample_wave
+from hasrd.data.waves import batches
 from hasrd.errors import UserError
 
 # Of `decode`: the loudness that the Tokens carry.

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import functools
 from pathlib import Path
-from typing import Any, Iterable, Iterator, Mapping, Sequence
+from typing import Any, Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -76,18 +76,6 @@ def write_features(
         entries = write_archive(folder / "feats.ark", final, features.items(), compression_method)
         write_table(folder / "feats.scp", entries)
     write_stats(folder / "cmvn.npz", *sum_stats(features.values()))
-
-
-def batches(lengths: Mapping[str, int], limit: int) -> Iterator[list[str]]:
-    """Cut utterances, longest first, into batches of at most `limit` padded samples (at least one utterance each)."""
-    batch: list[str] = []
-    for utterance in sorted(lengths, key=lambda utt: (-lengths[utt], utt)):
-        if batch and (len(batch) + 1) * lengths[batch[0]] > limit:
-            yield batch
-            batch = []
-        batch.append(utterance)
-    if batch:
-        yield batch
 
 
 def sum_stats(features: Iterable[np.ndarray]) -> tuple[int, np.ndarray, np.ndarray]:

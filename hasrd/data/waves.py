@@ -9,9 +9,20 @@ from typing import Iterator, Mapping
 import torch
 
 from hasrd.data.audio import read_audio
-from hasrd.data.features import batches
 from hasrd.data.kaldi import line_of
 from hasrd.errors import UserError
+
+
+def batches(lengths: Mapping[str, int], limit: int) -> Iterator[list[str]]:
+    """Cut utterances, longest first, into batches of at most `limit` padded samples (at least one utterance each)."""
+    batch: list[str] = []
+    for utterance in sorted(lengths, key=lambda utt: (-lengths[utt], utt)):
+        if batch and (len(batch) + 1) * lengths[batch[0]] > limit:
+            yield batch
+            batch = []
+        batch.append(utterance)
+    if batch:
+        yield batch
 
 
 def wave_batches(

@@ -14,8 +14,8 @@ import torch
 from hasrd.config import read_yaml
 from hasrd.data.archive import read_array
 from hasrd.data.audio import read_audio
-from hasrd.data.features import batches
 from hasrd.data.kaldi import read_table, write_table
+from hasrd.data.waves import batches
 from hasrd.errors import UserError
 from hasrd.jobs.origin import Origin, is_current, renew, write_record
 from hasrd.models.weights import building, load_strict, read_weights

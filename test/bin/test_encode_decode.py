@@ -20,10 +20,10 @@ import torch
 
 import hasrd
 from hasrd.bin import decode, encode, pack, tokenize
+from hasrd.data import file_work
 from hasrd.data.kaldi import read_table
 from hasrd.errors import UserError, explain
 from hasrd.frontend.loudness import loudness
-from hasrd.jobs import files
 
 LENGTHS = {"a": 4000, "b": 16000, "sub/c": 160, "sub/d e": 20011}
 
@@ -121,7 +121,7 @@ def test_a_folder(run, packed, audio, tmp_path, capsys):
 
 
 def test_several_processes_give_the_same(run, packed, audio, tmp_path, monkeypatch):
-    monkeypatch.setattr(files, "GROUP", 1)
+    monkeypatch.setattr(file_work, "GROUP", 1)
     run(encode, packed, audio, tmp_path / "one")
     run(encode, packed, audio, tmp_path / "two", "--nj", 2)
     for path in (tmp_path / "one").rglob("*.npz"):
@@ -180,7 +180,7 @@ def test_names_that_cannot_be_and_files_that_cannot_be_read(run, packed, audio, 
     table = tmp_path / "wav.scp"
     names = {"a": "a.WAV", "gone": "gone.wav", "b": "b.flac", "r": "."}
     table.write_text("".join(f"{name} {audio / path}\n" for name, path in names.items()))
-    monkeypatch.setattr(files, "GROUP", 2)
+    monkeypatch.setattr(file_work, "GROUP", 2)
     assert "files failed" in error_of(run, encode, packed, audio, tmp_path / "tokens", "--nj", nj)
     done = {path.stem for path in (tmp_path / "tokens").rglob("*.npz")}
     assert {"a", "b", "c", "d e", "locked"} <= done

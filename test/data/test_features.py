@@ -12,8 +12,9 @@ import torch
 
 from hasrd.data.archive import read_archives
 from hasrd.data.audio import read_audio
-from hasrd.data.features import batches, dump_features
+from hasrd.data.features import dump_features
 from hasrd.data.kaldi import read_table
+from hasrd.data.waves import batches
 from hasrd.errors import UserError
 
 kaldi = pytest.importorskip("torchaudio.compliance.kaldi")
