@@ -381,9 +381,10 @@ def test_a_repeated_run_says_so(tmp_path):
     assert runs[0]["fingerprint"] != runs[1]["fingerprint"]
 
 
-def test_empty_references(tmp_path):
-    with pytest.raises(UserError, match="every reference is empty"):
-        text_call(tmp_path, "wer", {"a": ""}, {"a": "x"})
+@pytest.mark.parametrize("measure, said", [("wer", "x"), ("cer", ""), ("ctc_loss", "1.5")])
+def test_empty_references(tmp_path, measure, said):
+    with pytest.raises(UserError, match="/text: every reference is empty: there is nothing to score against"):
+        text_call(tmp_path, measure, {"a": "", "b": " "}, {"a": said, "b": said})
 
 
 def test_ctc_loss(tmp_path):
@@ -466,6 +467,11 @@ def test_masked_accuracy(tmp_path):
     assert score.mean == pytest.approx(100 * 5 / 6)
     assert score.details["most_frequent"]["target"] == 7
     assert score.details["times_most_frequent"]["mean"] == pytest.approx(5 / 4)
+    rows = read_rows(tmp_path / "out/masked_accuracy.json")
+    assert rows["a"] == {"correct": "3", "most_frequent": "3", "masked": "4"}
+    # Of targets that are as frequent, the first one.
+    main(["masked_accuracy", *options, "--masked", write_arrays(tmp_path / "t", {"a": np.array([[5, 5], [4, 5]])})])
+    assert read_score(tmp_path / "out/masked_accuracy.json").details["most_frequent"]["target"] == 4
     with pytest.raises(UserError, match="no masked token"):
         main(
             [

@@ -1,7 +1,5 @@
 # Copyright 2026 The hasrd authors
 # Apache-2.0
-import math
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -10,8 +8,6 @@ from scipy import stats
 
 from hasrd.metrics.bitrate import bitrate
 from hasrd.metrics.codebook import count_codes, effective_bitrate, entropy, perplexity, usage
-from hasrd.metrics.ctc_loss import loss_per_character
-from hasrd.metrics.masked_accuracy import count_correct, most_frequent
 
 
 @given(st.lists(st.integers(0, 50), min_size=1, max_size=20).filter(any))
@@ -42,17 +38,3 @@ def test_bitrate_of_the_paper():
     assert bitrate(31.25, [1024] * 9) == 2812.5
     assert bitrate(31.25, [1024] * 10) == 3125.0
     assert bitrate(50, [1024] * 9) == 4500.0
-
-
-def test_masked_accuracy_and_its_control():
-    targets = [np.array([3, 3, 1]), np.array([3, 2])]
-    assert most_frequent(targets) == 3
-    assert count_correct(targets[0], np.array([3, 0, 1])) == 2
-    assert count_correct(targets[0], 3) == 2
-    assert most_frequent([np.array([5, 4])]) == 4
-
-
-def test_ctc_loss_is_a_ratio_of_sums():
-    assert loss_per_character([math.log(2) * 3, 0.0], [1, 2]) == pytest.approx(math.log(2))
-    with pytest.raises(ValueError):
-        loss_per_character([1.0], [0])

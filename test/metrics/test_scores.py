@@ -9,7 +9,7 @@ import pytest
 import hasrd
 from hasrd.errors import UserError
 from hasrd.jobs.origin import Origin
-from hasrd.metrics.measure import Inputs
+from hasrd.metrics.measure import Inputs, Result
 from hasrd.metrics.scores import MEASURES, Score, check_finite, read_rows, read_score, why_stale, write_score
 
 SCORE = Score("mel", "combined", "test", 1.5, (1.0, 2.0), 2, "", False, {"fingerprint": "f"}, {"torch": "2"})
@@ -31,6 +31,14 @@ def test_round_trip(tmp_path):
         "details",
         "versions",
     }
+
+
+def test_a_ratio_is_one_of_sums():
+    rows = {"b": (0, 99, "x"), "a": (1, 1, "y")}
+    found = Result.of_ratio(("errors", "length", "ref"), rows, ("errors", "length"), 100.0, more=3)
+    assert found.mean == 1.0 and found.details == {"more": 3} and found.ci95[0] <= 1 <= found.ci95[1]
+    with pytest.raises(ValueError, match="all zero"):
+        Result.of_ratio(("errors", "length"), {"a": (2, 0)}, ("errors", "length"))
 
 
 def test_only_a_whole_score_of_the_same_input_is_up_to_date(tmp_path):

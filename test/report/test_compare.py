@@ -24,13 +24,9 @@ def write(measure, system, test_set, folder, result):
 
 def write_wer(folder, errors, system="tokens_all", test_set="test", ref="some words", skip=0, **details):
     """A WER as `hasrd score` writes it, of utterances with 20 words each."""
-    errors = {f"utt{i:02d}": int(value) for i, value in enumerate(errors) if i >= skip}
-    lengths = {utt: 20 for utt in errors}
-    rows = {utt: (errors[utt], 20, ref) for utt in errors}
-    rate = 100 * sum(errors.values()) / sum(lengths.values())
-    columns = ("errors", "length", "ref")
-    result = Result.of_ratio(rate, errors, lengths, columns, rows, scale=100.0, source="x", **details)
-    write("wer", system, test_set, folder, result)
+    rows = {f"utt{i:02d}": (int(value), 20, ref) for i, value in enumerate(errors) if i >= skip}
+    ratio = ("errors", "length")
+    write("wer", system, test_set, folder, Result.of_ratio((*ratio, "ref"), rows, ratio, 100.0, source="x", **details))
 
 
 def write_mel(folder, values, system="combined", test_set="test", **details):
