@@ -51,8 +51,7 @@ class CropReading(Reading):
         self.whole = dict(read_archives(inputs.codes, read_integers))
         self.crops = dict(read_archives(inputs.crops, read_integers))
         made_with = read_crop_facts(inputs.crops.with_name("crops.json"))
-        names, sizes = list(inputs.stream_names), list(inputs.codebook_sizes)
-        self.facts = {"sizes": sizes, "stream_names": names, **made_with}
+        self.facts = {"sizes": list(inputs.codebook_sizes), "stream_names": list(inputs.stream_names), **made_with}
         if not self.crops:
             raise Undefined(f"{inputs.crops}: no utterance is longer than a crop")
         whole = {utt: self.whole[utt].tolist() if utt in self.whole else None for utt in self.crops}

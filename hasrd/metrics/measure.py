@@ -117,6 +117,12 @@ class Result:
         return cls(scale * sum(above) / sum(below), (scale * low, scale * high), columns, rows, details)
 
 
+def set_aside(left_out: Mapping[str, str], silent: Sequence[str] = (), worst: float = 0.0) -> dict[str, Any]:
+    """Return the details of utterances without a value (to the reason), and of silent outputs, which have the worst."""
+    found: dict[str, Any] = {"left_out": dict(left_out)} if left_out else {}
+    return found | ({"silent_outputs": {"value": worst, "utterances": list(silent)}} if silent else {})
+
+
 class Reading:
     """What was read and checked for measures that share it.
 

@@ -12,10 +12,8 @@ import math
 
 import numpy as np
 
-from hasrd.metrics.scoring.audio import AudioMeasure, Pair
+from hasrd.metrics.scoring.audio import SAMPLE_RATE, AudioMeasure, Pair
 from hasrd.metrics.undefined import Undefined
-
-SAMPLE_RATE = 16000
 
 
 def mos_lqo(raw: float) -> float:

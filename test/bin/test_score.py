@@ -428,6 +428,9 @@ def test_codebooks(tmp_path):
     first, second = read_score(out / "codebook.json").details["codebooks"]
     assert (first["used"], first["perplexity"], first["entropy"]) == (4, 4.0, 2.0)
     assert (second["used"], second["perplexity"], second["stream"]) == (1, 1.0, "acoustic")
+    # A full codebook carries its nominal bitrate, 31.25 Hz x 2 bit; one that always says the same, nothing.
+    assert (first["usage"], first["effective_bitrate"]) == (1.0, 62.5)
+    assert (second["usage"], second["effective_bitrate"]) == (1 / 8, 0.0)
     assert read_score(out / "codebook.json").mean == pytest.approx(0.0625)
     bitrate = read_score(out / "bitrate.json")
     assert bitrate.mean == pytest.approx(31.25 * 5 / 1000)
