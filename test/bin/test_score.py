@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from score_files import score, write_arrays, write_wavs
 
 import hasrd
 from hasrd.bin.score import main
-from hasrd.data.archive import write_archive
 from hasrd.data.kaldi import write_table
 from hasrd.errors import UserError
 from hasrd.metrics import dnsmos, pesq, speaker_similarity, stoi, visqol
@@ -27,20 +27,6 @@ def waves(count=3, offset=0):
     return {f"u{i}": 0.1 * generator.standard_normal(9000 + 2000 * i + offset) for i in range(count)}
 
 
-def write_wavs(folder, audio):
-    folder.mkdir(parents=True)
-    for utterance, wave in audio.items():
-        soundfile.write(folder / f"{utterance}.wav", wave, 16000)
-    write_table(folder / "wav.scp", {utterance: str(folder / f"{utterance}.wav") for utterance in audio})
-    return str(folder / "wav.scp")
-
-
-def write_arrays(folder, arrays):
-    folder.mkdir(parents=True, exist_ok=True)
-    write_table(folder / "x.scp", write_archive(folder / "x.ark", folder / "x.ark", arrays.items()))
-    return str(folder / "x.scp")
-
-
 @pytest.fixture
 def audio(tmp_path):
     reference = write_wavs(tmp_path / "ref", waves())
@@ -49,26 +35,11 @@ def audio(tmp_path):
     return reference, good, bad
 
 
-def call(tmp_path, measures, reference, *hypotheses, nj=1, out="out", options=()):
+def call(tmp_path, measures, reference, *hypotheses, out="out", **options):
+    """Score s0, s1, ... and return the folder that their scores are below."""
     names = [f"s{i}" for i in range(len(hypotheses))]
-    main(
-        [
-            measures,
-            "--test_set",
-            "test",
-            "--nj",
-            str(nj),
-            "--ref",
-            reference,
-            "--system",
-            *names,
-            "--hyp",
-            *hypotheses,
-            "--out",
-            *(str(tmp_path / out / name) for name in names),
-            *options,
-        ]
-    )
+    outs = [tmp_path / out / name for name in names]
+    score(measures, ref=reference, system=names, hyp=hypotheses, out=outs, **options)
     return tmp_path / out
 
 
@@ -147,9 +118,9 @@ def test_similarity_is_left_out_without_its_package(tmp_path, audio, monkeypatch
 def test_similarity_leaves_out_silent_references(tmp_path, audio):
     silent = write_wavs(tmp_path / "silent", {**waves(), "u1": np.zeros(11000)})
     out = call(tmp_path, "speaker_similarity", silent, audio[0])
-    score = read_score(out / "s0/speaker_similarity.json")
-    assert score.count == 2 and list(score.details["left_out"]) == ["u1"]
-    assert score.mean == pytest.approx(1.0, abs=1e-4)
+    found = read_score(out / "s0/speaker_similarity.json")
+    assert found.count == 2 and list(found.details["left_out"]) == ["u1"]
+    assert found.mean == pytest.approx(1.0, abs=1e-4)
     with pytest.raises(UserError, match="digital silence"):
         call(tmp_path, "speaker_similarity", audio[2], audio[0])
 
@@ -169,13 +140,6 @@ def speak(seconds, pitch=120.0, rate=16000):
     return 0.05 * wave * np.clip(np.sin(2 * np.pi * 2.5 * time), 0, 1) ** 0.5
 
 
-def write_at(folder, rate, audio):
-    table = write_wavs(folder, audio)
-    for utterance, wave in audio.items():
-        soundfile.write(folder / f"{utterance}.wav", wave, rate)
-    return table
-
-
 @needs_packages
 def test_all_measures_at_once_on_hard_cases(tmp_path, capsys):
     """Silence on either side, a clip of one token, another rate and a missing sample, in one pass over two systems."""
@@ -186,7 +150,7 @@ def test_all_measures_at_once_on_hard_cases(tmp_path, capsys):
     other = {utt: 0.9 * speak(len(wave) / 16000, rate=24000) for utt, wave in clips.items()}
     other["tiny"] = other["long"][3000:4176]
     other = {utt: wave + 0.01 * noise.standard_normal(len(wave)) for utt, wave in other.items()}
-    other = write_at(tmp_path / "other", 24000, other)
+    other = write_wavs(tmp_path / "other", other, 24000)
     out = call(tmp_path, ALL, reference, same, other)
     measures = [m for m in ALL.split(",") if m != "pesq" or pesq.PESQ.available()]
     worst = {"visqol": 1.0, "pesq": pesq.PESQ.worst[0], "stoi": 0.0, "dnsmos": 1.0, "speaker_similarity": 0.0}
@@ -217,13 +181,13 @@ def test_all_measures_at_once_on_hard_cases(tmp_path, capsys):
 
 
 def test_a_reference_of_another_rate_is_resampled(tmp_path):
-    reference = write_at(tmp_path / "ref", 48000, {"u": speak(1, rate=48000)})
+    reference = write_wavs(tmp_path / "ref", {"u": speak(1, rate=48000)}, 48000)
     same = write_wavs(tmp_path / "hyp", {"u": speak(1)})
     other = write_wavs(tmp_path / "other", {"u": speak(1, pitch=200)})
     out = call(tmp_path, "mel", reference, same, other)
-    score = read_score(out / "s0/mel.json")
-    assert score.mean < 0.3 < 1 < read_score(out / "s1/mel.json").mean
-    assert score.details["resampled"] == {"references": {"48000": 1}}
+    found = read_score(out / "s0/mel.json")
+    assert found.mean < 0.3 < 1 < read_score(out / "s1/mel.json").mean
+    assert found.details["resampled"] == {"references": {"48000": 1}}
 
 
 def test_a_failing_measure_names_the_utterance(tmp_path, audio, monkeypatch):
@@ -267,14 +231,8 @@ def test_what_is_not_installed_is_left_out(tmp_path, audio, monkeypatch, capsys)
 
 
 def convert(tmp_path, hypotheses, pairs, reference):
-    (tmp_path / "pairs").write_text("".join(f"{a} {b}\n" for a, b in pairs.items()))
-    return call(
-        tmp_path,
-        "source_similarity,target_similarity",
-        reference,
-        *hypotheses,
-        options=["--pairs", str(tmp_path / "pairs")],
-    )
+    write_table(tmp_path / "pairs", pairs)
+    return call(tmp_path, "source_similarity,target_similarity", reference, *hypotheses, pairs=tmp_path / "pairs")
 
 
 @pytest.mark.skipif(not SpeakerSimilarity.available(), reason="Resemblyzer is not installed (extra: eval)")
@@ -318,45 +276,21 @@ def test_pairs_that_do_not_fit(tmp_path, audio):
 
 
 def test_mean_spectrum(tmp_path, audio):
-    options = [
-        "--test_set",
-        "test",
-        "--system",
-        "mean_spectrum",
-        "--ref",
-        audio[0],
-        "--out",
-        str(tmp_path / "out"),
-    ]
-    main(["mean_spectrum", *options])
-    score = read_score(tmp_path / "out/mean_spectrum.json")
+    def found():
+        score("mean_spectrum", system="mean_spectrum", ref=audio[0], out=tmp_path / "out")
+        return read_score(tmp_path / "out/mean_spectrum.json")
+
     # Steady noise is its own mean spectrum, but for what differs from frame to frame.
-    assert 0.3 < score.mean < 5 and score.count == 3
+    assert 0.3 < found().mean < 5 and found().count == 3
     soundfile.write(tmp_path / "ref" / "u1.wav", np.zeros(11000), 16000)
-    main(["mean_spectrum", *options])
-    score = read_score(tmp_path / "out/mean_spectrum.json")
-    assert score.count == 2 and list(score.details["left_out"]) == ["u1"]
+    assert found().count == 2 and list(found().details["left_out"]) == ["u1"]
 
 
 def text_call(tmp_path, measures, reference, hypothesis):
     write_table(tmp_path / "text", reference)
     write_table(tmp_path / "hyp", hypothesis)
-    option = "--losses" if measures == "ctc_loss" else "--hyp"
-    main(
-        [
-            measures,
-            "--test_set",
-            "test",
-            "--system",
-            "latent",
-            "--ref",
-            str(tmp_path / "text"),
-            option,
-            str(tmp_path / "hyp"),
-            "--out",
-            str(tmp_path / "out"),
-        ]
-    )
+    given = {"losses" if measures == "ctc_loss" else "hyp": tmp_path / "hyp"}
+    score(measures, system="latent", ref=tmp_path / "text", out=tmp_path / "out", **given)
     return tmp_path / "out"
 
 
@@ -373,9 +307,8 @@ def test_error_rates(tmp_path):
 def test_a_repeated_run_says_so(tmp_path):
     text = tmp_path / "text"
     text.write_text("u a b c\n")
-    options = ["wer", "--test_set", "test", "--system", "probe", "--ref", str(text), "--hyp", str(text)]
-    main([*options, "--out", str(tmp_path / "main")])
-    main([*options, "--out", str(tmp_path / "again"), "--run", "seed1"])
+    for out, run in (("main", {}), ("again", {"run": "seed1"})):
+        score("wer", system="probe", ref=text, hyp=text, out=tmp_path / out, **run)
     runs = [read_score(tmp_path / name / "wer.json").details for name in ("main", "again")]
     assert [details.get("run") for details in runs] == [None, "seed1"]
     assert runs[0]["fingerprint"] != runs[1]["fingerprint"]
@@ -397,28 +330,9 @@ def test_ctc_loss(tmp_path):
         text_call(tmp_path, "ctc_loss", {"a": "ab", "b": "d"}, {"a": "5", "b": "x"})
 
 
-def codes_call(tmp_path, codes, sizes="4,8", names="semantic,acoustic", measures="codebook,bitrate", more=()):
-    archive = write_arrays(tmp_path / "codes", codes)
-    main(
-        [
-            measures,
-            "--test_set",
-            "test",
-            "--system",
-            "codec",
-            "--codes",
-            archive,
-            "--codebook_sizes",
-            sizes,
-            "--stream_names",
-            names,
-            "--frame_rate",
-            "31.25",
-            "--out",
-            str(tmp_path / "out"),
-            *more,
-        ]
-    )
+def codes_call(tmp_path, codes, measures="codebook,bitrate", **more):
+    given = {"codebook_sizes": "4,8", "stream_names": "semantic,acoustic", "frame_rate": 31.25, **more}
+    score(measures, system="codec", codes=write_arrays(tmp_path / "codes", codes), out=tmp_path / "out", **given)
     return tmp_path / "out"
 
 
@@ -436,13 +350,13 @@ def test_codebooks(tmp_path):
     assert bitrate.mean == pytest.approx(31.25 * 5 / 1000)
     assert bitrate.details["streams"] == {"semantic": 0.0625, "acoustic": 0.09375}
     assert "loudness" not in bitrate.details["source"]
-    levelled = read_score(codes_call(tmp_path, codes, more=["--loudness=-16"]) / "bitrate.json")
+    levelled = read_score(codes_call(tmp_path, codes, loudness=-16) / "bitrate.json")
     assert levelled.mean == bitrate.mean and "32 bits an utterance" in levelled.details["source"]
     info = tmp_path / "codes.json"
     facts = {"codebook_sizes": [4, 8], "stream_names": ["a", "b"], "frame_rate": 31.25, "loudness": None}
     for loudness, bits in ((None, False), (-16.0, True)):
         info.write_text(json.dumps({**facts, "loudness": loudness}))
-        found = read_score(codes_call(tmp_path, codes, more=["--tokens_info", str(info)]) / "bitrate.json")
+        found = read_score(codes_call(tmp_path, codes, tokens_info=info) / "bitrate.json")
         assert ("loudness_bits" in found.details) == bits
 
 
@@ -459,31 +373,27 @@ def test_codes_that_do_not_fit(tmp_path):
     with pytest.raises(UserError, match=r"integers \(T, 2\)"):
         codes_call(tmp_path, {"u": np.array([[0, 1, 2]])})
     with pytest.raises(UserError, match="one name a codebook"):
-        codes_call(tmp_path, {"u": np.array([[0, 1]])}, names="semantic")
+        codes_call(tmp_path, {"u": np.array([[0, 1]])}, stream_names="semantic")
 
 
 def test_masked_accuracy(tmp_path):
     pairs = {"a": np.array([[7, 7], [7, 7], [7, 1], [2, 2]]), "b": np.array([[2, 2], [7, 7]])}
-    options = ["--test_set", "valid", "--system", "ssl", "--out", str(tmp_path / "out")]
-    main(["masked_accuracy", *options, "--masked", write_arrays(tmp_path / "m", pairs)])
-    score = read_score(tmp_path / "out/masked_accuracy.json")
-    assert score.mean == pytest.approx(100 * 5 / 6)
-    assert score.details["most_frequent"]["target"] == 7
-    assert score.details["times_most_frequent"]["mean"] == pytest.approx(5 / 4)
+
+    def call_masked(pairs):
+        masked = write_arrays(tmp_path / "masked", pairs)
+        score("masked_accuracy", test_set="valid", system="ssl", out=tmp_path / "out", masked=masked)
+        return read_score(tmp_path / "out/masked_accuracy.json")
+
+    found = call_masked(pairs)
+    assert found.mean == pytest.approx(100 * 5 / 6)
+    assert found.details["most_frequent"]["target"] == 7
+    assert found.details["times_most_frequent"]["mean"] == pytest.approx(5 / 4)
     rows = read_rows(tmp_path / "out/masked_accuracy.json")
     assert rows["a"] == {"correct": "3", "most_frequent": "3", "masked": "4"}
     # Of targets that are as frequent, the first one.
-    main(["masked_accuracy", *options, "--masked", write_arrays(tmp_path / "t", {"a": np.array([[5, 5], [4, 5]])})])
-    assert read_score(tmp_path / "out/masked_accuracy.json").details["most_frequent"]["target"] == 4
+    assert call_masked({"a": np.array([[5, 5], [4, 5]])}).details["most_frequent"]["target"] == 4
     with pytest.raises(UserError, match="no masked token"):
-        main(
-            [
-                "masked_accuracy",
-                *options,
-                "--masked",
-                write_arrays(tmp_path / "n", {"a": np.zeros((0, 2), int)}),
-            ]
-        )
+        call_masked({"a": np.zeros((0, 2), int)})
 
 
 @pytest.mark.parametrize(
@@ -492,14 +402,8 @@ def test_masked_accuracy(tmp_path):
         (["loudness", "--system", "s", "--out", "o"], "unknown measure 'loudness'"),
         (["mel,wer", "--system", "s", "--out", "o"], "different input"),
         (["mel", "--system", "s", "--out", "o", "--ref", "r"], "--hyp is needed"),
-        (
-            ["mel", "--system", "s", "t", "--out", "o", "--ref", "r", "--hyp", "h"],
-            "as many of each",
-        ),
-        (
-            ["mel", "--system", "s", "s", "--out", "o", "p", "--ref", "r", "--hyp", "h", "i"],
-            "twice",
-        ),
+        (["mel", "--system", "s", "t", "--out", "o", "--ref", "r", "--hyp", "h"], "as many of each"),
+        (["mel", "--system", "s", "s", "--out", "o", "p", "--ref", "r", "--hyp", "h", "i"], "twice"),
         (["wer", "--system", "s", "--out", "o", "--ref", "r", "--hyp", "h"], "r: no such file"),
     ],
 )
@@ -510,20 +414,9 @@ def test_options_that_do_not_fit(options, message, tmp_path, monkeypatch):
 
 
 def test_command_line_ends_with_one_line(tmp_path):
-    command = [
-        sys.executable,
-        "-m",
-        "hasrd.bin.score",
-        "wer",
-        "--test_set",
-        "t",
-        "--system",
-        "s",
-        "--out",
-        "o",
-    ]
-    environment = {**os.environ, "PYTHONPATH": str(Path(hasrd.__file__).parents[1])}
+    command = [sys.executable, "-m", "hasrd.bin.score", "wer", "--test_set", "t", "--system", "s", "--out", "o"]
     command += ["--ref", "none", "--hyp", "none"]
+    environment = {**os.environ, "PYTHONPATH": str(Path(hasrd.__file__).parents[1])}
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment)
     assert done.returncode == 1 and done.stderr == "error: none: no such file\n"
 

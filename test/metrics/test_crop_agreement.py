@@ -9,9 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from score_files import write_arrays
 
-from hasrd.data.archive import write_archive
-from hasrd.data.kaldi import write_table
 from hasrd.errors import UserError
 from hasrd.metrics.crop_agreement import agreement, chance, inner
 from hasrd.metrics.measure import Inputs
@@ -25,12 +24,9 @@ NAMES = ("semantic", "acoustic")
 @pytest.fixture
 def write(tmp_path):
     def write(crops: dict, margin: int | None, whole: dict = WHOLE) -> Inputs:
-        for name, arrays in (("codes", whole), ("crops", crops)):
-            path = tmp_path / f"{name}.ark"
-            write_table(tmp_path / f"{name}.scp", write_archive(path, path, arrays.items()))
         (tmp_path / "crops.json").write_text(json.dumps({"samples": 8000, "margin": margin}))
-        codes, crops_scp = tmp_path / "codes.scp", tmp_path / "crops.scp"
-        return Inputs(codes=codes, crops=crops_scp, codebook_sizes=(7, 7), stream_names=NAMES, frame_rate=31.25)
+        files = {"codes": write_arrays(tmp_path / "codes", whole), "crops": write_arrays(tmp_path / "crops", crops)}
+        return Inputs(**files, codebook_sizes=(7, 7), stream_names=NAMES, frame_rate=31.25)
 
     return write
 
