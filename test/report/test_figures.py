@@ -8,7 +8,7 @@ from exp_tree import put, put_rate
 from extras import add_map
 
 from hasrd.errors import UserError
-from hasrd.report.collect import collect
+from hasrd.report.collect import Results, collect
 from hasrd.report.figures import layer_weight_figures
 from hasrd.report.rate_quality import curves, phone_figures, rate_quality_figures
 from hasrd.report.token_map import CLASSES, phone_class, token_map_figures
@@ -74,15 +74,15 @@ def test_layer_weights_of_the_same_layers_share_a_figure():
         "layer_0123abcd": {"asr": [0.4, 0.1, 0.1, 0.4]},
         "codec_hubert": {"reconstruction": [0.2, 0.8]},
     }
-    four, two = layer_weight_figures(weights)
+    four, two = layer_weight_figures(Results(layer_weights=weights))
     assert {"reconstruction", "ASR probe", "CNN", "3"} <= set(texts(four.svg))
     assert "reconstruction: most on layer 1 (0.60), ASR probe: most on the CNN (0.40)" in four.caption
     assert "even weights would be 0.25" in four.caption and "on layers 1 to 3" in four.caption
     assert "most on layer 1 (0.80)" in two.caption
     weights["codec_wide"] = {"reconstruction": [0.3, 0.3, 0.2, 0.2]}
-    four, _ = layer_weight_figures(weights)
+    four, _ = layer_weight_figures(Results(layer_weights=weights))
     assert {"reconstruction, hasrd", "reconstruction, wide", "ASR probe"} <= set(texts(four.svg))
-    assert layer_weight_figures({}) == []
+    assert layer_weight_figures(Results()) == []
 
 
 def test_phone_classes():
