@@ -253,7 +253,7 @@ def _clip(label: str, version: _Version, utterance: str) -> Clip:
     )
 
 
-def _spectrogram(wave: np.ndarray, rate: int, bands: int = 64, columns: int = 300) -> bytes:
+def _spectrogram(wave: np.ndarray, rate: int) -> bytes:
     """Return a PNG of the level over time and frequency (linear, 0 to 8 kHz at any rate)."""
     import matplotlib
     from PIL import Image
@@ -261,11 +261,11 @@ def _spectrogram(wave: np.ndarray, rate: int, bands: int = 64, columns: int = 30
     # 32 ms: 256 bins up to 8 kHz.
     window = round(0.032 * rate)
     wave = np.pad(wave, (0, max(0, window - len(wave))))
-    starts = np.linspace(0, len(wave) - window, min(columns, 1 + (len(wave) - window) // 32)).astype(int)
+    starts = np.linspace(0, len(wave) - window, min(300, 1 + (len(wave) - window) // 32)).astype(int)
     frames = np.stack([wave[start : start + window] for start in starts]) * np.hanning(window)
     power = np.abs(np.fft.rfft(frames))[:, :256] ** 2
     power = np.pad(power, ((0, 0), (0, 256 - power.shape[1])))
-    level = 10 * np.log10(power.reshape(len(starts), bands, -1).mean(2) + 1e-7)
+    level = 10 * np.log10(power.reshape(len(starts), 64, -1).mean(2) + 1e-7)
     # Indices into a palette: a third of the bytes that colours take.
     index = np.clip((level.T[::-1] + 50) / 75 * 63, 0, 63).astype(np.uint8)
     image = Image.fromarray(index, mode="P")
