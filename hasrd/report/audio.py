@@ -81,10 +81,11 @@ class _Version:
 
     @classmethod
     def read(cls, folder: Path) -> _Version:
-        tables = {}
-        for name, path in (("heard", folder / "recognised" / "text"), ("targets", folder / "pairs")):
-            tables[name] = read_table(path) if path.is_file() else {}
-        return cls(read_table(folder / "wav.scp") if (folder / "wav.scp").is_file() else {}, **tables)
+        return cls(*(_read(folder / name) for name in ("wav.scp", "recognised/text", "pairs")))
+
+
+def _read(path: Path) -> dict[str, str]:
+    return read_table(path) if path.is_file() else {}
 
 
 def examples(
@@ -106,7 +107,7 @@ def examples(
             continue
         original = _original(data / test_set, codecs)
         versions = {name: {v: _Version.read(path) for v, path in paths.items()} for name, paths in codecs.items()}
-        texts = read_table(data / test_set / "text") if (data / test_set / "text").exists() else {}
+        texts = _read(data / test_set / "text")
         found, spent = [], 0
         for utterance, seconds in _choose(original.wavs, versions, number):
             example = Example(utterance, test_set, texts.get(utterance, ""), seconds)
