@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from hasrd.errors import UserError
-from hasrd.metrics import ecapa_similarity, measure
+from hasrd.metrics import ecapa_similarity
 
 needs_speechbrain = pytest.mark.skipif(
     not ecapa_similarity.ECAPASimilarity.available(), reason="speechbrain is not installed (extra: eval)"
@@ -166,9 +166,3 @@ def test_its_digest_is_of_the_content(tmp_path):
     first = ecapa_similarity.folder_digest(tmp_path)
     (tmp_path / "embedding_model.ckpt").write_bytes(b"weights")
     assert ecapa_similarity.folder_digest(tmp_path) != first
-
-
-def test_without_the_package(monkeypatch, voice, tmp_path):
-    monkeypatch.setattr(measure, "find_spec", lambda name: None)
-    with pytest.raises(UserError, match=r"hasrd\[eval\]"):
-        ecapa_similarity.embed(voice, tmp_path)

@@ -5,8 +5,7 @@
 import numpy as np
 import pytest
 
-from hasrd.errors import UserError
-from hasrd.metrics import measure, pesq
+from hasrd.metrics import pesq
 from hasrd.metrics.undefined import Undefined
 
 needs_pesq = pytest.mark.skipif(not pesq.PESQ.available(), reason="pesq is not installed (extra: pesq)")
@@ -54,9 +53,3 @@ def test_what_it_refuses(voice):
         pesq.wide_band(voice[:3000], voice[:3000])
     with pytest.raises(Undefined, match="no speech"):
         pesq.wide_band(np.zeros_like(voice), voice)
-
-
-def test_without_the_package(monkeypatch, voice):
-    monkeypatch.setattr(measure, "find_spec", lambda name: None)
-    with pytest.raises(UserError, match="--extras pesq"):
-        pesq.wide_band(voice, voice)
