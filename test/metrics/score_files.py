@@ -17,10 +17,15 @@ from hasrd.data.kaldi import write_table
 
 def score(measures: str, **options: Any) -> None:
     """Run `hasrd score`, of the set "test" unless `test_set` is given; a list or tuple is several words."""
+    main([measures, *words_of({"test_set": "test", **options})])
+
+
+def words_of(options: Mapping[str, Any]) -> list[str]:
+    """Return options as a command line has them."""
     words = []
-    for name, value in {"test_set": "test", **options}.items():
+    for name, value in options.items():
         words += [f"--{name}", *map(str, value if isinstance(value, (list, tuple)) else [value])]
-    main([measures, *words])
+    return words
 
 
 def write_wavs(folder: Path, waves: Mapping[str, np.ndarray], rate: int = 16000, subtype: str | None = None) -> Path:

@@ -8,11 +8,12 @@ import json
 from dataclasses import asdict
 from math import log2
 from pathlib import Path
-from typing import Mapping, Sequence
+from typing import Any, Mapping, Sequence
 
 import numpy as np
-from score_files import score, write_arrays, write_wavs
+from score_files import score, words_of, write_arrays, write_wavs
 
+from hasrd.bin.report import main
 from hasrd.data.kaldi import write_table
 from hasrd.metrics.scores import MEASURES, Score
 
@@ -85,6 +86,11 @@ def make_exp(root: Path, waves: Mapping[str, np.ndarray], texts: Mapping[str, st
     (ssl / "history.json").write_text(json.dumps({"epochs": epochs}))
     weights = {"asr": [0.05, 0.1, 0.2, 0.4, 0.25], "reconstruction": [0.15, 0.4, 0.25, 0.15, 0.05]}
     (codec / "layer_weights.json").write_text(json.dumps(weights))
+
+
+def report(root: Path, **options: Any) -> None:
+    """Run `hasrd report` of `root`/exp and `root`/data, on the corpus "tones"."""
+    main(words_of({"expdir": root / "exp", "datadir": root / "data", "corpus": "tones", **options}))
 
 
 def put(folder: Path, test_set: str, system: str, run: str = "", **means: float | tuple[float, dict]) -> None:
