@@ -6,9 +6,9 @@ import sys
 import numpy as np
 import pytest
 import soundfile
+from score_files import score, write_wavs
 
 from hasrd.bin import recognise
-from hasrd.bin.score import main as score
 from hasrd.data.kaldi import read_table, write_table
 from hasrd.errors import UserError
 from hasrd.metrics import recogniser
@@ -125,8 +125,8 @@ def call(folder, hypotheses, references, language="en"):
     write_table(folder / "recognised/text", hypotheses)
     facts = {"model": "tiny.en", "sha256": "0" * 64, "language": language}
     (folder / "recognised/recogniser.json").write_text(json.dumps(facts))
-    files = ["--ref", str(folder / "text"), "--hyp", str(folder / "recognised/text"), "--out", str(folder / "scores")]
-    score(["recogniser_cer,recogniser_wer", "--test_set", "test", "--system", "combined", *files])
+    files = {"ref": folder / "text", "hyp": folder / "recognised/text", "out": folder / "scores"}
+    score("recogniser_cer,recogniser_wer", system="combined", **files)
     return [read_score(folder / f"scores/recogniser_{name}.json") for name in ("cer", "wer")]
 
 
@@ -144,10 +144,8 @@ def test_scores_of_recognised_speech(tmp_path):
     assert "mister hale had 24" in (tmp_path / "scores/recogniser_wer.tsv").read_text()
     (tmp_path / "recognised/recogniser.json").unlink()
     with pytest.raises(UserError, match="make the text with hasrd recognise"):
-        score(
-            ["recogniser_wer", "--test_set", "test", "--system", "s", "--ref", str(tmp_path / "text")]
-            + ["--hyp", str(tmp_path / "recognised/text"), "--out", str(tmp_path / "scores")]
-        )
+        files = {"ref": tmp_path / "text", "hyp": tmp_path / "recognised/text", "out": tmp_path / "scores"}
+        score("recogniser_wer", system="s", **files)
 
 
 def test_references_without_a_word(tmp_path):
@@ -164,9 +162,7 @@ def test_the_real_recogniser_on_real_speech(librispeech, tmp_path):
     if path is None:
         pytest.skip("LIBRISPEECH has no test-other")
     wave, rate = soundfile.read(path, dtype="float32")
-    soundfile.write(tmp_path / "24k.wav", soxr.resample(wave, rate, 24000), 24000)
-    soundfile.write(tmp_path / "silence.wav", np.zeros(16000), 16000)
-    write_table(tmp_path / "wav.scp", {"a": str(tmp_path / "24k.wav"), "b": str(tmp_path / "silence.wav")})
+    write_wavs(tmp_path, {"a": soxr.resample(wave, rate, 24000), "b": np.zeros(24000)}, 24000)
     recognise.main(["--wav_scp", str(tmp_path / "wav.scp"), "--out", str(tmp_path / "out")])
     text = read_table(tmp_path / "out/text")
     assert text["a"].casefold().startswith("you don't mean that you thought me so silly")
