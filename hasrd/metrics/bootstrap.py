@@ -15,6 +15,7 @@ import numpy as np
 
 RESAMPLES = 2000
 SEED = 0
+LEVEL = 0.95
 METHOD = f"percentile bootstrap over utterances, {RESAMPLES} resamples, seed {SEED}"
 # Indices held at a time: bounds the memory, whatever the size of the test set.
 _BLOCK = 2_000_000
@@ -32,7 +33,7 @@ def resamples(count: int, number: int = RESAMPLES) -> Iterator[np.ndarray]:
 
 def percentiles(statistics: np.ndarray) -> tuple[float, float]:
     """Return the bounds of the 95% of `statistics` (R,) in the middle."""
-    tail = 50.0 * (1.0 - 0.95)
+    tail = 50.0 * (1.0 - LEVEL)
     low, high = np.percentile(statistics, [tail, 100.0 - tail])
     return float(low), float(high)
 

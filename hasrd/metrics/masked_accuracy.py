@@ -52,10 +52,10 @@ class MaskedAccuracy(Measure):
         used = np.bincount(np.concatenate([array[:, 0] for array in reading.pairs.values()]))
         # The smallest one if there are several.
         answer = int(used.argmax())
-        rows = {
-            utt: (int((target == predicted).sum()), int((target == answer).sum()), len(target))
-            for utt, (target, predicted) in ((utt, array.T) for utt, array in reading.pairs.items())
-        }
+        rows = {}
+        for utt, array in reading.pairs.items():
+            target, predicted = array.T
+            rows[utt] = (int((target == predicted).sum()), int((target == answer).sum()), len(target))
 
         def ratio(above: str, below: str, scale: float) -> Result:
             return Result.of_ratio(("correct", "most_frequent", "masked"), rows, (above, below), scale)

@@ -92,6 +92,7 @@ def join(parts: list[Incidence], num_frames: list[int]) -> Incidence:
     frames = np.cumsum([0, *num_frames])
     segments = np.cumsum([0, *(len(part.segment_words) for part in parts)])
     words = np.zeros_like(frames)
+    # By how much the numbers in each field go up from utterance to utterance; words have one number in all.
     moved = zip(fields(Incidence), (frames, words, frames, segments, words))
     return Incidence(
         *(np.concatenate([getattr(part, own.name) + by for part, by in zip(parts, offsets)]) for own, offsets in moved)
