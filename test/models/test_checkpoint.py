@@ -13,7 +13,6 @@ import torch
 import yaml
 
 from hasrd.codec.build import build_speech_encoder
-from hasrd.errors import UserError
 from hasrd.jobs.digest import sha256
 from hasrd.models.checkpoint import load_encoder, save_encoder
 from hasrd.models.kmeans import load_kmeans, save_kmeans
@@ -86,11 +85,9 @@ def test_an_experiment_whose_encoder_changed_is_refused(codec_dir: Path, encoder
     assert "not the encoder" in refused(load_codec, tmp_path / "exp")
 
 
-def test_experiments_that_are_not_complete(codec_dir: Path, tmp_path: Path, refused):
-    with pytest.raises(UserError, match="config.yaml: no such file: give a packed model"):
-        load_codec(tmp_path)
-    with pytest.raises(UserError, match="train the codec first"):
-        load_codec(codec_dir, "valid.mel_distance.best.pth")
+def test_experiments_that_are_not_complete(codec_dir: Path, tmp_path: Path, refused, one_line):
+    one_line("config.yaml: no such file: give a packed model", load_codec, tmp_path)
+    one_line("train the codec first", load_codec, codec_dir, "valid.mel_distance.best.pth")
     shutil.copytree(codec_dir, tmp_path / "exp")
     config = yaml.safe_load((codec_dir / "config.yaml").read_text())
     config["decoder_conf"]["dim"] = 24

@@ -9,7 +9,6 @@ import sys
 import exp_tree
 import pytest
 
-from hasrd.errors import UserError
 from hasrd.metrics.scores import read_score
 
 NUMBER = re.compile(r"-?\d+(?:\.(\d+))?")
@@ -93,7 +92,7 @@ def test_markdown_shows_what_the_record_says(out):
     assert "| *DAC, 5 s segments (paper)* | *2.79* | *0.66* |" in text and "/tmp" not in text
 
 
-def test_the_discussion_survives(paper_exp, tmp_path, monkeypatch):
+def test_the_discussion_survives(paper_exp, tmp_path, monkeypatch, one_line):
     monkeypatch.chdir(tmp_path)
     heading = "\n## What to make of it\n\n"
     assert heading not in report(tmp_path).read_text()
@@ -110,8 +109,7 @@ def test_the_discussion_survives(paper_exp, tmp_path, monkeypatch):
     assert report(tmp_path, **options).read_text() == first
     (tmp_path / "other.md").write_text("## What to make of it\n\nNothing.\n")
     assert heading + "Nothing.\n\n## Table 1" in report(tmp_path, discussion="other.md").read_text()
-    with pytest.raises(UserError, match="none.md: No such file"):
-        report(tmp_path, discussion="none.md")
+    one_line("none.md: No such file", report, tmp_path, discussion="none.md")
 
 
 def test_a_report_of_numbers_imports_nothing_slow(out):
