@@ -144,13 +144,7 @@ def import_ssl(folder: Path, model_file: str) -> Imported:
     if inner.get("interctc_layer_idx"):
         raise UserError(f"{where}: interctc_layer_idx is given: ESPnet then returns those layers alone")
     sample_rate = int(str((config.get("frontend_conf") or {}).get("fs", 16000)).replace("k", "000"))
-    ours = {
-        "frontend": "raw",
-        "frontend_conf": {} if sample_rate == 16000 else {"sample_rate": sample_rate},
-        "normalize": None,
-        "encoder": "espnet_ssl",
-        "encoder_conf": conf,
-    }
     tensors = read_weights(folder / model_file)
     kept = {name: tensor for name, tensor in tensors.items() if not name.startswith(TRAINING_ONLY)}
-    return build_imported(ours, kept, folder / model_file)
+    raw = ("raw", {"sample_rate": sample_rate})
+    return build_imported(raw, None, ("espnet_ssl", conf), kept, folder / model_file)

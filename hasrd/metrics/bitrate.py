@@ -12,7 +12,7 @@ from typing import Any, Mapping, Sequence
 
 from hasrd.metrics.influence import JACKKNIFE
 from hasrd.metrics.measure import Measure, Result
-from hasrd.metrics.scoring.tokens import LOUDNESS_BITS, TOKENS, CodesReading
+from hasrd.metrics.scoring.tokens import LOUDNESS_BITS, TOKENS, CodesReading, strides
 
 SOURCE = "frame rate x sum of log2(codebook size)"
 LOUDNESS_NOTE = f"besides {LOUDNESS_BITS} bits an utterance, its loudness"
@@ -54,14 +54,12 @@ class Bitrate(CodesMeasure):
     order = 71
 
     def compute(self, reading: CodesReading, system: str) -> Result:
-        sizes, names = reading.facts["codebook_sizes"], reading.facts["stream_names"]
-        frame_rate, strides = reading.facts["frame_rate"], reading.facts.get("codebook_strides", [1] * len(sizes))
-        rate = bitrate(frame_rate, sizes, strides) / 1000
-        own = {name: [m for m, other in enumerate(names) if other == name] for name in names}
-        streams = {
-            name: bitrate(frame_rate, [sizes[m] for m in books], [strides[m] for m in books]) / 1000
-            for name, books in own.items()
-        }
+        sizes, names, frame_rate = (reading.facts[key] for key in ("codebook_sizes", "stream_names", "frame_rate"))
+        rate = bitrate(frame_rate, sizes, strides(reading.facts)) / 1000
+        streams = {}
+        for name in dict.fromkeys(names):
+            own = [pair for pair, of in zip(zip(sizes, strides(reading.facts)), names) if of == name]
+            streams[name] = bitrate(frame_rate, *zip(*own)) / 1000
         details = {"streams": streams, "interval": "none: it follows from the codebooks' sizes", **reading.facts}
         if "loudness_bits" in reading.facts:
             details["source"] = f"{self.source}; {LOUDNESS_NOTE}"

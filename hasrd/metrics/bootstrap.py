@@ -21,19 +21,19 @@ METHOD = f"percentile bootstrap over utterances, {RESAMPLES} resamples, seed {SE
 _BLOCK = 2_000_000
 
 
-def resamples(count: int, number: int = RESAMPLES, seed: int = SEED) -> Iterator[np.ndarray]:
+def resamples(count: int, number: int = RESAMPLES) -> Iterator[np.ndarray]:
     """Yield blocks (R, count) of indices drawn with replacement; the same draw for every measure of
     one test set.
     """
-    generator = np.random.default_rng(seed)
+    generator = np.random.default_rng(SEED)
     block = max(1, _BLOCK // max(count, 1))
     for start in range(0, number, block):
         yield generator.integers(count, size=(min(block, number - start), count))
 
 
-def percentiles(statistics: np.ndarray, level: float = LEVEL) -> tuple[float, float]:
-    """Return the bounds that leave (1 - level) / 2 of `statistics` (R,) on either side."""
-    tail = 50.0 * (1.0 - level)
+def percentiles(statistics: np.ndarray) -> tuple[float, float]:
+    """Return the bounds of the 95% of `statistics` (R,) in the middle."""
+    tail = 50.0 * (1.0 - LEVEL)
     low, high = np.percentile(statistics, [tail, 100.0 - tail])
     return float(low), float(high)
 

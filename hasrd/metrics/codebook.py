@@ -14,7 +14,7 @@ import numpy as np
 from hasrd.metrics.bitrate import CodesMeasure, bitrate
 from hasrd.metrics.influence import JACKKNIFE, entropies_left_out, interval, jackknife_influences
 from hasrd.metrics.measure import Result
-from hasrd.metrics.scoring.tokens import CodesReading, count_codes
+from hasrd.metrics.scoring.tokens import CodesReading, codebooks, count_codes, strides
 
 SOURCE = "plug-in entropy of the counts; effective bitrate = entropy x frame rate, summed over the codebooks"
 
@@ -28,46 +28,39 @@ class EffectiveBitrate(CodesMeasure):
     order = 70
 
     def compute(self, reading: CodesReading, system: str) -> Result:
-        sizes, names = reading.facts["codebook_sizes"], reading.facts["stream_names"]
-        frame_rate, strides = reading.facts["frame_rate"], reading.facts.get("codebook_strides", [1] * len(sizes))
+        frame_rate, every = reading.facts["frame_rate"], strides(reading.facts)
         arrays = [reading.codes[utt] for utt in sorted(reading.codes)]
         count, tokens = len(arrays), np.concatenate(arrays)
         owner = np.repeat(np.arange(count), [len(array) for array in arrays])
         books = []
         influences = np.zeros(count)
-        for index, (size, name, stride) in enumerate(zip(sizes, names, strides)):
-            own = tokens[:, index].astype(np.int64)
+        for book, stride, column in zip(codebooks(reading.facts), every, tokens.T):
+            own, size = column.astype(np.int64), book["size"]
             total = count_codes(own, size)
             bits = entropy(total)
             added = jackknife_influences(entropies_left_out(own, owner, count, size))
             influences += added / stride
             low, high = interval(bits, added, 0.0, float(np.log2(size)))
             books.append(
-                {
-                    "codebook": index,
-                    "stream": name,
-                    "size": size,
+                book
+                | {
                     "tokens": int(total.sum()),
                     "used": int((total > 0).sum()),
-                    "usage": usage(total),
+                    "usage": float((total > 0).mean()),
                     "entropy": bits,
                     "entropy_ci95": [low, high],
                     "perplexity": perplexity(total),
                     "perplexity_ci95": [2.0**low, 2.0**high],
-                    "effective_bitrate": effective_bitrate(total, frame_rate / stride),
+                    # What it really carries: bits a second.
+                    "effective_bitrate": bits * (frame_rate / stride),
                 }
             )
-        all_bits = sum(book["entropy"] / stride for book, stride in zip(books, strides))
-        low, high = interval(all_bits, influences, 0.0, bitrate(1.0, sizes, strides))
+        all_bits = sum(book["entropy"] / stride for book, stride in zip(books, every))
+        low, high = interval(all_bits, influences, 0.0, bitrate(1.0, reading.facts["codebook_sizes"], every))
         scale = frame_rate / 1000
         rows = {utt: (len(array),) for utt, array in reading.codes.items()}
         details = {"codebooks": books, "interval": JACKKNIFE, **reading.facts}
         return Result(scale * all_bits, (scale * low, scale * high), ("tokens",), rows, details)
-
-
-def usage(counts: np.ndarray) -> float:
-    """Return the share of the entries (K,) that occur at all."""
-    return float((counts > 0).mean())
 
 
 def entropy(counts: np.ndarray) -> float:
@@ -80,8 +73,3 @@ def entropy(counts: np.ndarray) -> float:
 def perplexity(counts: np.ndarray) -> float:
     """Return 2^entropy: the number of equally likely entries that would carry as much."""
     return 2.0 ** entropy(counts)
-
-
-def effective_bitrate(counts: np.ndarray, frame_rate: float) -> float:
-    """Return the bits a second that a codebook really carries: entropy x tokens a second."""
-    return entropy(counts) * frame_rate

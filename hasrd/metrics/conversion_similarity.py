@@ -18,7 +18,7 @@ from hasrd.errors import UserError
 from hasrd.jobs.origin import table_facts
 from hasrd.jobs.workers import run_workers
 from hasrd.metrics import speaker_similarity
-from hasrd.metrics.measure import Inputs, Measure, Reading, Result, ScoreJob, content, match
+from hasrd.metrics.measure import Inputs, Measure, Reading, Result, ScoreJob, content, match, set_aside
 from hasrd.metrics.scoring.audio import Signal
 from hasrd.progress import progress
 
@@ -84,12 +84,9 @@ class ConversionSimilarity(Measure):
             between[source] = speaker_similarity.similarity(*recorded)
         if not values:
             raise UserError(f"{system}: the source or the target of every pair is digital silence")
-        details = {"between_source_and_target": sum(between.values()) / len(between)}
-        if left_out:
-            details["left_out"] = left_out
-        if silent:
-            details["silent_outputs"] = {"value": self.worst[0], "utterances": silent}
-        return Result.of_mean(values, **details)
+        mean = sum(between.values()) / len(between)
+        aside = set_aside(left_out, silent, self.worst[0])
+        return Result.of_mean(values, between_source_and_target=mean, **aside)
 
 
 class SourceSimilarity(ConversionSimilarity):

@@ -9,17 +9,19 @@ not report it.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any, Mapping, Sequence, TypedDict
 
 import numpy as np
 
 from hasrd.config import read_json
 from hasrd.data.archive import read_archives, read_integers
 from hasrd.errors import UserError
-from hasrd.metrics.bootstrap import ratio_interval
 from hasrd.metrics.measure import Inputs, Measure, Reading, Result, content
 from hasrd.metrics.scoring.tokens import TOKENS
 from hasrd.metrics.undefined import Undefined
+
+# Of the table of utterances: of the first codebook.
+COLUMNS = ("agreeing", "tokens", "inner_agreeing", "inner_tokens")
 
 
 class CropFacts(TypedDict):
@@ -51,8 +53,7 @@ class CropReading(Reading):
         self.whole = dict(read_archives(inputs.codes, read_integers))
         self.crops = dict(read_archives(inputs.crops, read_integers))
         made_with = read_crop_facts(inputs.crops.with_name("crops.json"))
-        names, sizes = list(inputs.stream_names), list(inputs.codebook_sizes)
-        self.facts = {"sizes": sizes, "stream_names": names, **made_with}
+        self.facts = {"sizes": list(inputs.codebook_sizes), "stream_names": list(inputs.stream_names), **made_with}
         if not self.crops:
             raise Undefined(f"{inputs.crops}: no utterance is longer than a crop")
         whole = {utt: self.whole[utt].tolist() if utt in self.whole else None for utt in self.crops}
@@ -83,14 +84,12 @@ class CropAgreement(Measure):
         """
         crops, whole, margin = reading.crops, reading.whole, reading.facts["margin"]
         sizes, stream_names = reading.facts["sizes"], reading.facts["stream_names"]
-        order = sorted(crops)
-        same, middle = {}, {}
-        for utt in order:
+        same = {}
+        for utt, array in sorted(crops.items()):
             if utt not in whole:
                 raise UserError(
                     f"{reading.inputs.codes}: utterance '{utt}' of {reading.inputs.crops} is missing: run stage 6 again"
                 )
-            array = crops[utt]
             try:
                 if array.ndim != 2 or array.shape[1] != 1 + len(sizes) or len(stream_names) != len(sizes):
                     raise ValueError(
@@ -99,33 +98,28 @@ class CropAgreement(Measure):
                 same[utt] = agreement(array[:, 1:], array[:, 0], whole[utt])
             except ValueError as error:
                 raise UserError(f"{reading.inputs.crops}: utterance '{utt}': {error}: run stage 6 again") from None
-            middle[utt] = inner(len(array), margin)
-        tokens = [len(same[utt]) for utt in order]
-        inner_tokens = [int(middle[utt].sum()) for utt in order]
-        books = []
+        middle = {utt: inner(len(hits), margin) for utt, hits in same.items()}
+        books, rows = [], []
         for book, (size, stream) in enumerate(zip(sizes, stream_names)):
+            rows.append({})
+            for utt, hits in same.items():
+                own, inside = hits[:, book], hits[middle[utt], book]
+                rows[book][utt] = (int(own.sum()), len(own), int(inside.sum()), len(inside))
             all_codes = np.concatenate([array[:, book] for array in whole.values()])
-            hits = [int(same[utt][:, book].sum()) for utt in order]
-            inner_hits = [int(same[utt][middle[utt], book].sum()) for utt in order]
             books.append(
                 {
                     "codebook": book,
                     "stream": stream,
                     "size": size,
-                    **_share("", hits, tokens),
-                    **(_share("inner_", inner_hits, inner_tokens) if sum(inner_tokens) else {}),
+                    **_share("", rows[book], COLUMNS[:2]),
+                    **(_share("inner_", rows[book], COLUMNS[2:]) if any(own.any() for own in middle.values()) else {}),
                     "chance": 100 * chance(all_codes, size),
                 }
             )
-        first = {utt: (same[utt][:, 0], middle[utt]) for utt in order}
-        rows = {
-            utt: (int(hits.sum()), len(hits), int(hits[inside].sum()), int(inside.sum()))
-            for utt, (hits, inside) in first.items()
-        }
         return Result.of_books(
             books,
-            ("agreeing", "tokens", "inner_agreeing", "inner_tokens"),
-            rows,
+            COLUMNS,
+            rows[0],
             crop_samples=reading.facts["samples"],
             margin=margin,
             inner="the middle half" if margin is None else "beyond what the encoder sees of the crop's ends",
@@ -176,6 +170,6 @@ def chance(codes: np.ndarray, size: int) -> float:
     return float((share**2).sum())
 
 
-def _share(name: str, hits: list[int], tokens: list[int]) -> dict[str, Any]:
-    low, high = ratio_interval(hits, tokens)
-    return {f"{name}value": 100 * sum(hits) / sum(tokens), f"{name}ci95": [100 * low, 100 * high]}
+def _share(name: str, rows: Mapping[str, Sequence[int]], ratio: tuple[str, str]) -> dict[str, Any]:
+    found = Result.of_ratio(COLUMNS, rows, ratio, 100.0)
+    return {f"{name}value": found.mean, f"{name}ci95": list(found.ci95)}

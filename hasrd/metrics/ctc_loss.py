@@ -8,26 +8,26 @@ are, so that an utterance weighs as much as its text is long.
 
 from __future__ import annotations
 
-from typing import Sequence
-
 from hasrd.data.kaldi import read_table
 from hasrd.errors import UserError
 from hasrd.metrics.measure import Inputs, Measure, Reading, Result, content, match
 from hasrd.metrics.scores import check_finite
+from hasrd.metrics.scoring.text import check_references
 
 
 class LossReading(Reading):
     """References (`ref`) and lines "utt loss", the summed CTC loss of an utterance in nats (`losses`).
 
     Raises:
-        UserError: The two don't hold the same utterances, or a loss is no finite number.
+        UserError: The two don't hold the same utterances, every reference is empty, or a loss is no finite number.
     """
 
     def __init__(self, inputs: Inputs) -> None:
         super().__init__(inputs)
         self.references, table = read_table(inputs.ref, may_be_empty=True), read_table(inputs.losses)
         self.read = {"the references": content(self.references), "the losses": content(table)}
-        self.utterances = match(self.references, table, str(inputs.ref), str(inputs.losses))
+        match(self.references, table, str(inputs.ref), str(inputs.losses))
+        check_references(self.references, inputs.ref)
         self.losses: dict[str, float] = {}
         for number, (utterance, text) in enumerate(table.items(), start=1):
             try:
@@ -54,27 +54,7 @@ class CTCLoss(Measure):
     order = 12
 
     def compute(self, reading: LossReading, system: str) -> Result:
-        """Return the result of one system; see `Measure`.
-
-        Raises:
-            UserError: Every reference is empty.
-        """
-        losses, utterances = reading.losses, reading.utterances
-        lengths = {utt: len(" ".join(reading.references[utt].split())) for utt in utterances}
-        try:
-            mean = loss_per_character(*zip(*((losses[utt], lengths[utt]) for utt in utterances)))
-        except ValueError as error:
-            raise UserError(f"{reading.inputs.ref}: {error}: there is nothing to score against") from None
-        rows = {utt: (losses[utt], lengths[utt]) for utt in utterances}
-        return Result.of_ratio(mean, losses, lengths, ("loss", "characters"), rows)
-
-
-def loss_per_character(losses: Sequence[float], characters: Sequence[int]) -> float:
-    """Return sum(losses) / sum(characters), one of each an utterance.
-
-    Raises:
-        ValueError: There is no character at all.
-    """
-    if sum(characters) == 0:
-        raise ValueError("every reference is empty")
-    return sum(losses) / sum(characters)
+        lengths = {utt: len(" ".join(text.split())) for utt, text in reading.references.items()}
+        rows = {utt: (loss, lengths[utt]) for utt, loss in reading.losses.items()}
+        columns = ("loss", "characters")
+        return Result.of_ratio(columns, rows, columns)

@@ -15,9 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from hasrd.metrics.scoring.audio import AudioMeasure, Pair
-
-SAMPLE_RATE = 16000
+from hasrd.metrics.scoring.audio import SAMPLE_RATE, AudioMeasure, Pair
 
 
 class Opinion(NamedTuple):

@@ -24,7 +24,6 @@ from hasrd.metrics.measure import Inputs
 from hasrd.metrics.scoring.audio import AudioMeasure, Pair
 from hasrd.metrics.speaker_similarity import similarity
 
-SAMPLE_RATE = 16000
 _CONFIG = "hyperparams.yaml"
 # What the published folder builds: nothing else is.
 _CLASSES = (

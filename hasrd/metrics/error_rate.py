@@ -14,12 +14,10 @@ counts as a character between words, as ESPnet's scoring counts it; runs of spac
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Callable, ClassVar, Sequence
+from typing import Callable, ClassVar, NamedTuple, Sequence
 
 import numpy as np
 
-from hasrd.errors import UserError
 from hasrd.metrics.measure import Measure, Result
 from hasrd.metrics.scoring.text import RecognisedReading, TextReading
 
@@ -27,8 +25,7 @@ SOURCE = "sclite's alignment (costs 4, 3, 3), sum of errors / sum of reference l
 SUBSTITUTION, DELETION, INSERTION = 4, 3, 3
 
 
-@dataclass(frozen=True)
-class Errors:
+class Errors(NamedTuple):
     """Errors of one utterance against its reference of `length` words or characters."""
 
     substitutions: int
@@ -39,7 +36,7 @@ class Errors:
     @property
     def total(self) -> int:
         """All errors, each counted once."""
-        return self.substitutions + self.deletions + self.insertions
+        return sum(self[:3])
 
 
 def word_errors(reference: str, hypothesis: str) -> Errors:
@@ -50,18 +47,6 @@ def word_errors(reference: str, hypothesis: str) -> Errors:
 def character_errors(reference: str, hypothesis: str) -> Errors:
     """Count the character errors of `hypothesis`; an empty text is a text of no characters."""
     return count_errors(" ".join(reference.split()), " ".join(hypothesis.split()))
-
-
-def error_rate(errors: Sequence[Errors]) -> float:
-    """Return the rate of a test set in percent; insertions can bring it above 100.
-
-    Raises:
-        ValueError: There is no reference word (or character) at all.
-    """
-    length = sum(error.length for error in errors)
-    if length == 0:
-        raise ValueError("every reference is empty")
-    return 100.0 * sum(error.total for error in errors) / length
 
 
 def count_errors(reference: Sequence[str], hypothesis: Sequence[str]) -> Errors:
@@ -109,7 +94,10 @@ def _costs(left: np.ndarray, right: np.ndarray) -> np.ndarray:
 
 
 class ErrorRate(Measure):
-    """A rate of errors; what both texts are goes into the table of utterances, so that a report can show it."""
+    """A rate of errors in percent; insertions can bring it above 100.
+
+    What both texts are goes into the table of utterances, so that a report can show it.
+    """
 
     unit = "%"
     higher_is_better = False
@@ -122,38 +110,21 @@ class ErrorRate(Measure):
     count: ClassVar[Callable[[str, str], Errors]]
 
     def compute(self, reading: TextReading, system: str) -> Result:
-        """Return the result of one system; see `Measure`.
-
-        Raises:
-            UserError: Every reference is empty.
-        """
         references, hypotheses = reading.texts[system]
-        errors = {utt: type(self).count(references[utt], hypotheses[utt]) for utt in sorted(references)}
-        kinds = ("substitutions", "deletions", "insertions")
-        rows = {
-            utt: (
-                error.total,
-                error.length,
-                *(getattr(error, kind) for kind in kinds),
-                references[utt],
-                hypotheses[utt],
-            )
-            for utt, error in errors.items()
-        }
-        try:
-            rate = error_rate(list(errors.values()))
-        except ValueError as error:
-            raise UserError(f"{reading.inputs.ref}: {error}: there is nothing to score against") from None
+        errors = {utt: type(self).count(text, hypotheses[utt]) for utt, text in references.items()}
+        *kinds, length = Errors._fields
+        sums = dict(zip(Errors._fields, map(sum, zip(*errors.values()))))
         return Result.of_ratio(
-            rate,
-            {utt: error.total for utt, error in errors.items()},
-            {utt: error.length for utt, error in errors.items()},
-            ("errors", "length", *kinds, "ref", "hyp"),
-            rows,
+            ("errors", length, *kinds, "ref", "hyp"),
+            {
+                utt: (error.total, error.length, *error[:3], references[utt], hypotheses[utt])
+                for utt, error in errors.items()
+            },
+            ("errors", length),
             scale=100.0,
             **reading.facts_of.get(system, {}),
-            **{kind: sum(getattr(error, kind) for error in errors.values()) for kind in kinds},
-            reference_length=sum(error.length for error in errors.values()),
+            **{kind: sums[kind] for kind in kinds},
+            reference_length=sums[length],
             empty_references=sum(not text for text in references.values()),
             empty_hypotheses=sum(not text for text in hypotheses.values()),
         )

@@ -9,13 +9,12 @@ which target is the most frequent on the masked positions of the set that it is 
 
 from __future__ import annotations
 
-from typing import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from hasrd.data.archive import read_archives, read_integers
 from hasrd.errors import UserError
-from hasrd.metrics.bootstrap import ratio_interval
 from hasrd.metrics.codebook import perplexity
 from hasrd.metrics.measure import Inputs, Measure, Reading, Result, content
 from hasrd.metrics.scoring.tokens import shaped
@@ -50,48 +49,23 @@ class MaskedAccuracy(Measure):
     order = 90
 
     def compute(self, reading: PredictionReading, system: str) -> Result:
-        pairs = reading.pairs
-        targets = {utt: array[:, 0] for utt, array in pairs.items()}
-        lengths = {utt: len(array) for utt, array in targets.items()}
-        answer = most_frequent([targets[utt] for utt in sorted(targets)])
-        correct = {utt: count_correct(targets[utt], pairs[utt][:, 1]) for utt in pairs}
-        control = {utt: count_correct(targets[utt], answer) for utt in pairs}
-        used = np.bincount(np.concatenate(list(targets.values())))
-        order = sorted(pairs)
-        below = [lengths[utt] for utt in order]
-        low, high = ratio_interval([control[utt] for utt in order], below)
-        times = ratio_interval([correct[utt] for utt in order], [control[utt] for utt in order])
-        return Result.of_ratio(
-            100.0 * sum(correct.values()) / sum(below),
-            correct,
-            lengths,
-            ("correct", "most_frequent", "masked"),
-            {utt: (correct[utt], control[utt], lengths[utt]) for utt in pairs},
-            scale=100.0,
-            masked_tokens=sum(below),
-            most_frequent={
-                "target": answer,
-                "mean": 100.0 * sum(control.values()) / sum(below),
-                "ci95": [100.0 * low, 100.0 * high],
-            },
-            times_most_frequent={
-                "mean": sum(correct.values()) / sum(control.values()),
-                "ci95": list(times),
-            },
-            targets_used=int((used > 0).sum()),
-            target_perplexity=perplexity(used),
-        )
+        used = np.bincount(np.concatenate([array[:, 0] for array in reading.pairs.values()]))
+        # The smallest one if there are several.
+        answer = int(used.argmax())
+        rows = {}
+        for utt, array in reading.pairs.items():
+            target, predicted = array.T
+            rows[utt] = (int((target == predicted).sum()), int((target == answer).sum()), len(target))
 
+        def ratio(above: str, below: str, scale: float) -> Result:
+            return Result.of_ratio(("correct", "most_frequent", "masked"), rows, (above, below), scale)
 
-def most_frequent(targets: Sequence[np.ndarray]) -> int:
-    """Return the most frequent target of all utterances [(T,)]; the smallest one if there are
-    several.
-    """
-    return int(np.bincount(np.concatenate(list(targets))).argmax())
-
-
-def count_correct(targets: np.ndarray, predictions: np.ndarray | int) -> int:
-    """Return how many of `targets` (T,) are predicted by `predictions` (T,), or by one answer for
-    all.
-    """
-    return int((targets == predictions).sum())
+        control, times = ratio("most_frequent", "masked", 100.0), ratio("correct", "most_frequent", 1.0)
+        details = {
+            "masked_tokens": int(used.sum()),
+            "most_frequent": {"target": answer, "mean": control.mean, "ci95": list(control.ci95)},
+            "times_most_frequent": {"mean": times.mean, "ci95": list(times.ci95)},
+            "targets_used": int((used > 0).sum()),
+            "target_perplexity": perplexity(used),
+        }
+        return replace(ratio("correct", "masked", 100.0), details=details)

@@ -18,9 +18,9 @@ from hasrd.errors import UserError
 from hasrd.jobs.origin import table_facts
 from hasrd.jobs.workers import run_workers
 from hasrd.metrics import level
-from hasrd.metrics.measure import Inputs, Measure, Reading, Result
+from hasrd.metrics.measure import Inputs, Measure, Reading, Result, set_aside
 from hasrd.metrics.scoring.audio import SAMPLE_RATE, SILENT_REFERENCE, Signal
-from hasrd.metrics.spectral import mel_module
+from hasrd.metrics.spectral import distance_module
 from hasrd.progress import progress
 
 if TYPE_CHECKING:
@@ -71,17 +71,15 @@ class MeanSpectrum(Measure):
         make = functools.partial(_make_constant_distance, mean_spectra(list(sums.values())))
         results = progress(run_workers(make, list(sums), nj), total=len(sums), desc=f"distances of {ref}")
         values = {item[0]: value for item, value in results}
-        details = {"sample_rate": SAMPLE_RATE}
-        if len(sums) < len(items):
-            details["left_out"] = {utt: SILENT_REFERENCE for utt in sorted(set(reading.recordings) - set(values))}
-        return Result.of_mean(values, **details)
+        silent = sorted(set(reading.recordings) - set(values))
+        return Result.of_mean(values, sample_rate=SAMPLE_RATE, **set_aside(dict.fromkeys(silent, SILENT_REFERENCE)))
 
 
 def log_mels(wave: Tensor) -> list[Tensor]:
     """Return the log10 mel spectra of `wave` (N,), one (mels, frames) a scale, in float64."""
     import torch
 
-    module = mel_module()
+    module = distance_module("MelDistance")
     with torch.no_grad():
         return [module._log_mel(scale, wave[None])[0].double() for scale in range(len(module.magnitudes))]
 

@@ -105,18 +105,22 @@ class Result:
     @classmethod
     def of_ratio(
         cls,
-        mean: float,
-        numerators: Mapping[str, float],
-        denominators: Mapping[str, float],
         columns: Sequence[str],
         rows: Mapping[str, Sequence[Any]],
+        ratio: tuple[str, str],
         scale: float = 1.0,
         **details: Any,
     ) -> Result:
-        """Return `mean` = scale * sum(numerators) / sum(denominators), one pair an utterance, with its interval."""
-        order = sorted(numerators)
-        low, high = ratio_interval([numerators[utt] for utt in order], [denominators[utt] for utt in order])
-        return cls(mean, (scale * low, scale * high), columns, rows, details)
+        """Return scale * sum / sum of the two columns that `ratio` names; not all of the second's may be zero."""
+        above, below = ([rows[utt][columns.index(name)] for utt in sorted(rows)] for name in ratio)
+        low, high = ratio_interval(above, below)
+        return cls(scale * sum(above) / sum(below), (scale * low, scale * high), columns, rows, details)
+
+
+def set_aside(left_out: Mapping[str, str], silent: Sequence[str] = (), worst: float = 0.0) -> dict[str, Any]:
+    """Return the details of utterances without a value (to the reason), and of silent outputs, which have the worst."""
+    found: dict[str, Any] = {"left_out": dict(left_out)} if left_out else {}
+    return found | ({"silent_outputs": {"value": worst, "utterances": list(silent)}} if silent else {})
 
 
 class Reading:

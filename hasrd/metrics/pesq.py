@@ -8,20 +8,10 @@ wraps it. Raw scores of -0.5 to 4.5 become 1.04 to 4.64. It levels and aligns bo
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
-from hasrd.metrics.scoring.audio import AudioMeasure, Pair
+from hasrd.metrics.scoring.audio import SAMPLE_RATE, AudioMeasure, Pair
 from hasrd.metrics.undefined import Undefined
-
-SAMPLE_RATE = 16000
-
-
-def mos_lqo(raw: float) -> float:
-    """Return P.862.2's mapping of a raw score (-0.5 to 4.5) to an opinion."""
-    return 0.999 + 4.0 / (1.0 + math.exp(-1.3669 * raw + 3.8224))
-
 
 # Its code writes beyond its tables, and ends the process, at a 51st stretch of speech. None is closer to
 # the next than 0.2 s, or shorter: a clip below 20 s can't have so many.

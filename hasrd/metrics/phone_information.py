@@ -18,7 +18,7 @@ Silence is a phone, as in HuBERT.
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Callable, ClassVar, Mapping
 
 import numpy as np
@@ -36,7 +36,7 @@ from hasrd.metrics.influence import (
 )
 from hasrd.metrics.measure import Inputs, Measure, Result, content
 from hasrd.metrics.scoring.alignment import SHUFFLE_SEED, Aligned, AlignedReading, by_language
-from hasrd.metrics.scoring.tokens import TOKENS
+from hasrd.metrics.scoring.tokens import TOKENS, codebooks
 
 SOURCE = "HuBERT: co-occurrence of code and phone at the centre of each token's frame"
 
@@ -211,11 +211,8 @@ class PhoneMeasure(Measure):
         pair, every = reading.pair, reading.every
 
         def books_of(part: _Labelled) -> list[dict]:
-            sizes, streams = reading.facts["codebook_sizes"], reading.facts["stream_names"]
-            return [
-                {"codebook": index, "stream": stream, "size": size, **part.values(self, index, size)}
-                for index, (size, stream) in enumerate(zip(sizes, streams))
-            ]
+            books = codebooks(reading.facts)
+            return [book | part.values(type(self), book["codebook"], book["size"]) for book in books]
 
         def of_language(language: str) -> list[dict] | str:
             enough = len(np.unique(reading.parts[language].phones)) > 1
@@ -305,30 +302,21 @@ class _Labelled:
         """True where the phone is not silence (T,)."""
         return self.phones != self.numbers[SILENCE["phones"]]
 
-    def values(self, measure: PhoneMeasure, index: int, size: int) -> dict[str, Any]:
+    def values(self, measure: type[PhoneMeasure], index: int, size: int) -> dict[str, Any]:
         """Measure one codebook, with and without silence."""
         own = self.codes[:, index].astype(np.int64)
         shuffled = own[np.random.default_rng(SHUFFLE_SEED).permutation(len(own))]
-        every = Frames(self.phones, own, self.owner, len(self.numbers), size, len(self.lengths))
-        by_chance = replace(every, codes=shuffled)
-        found = _phone_values(measure, every, by_chance)
-        speech = self.speech
-        if len(np.unique(self.phones[speech])) > 1:
-            found["without_silence"] = _phone_values(measure, _part(every, speech), _part(by_chance, speech))
+
+        def values_of(which: np.ndarray | slice) -> dict[str, Any]:
+            sizes = (len(self.numbers), size, len(self.lengths))
+            frames, by_chance = (
+                Frames(self.phones[which], codes[which], self.owner[which], *sizes) for codes in (own, shuffled)
+            )
+            value = measure.value(frames.joint)
+            ci95 = interval(value, measure.influences(frames), 0.0, 1.0)
+            return {"value": value, "ci95": list(ci95), "shuffled": measure.value(by_chance.joint)}
+
+        found = values_of(slice(None))
+        if len(np.unique(self.phones[self.speech])) > 1:
+            found["without_silence"] = values_of(self.speech)
         return found
-
-
-def _phone_values(measure: PhoneMeasure, frames: Frames, by_chance: Frames) -> dict:
-    value, influences = type(measure).value, type(measure).influences
-    estimate = value(frames.joint)
-    ci95 = interval(estimate, influences(frames), 0.0, 1.0)
-    return {"value": estimate, "ci95": list(ci95), "shuffled": value(by_chance.joint)}
-
-
-def _part(frames: Frames, which: np.ndarray) -> Frames:
-    return replace(
-        frames,
-        phones=frames.phones[which],
-        codes=frames.codes[which],
-        owner=frames.owner[which],
-    )

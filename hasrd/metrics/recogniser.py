@@ -14,17 +14,15 @@ from typing import Any
 
 import numpy as np
 
-from hasrd.data.audio import audio_info, read_audio
 from hasrd.data.features import merge_tables
 from hasrd.data.kaldi import line_of, read_table, write_table
-from hasrd.data.resample import resample
 from hasrd.errors import UserError, first_line
 from hasrd.jobs.atomic import write_json
 from hasrd.jobs.chunks import run_in_chunks
 from hasrd.jobs.digest import sha256, values_sha256
+from hasrd.metrics.scoring.audio import SAMPLE_RATE, Signal
 from hasrd.metrics.versions import versions
 
-SAMPLE_RATE = 16000
 DEFAULT_MODEL = "tiny.en"
 PACKAGES = ("faster-whisper", "ctranslate2")
 # On CPUs the exact one: 8 bits take half the time, yet change some words.
@@ -123,16 +121,6 @@ class Recogniser:
         return " ".join(" ".join(segment.text for segment in segments).split())
 
 
-def read_speech(path: str) -> np.ndarray:
-    """Read a file of one channel at any rate as float32 (N,) at 16 kHz.
-
-    Raises:
-        UserError: As `hasrd.data.audio.read_audio` and `hasrd.data.resample.resample`.
-    """
-    rate = audio_info(path).sample_rate
-    return resample(read_audio(path, rate), rate, SAMPLE_RATE)
-
-
 class RecogniseWork:
     """The text of one chunk of utterances (see hasrd.jobs.chunks)."""
 
@@ -143,9 +131,9 @@ class RecogniseWork:
     def __call__(self, inputs: dict[str, str], folder: Path, final_folder: Path) -> None:
         write_table(folder / "text", {utt: self.recogniser(self._read(utt, path)) for utt, path in inputs.items()})
 
-    def _read(self, utterance: str, path: str):
+    def _read(self, utterance: str, path: str) -> np.ndarray:
         try:
-            return read_speech(path)
+            return Signal(path).wave
         except UserError as error:
             raise UserError(f"{line_of(self.wav_scp, utterance)}: utterance '{utterance}': {error}") from None
 
@@ -185,7 +173,7 @@ def recognise(
         wavs,
         out / "chunks",
         functools.partial(RecogniseWork, folder, language, ngpu, wav_scp),
-        options=dict(**{key: value for key, value in facts.items() if key != "model"}),
+        options={key: value for key, value in facts.items() if key != "model"},
         nj=1 if ngpu else nj,
         shard=shard,
         chunk_size=CHUNK_SIZE,

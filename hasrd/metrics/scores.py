@@ -13,10 +13,12 @@ import functools
 import importlib
 import math
 import pkgutil
+from collections import UserDict
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Iterator, Mapping, Sequence
+from typing import Any, Mapping, Sequence
 
+import hasrd.metrics
 from hasrd.config import read_json
 from hasrd.errors import UserError, first_line
 from hasrd.jobs.atomic import write_json, write_text
@@ -24,35 +26,25 @@ from hasrd.jobs.origin import Record, check_record, difference
 from hasrd.metrics.measure import Measure
 
 
-class _Measures(Mapping[str, Measure]):
+class _Measures(UserDict[str, Measure]):
     """Every measure that a file of this folder defines, by name; the files are imported when the first is asked for."""
 
+    def __init__(self) -> None:
+        """Leave `data` to its property."""
+
     @functools.cached_property
-    def _found(self) -> dict[str, Measure]:
-        package = importlib.import_module("hasrd.metrics")
-        names = [entry.name for entry in pkgutil.iter_modules(package.__path__) if not entry.ispkg]
-        modules = [importlib.import_module(f"hasrd.metrics.{name}") for name in names]
-        defined = [(item, module) for module in modules for item in vars(module).values() if isinstance(item, type)]
-        measures = [
-            item()
-            for item, module in defined
-            if issubclass(item, Measure) and item.name and item.__module__ == module.__name__
-        ]
-        return {
-            measure.name: measure for measure in sorted(measures, key=lambda measure: (measure.order, measure.name))
-        }
-
-    def __getitem__(self, name: str) -> Measure:
-        return self._found[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._found)
-
-    def __len__(self) -> int:
-        return len(self._found)
+    def data(self) -> dict[str, Measure]:
+        measures = []
+        for entry in pkgutil.iter_modules(hasrd.metrics.__path__):
+            module = importlib.import_module(f"hasrd.metrics.{entry.name}")
+            defined = (item for item in vars(module).values() if getattr(item, "__module__", "") == module.__name__)
+            measures += [
+                item() for item in defined if isinstance(item, type) and issubclass(item, Measure) and item.name
+            ]
+        return {measure.name: measure for measure in sorted(measures, key=lambda item: (item.order, item.name))}
 
 
-MEASURES = _Measures()
+MEASURES: Mapping[str, Measure] = _Measures()
 
 
 @dataclass(frozen=True)

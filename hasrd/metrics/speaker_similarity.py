@@ -20,7 +20,6 @@ SOURCE = (
     "cosine of GE2E embeddings (Resemblyzer), silences trimmed; the entries are never negative: "
     "other voices reach .5 to .7"
 )
-SAMPLE_RATE = 16000
 MISSING = "Resemblyzer is not installed: pip install 'hasrd[eval]'"
 
 

@@ -17,33 +17,34 @@ from hasrd.metrics import level
 from hasrd.metrics.scoring.audio import AudioMeasure, Pair
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
-    from hasrd.loss.spectral import MelDistance, STFTDistance
+    from torch import Tensor, nn
 
 
-class MelMeasure(AudioMeasure):
+class SpectralMeasure(AudioMeasure):
+    """A distance of spectra."""
+
+    higher_is_better = False
+    packages = ("torch", "torchaudio")
+
+
+class MelMeasure(SpectralMeasure):
     """Mel distance."""
 
     name = "mel"
     label = "Mel distance"
-    higher_is_better = False
     source = f"DAC's MelSpectrogramLoss; {level.DESCRIPTION}"
-    packages = ("torch", "torchaudio")
     order = 20
 
     def value(self, pair: Pair) -> float:
         return mel_distance(*pair.levelled)
 
 
-class STFTMeasure(AudioMeasure):
+class STFTMeasure(SpectralMeasure):
     """STFT distance."""
 
     name = "stft"
     label = "STFT distance"
-    higher_is_better = False
     source = f"DAC's MultiScaleSTFTLoss; {level.DESCRIPTION}"
-    packages = ("torch", "torchaudio")
     order = 21
 
     def value(self, pair: Pair) -> float:
@@ -54,32 +55,26 @@ def mel_distance(reference: Tensor, estimate: Tensor) -> float:
     """Return DAC's mel distance of two signals (N,) at 16 kHz, of equal length and level: L1 of
     log10 mels over 7 scales.
     """
-    import torch
-
-    with torch.no_grad():
-        return float(mel_module()(estimate[None], reference[None]))
+    return _distance("MelDistance", reference, estimate)
 
 
 def stft_distance(reference: Tensor, estimate: Tensor) -> float:
     """Return DAC's multi-scale STFT distance (2048, 512) of two signals (N,), of equal length and
     level.
     """
+    return _distance("STFTDistance", reference, estimate)
+
+
+def _distance(name: str, reference: Tensor, estimate: Tensor) -> float:
     import torch
 
     with torch.no_grad():
-        return float(_stft_module()(estimate[None], reference[None]))
+        return float(distance_module(name)(estimate[None], reference[None]))
 
 
 @lru_cache(maxsize=None)
-def mel_module() -> MelDistance:
-    """Return the one mel distance of this process (its filterbanks take a moment to make)."""
-    from hasrd.loss.spectral import MelDistance
+def distance_module(name: str) -> nn.Module:
+    """Return the one distance of this process and name in hasrd.loss.spectral (filterbanks take a moment to make)."""
+    from hasrd.loss import spectral
 
-    return MelDistance()
-
-
-@lru_cache(maxsize=None)
-def _stft_module() -> STFTDistance:
-    from hasrd.loss.spectral import STFTDistance
-
-    return STFTDistance()
+    return getattr(spectral, name)()

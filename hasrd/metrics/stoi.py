@@ -12,10 +12,9 @@ import warnings
 
 import numpy as np
 
-from hasrd.metrics.scoring.audio import AudioMeasure, Pair
+from hasrd.metrics.scoring.audio import SAMPLE_RATE, AudioMeasure, Pair
 from hasrd.metrics.undefined import Undefined
 
-SAMPLE_RATE = 16000
 # 30 frames of 256 samples at 10 kHz, half overlapping.
 _SHORTEST = 6400
 # What pystoi answers where too few frames are left.

@@ -19,10 +19,9 @@ from typing import NamedTuple
 import numpy as np
 
 from hasrd.metrics import level
-from hasrd.metrics.scoring.audio import AudioMeasure, Pair
+from hasrd.metrics.scoring.audio import SAMPLE_RATE, AudioMeasure, Pair
 from hasrd.metrics.undefined import Undefined
 
-SAMPLE_RATE = 16000
 MAPPER = "exponential fit, scaled to 5"
 
 

@@ -15,7 +15,7 @@ speech. Overlap means more than a common boundary.
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Mapping, Sequence
 
 import numpy as np
@@ -32,7 +32,7 @@ from hasrd.metrics.scoring.alignment import (
     languages_of,
     read_aligned,
 )
-from hasrd.metrics.scoring.tokens import TOKENS
+from hasrd.metrics.scoring.tokens import TOKENS, codebooks
 
 SOURCE = "ResDAVEnet-VQ: window of +-40 ms; codes chosen on the training set"
 HALF_WIDTH = 0.04
@@ -91,19 +91,11 @@ def join(parts: list[Incidence], num_frames: list[int]) -> Incidence:
     """Return the incidence of a set from those of its utterances, with frames of each (U,)."""
     frames = np.cumsum([0, *num_frames])
     segments = np.cumsum([0, *(len(part.segment_words) for part in parts)])
-
-    def joined(name: str, offsets: np.ndarray | None = None) -> np.ndarray:
-        arrays = [getattr(part, name) for part in parts]
-        if offsets is not None:
-            arrays = [array + offset for array, offset in zip(arrays, offsets)]
-        return np.concatenate(arrays)
-
+    words = np.zeros_like(frames)
+    # By how much the numbers in each field go up from utterance to utterance; words have one number in all.
+    moved = zip(fields(Incidence), (frames, words, frames, segments, words))
     return Incidence(
-        joined("near_frames", frames),
-        joined("near_words"),
-        joined("held_frames", frames),
-        joined("held_segments", segments),
-        joined("segment_words"),
+        *(np.concatenate([getattr(part, own.name) + by for part, by in zip(parts, offsets)]) for own, offsets in moved)
     )
 
 
@@ -297,21 +289,17 @@ class WordF1(Measure):
             UserError: No word occurs often enough.
         """
         pair, train, names = reading.pair, reading.train, reading.names
-        sizes, stream_names = reading.facts["codebook_sizes"], reading.facts["stream_names"]
+        books = codebooks(reading.facts)
         scored = train.codes[0].shape[1]
-        if scored < len(sizes):
-            print(f"{self.name}: {len(sizes) - scored} of {len(sizes)} codebooks left out: no training codes of them")
+        if scored < len(books):
+            print(f"{self.name}: {len(books) - scored} of {len(books)} codebooks left out: no training codes of them")
         test_set, train_set = reading.word_set(pair), reading.word_set(train)
         eligible = test_set.eligible(len(names))
         if not len(eligible):
             raise UserError(f"{reading.ctm}: no word occurs {MIN_OCCURRENCES} times: a larger test set is needed")
 
         def books_of(test: _WordSet, trained: _WordSet) -> list[dict]:
-            return [
-                {"codebook": index, "stream": stream_names[index], "size": sizes[index]}
-                | _word_value(test, trained, index, sizes[index], names)
-                for index in range(scored)
-            ]
+            return [book | _word_value(test, trained, book["codebook"], book["size"], names) for book in books[:scored]]
 
         def of_language(language: str) -> list[dict] | str:
             if language not in reading.train_languages:

@@ -8,16 +8,18 @@ transformers is not needed, and nothing in such a folder is run.
 from __future__ import annotations
 
 import inspect
+import re
 from pathlib import Path
-from typing import Any, Mapping
+from typing import Any, Mapping, Sequence
 
+import torch
 from torch import Tensor
 
 from hasrd.codec.build import build_speech_encoder
 from hasrd.config import check, read_json
-from hasrd.encoder import CHOICES
 from hasrd.encoder.speech_encoder import SpeechEncoder
 from hasrd.errors import UserError
+from hasrd.frontend import CHOICES as FRONTENDS
 from hasrd.models.weights import load_strict, read_weights
 from hasrd.registry import resolve
 
@@ -85,23 +87,70 @@ def read_model(folder: Path, prefix: str) -> tuple[dict[str, Tensor], Path]:
     return tensors, where
 
 
-def without_defaults(encoder: str, conf: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the arguments of an encoder (its short name) that are given (not None) and differ from its defaults."""
-    parameters = inspect.signature(resolve(CHOICES, encoder, allow_import=False)).parameters
+def under_our_names(tensors: Mapping[str, Tensor], patterns: Sequence[tuple[str, str]]) -> dict[str, Tensor]:
+    """Return tensors (float32), each renamed by the first pattern that fits: a regular expression of what its name
+    begins with, and what stands there in ours.
+    """
+    found = {}
+    for name, tensor in tensors.items():
+        for pattern, ours in patterns:
+            name, fits = re.subn(f"^{pattern}", ours, name)
+            if fits:
+                break
+        found[name] = tensor.float()
+    return found
+
+
+def join_attention(tensors: dict[str, Tensor], where: str | Path) -> None:
+    """Replace the tensors `<part>.q`, `.k` and `.v` by one projection `<part>.qkv`, in place.
+
+    Raises:
+        UserError: One of the three is missing, or of another size; names `where`.
+    """
+    for name in [name for name in tensors if re.fullmatch(r".+\.q\.(weight|bias)", name)]:
+        block, _, kind = name.rpartition(".q.")
+        parts = [f"{block}.{part}.{kind}" for part in "qkv"]
+        missing = next((part for part in parts if part not in tensors), None)
+        if missing:
+            raise UserError(f"{where}: no tensor {missing}")
+        try:
+            tensors[f"{block}.qkv.{kind}"] = torch.cat([tensors.pop(part) for part in parts])
+        except RuntimeError as error:
+            raise UserError(f"{where}: queries, keys and values of {block} are not of one size") from error
+
+
+def without_defaults(choices: Mapping[str, str], name: str, conf: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the arguments of a class (its short name) that are given (not None) and differ from its defaults."""
+    parameters = inspect.signature(resolve(choices, name, allow_import=False)).parameters
     return {key: value for key, value in conf.items() if value not in (None, parameters[key].default)}
 
 
-def build_imported(config: dict[str, Any], tensors: Mapping[str, Tensor], where: str | Path) -> Imported:
-    """Build what a configuration says and load all of the encoder's tensors.
+def build_imported(
+    frontend: tuple[str, Mapping[str, Any]],
+    normalize: str | None,
+    encoder: tuple[str, Mapping[str, Any]],
+    tensors: Mapping[str, Tensor],
+    where: str | Path,
+) -> Imported:
+    """Build an encoder with what stands before it, and load all of its tensors.
 
     Args:
-        config: Frontend, normalisation and encoder.
+        frontend: Its short name and arguments, of which those that are its defaults are left out.
+        normalize: Its short name; None for no normalisation.
+        encoder: Its short name and arguments.
         tensors: Under the names of our class.
         where: What they are of, for errors.
 
     Raises:
         UserError: Sizes that don't fit each other, or tensors that are missing, left over or of another size.
     """
+    config = {
+        "frontend": frontend[0],
+        "frontend_conf": without_defaults(FRONTENDS, *frontend),
+        "normalize": normalize,
+        "encoder": encoder[0],
+        "encoder_conf": dict(encoder[1]),
+    }
     try:
         speech_encoder = build_speech_encoder(config)
     except ValueError as error:

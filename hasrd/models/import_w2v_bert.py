@@ -14,18 +14,20 @@ import msgspec
 import torch
 from torch import Tensor
 
+from hasrd.encoder import CHOICES
 from hasrd.errors import UserError
 from hasrd.models.foreign import (
     CONFIG,
     PREPROCESSOR,
     Imported,
     build_imported,
+    join_attention,
     read_config,
     read_model,
     read_preprocessor,
+    under_our_names,
     without_defaults,
 )
-from hasrd.models.weights import join_attention, renamed
 
 # Its model_type in transformers.
 W2V_BERT = "wav2vec2-bert"
@@ -41,6 +43,16 @@ STRIDE = 2
 # Kaldi's programs, and transformers, take samples as 16-bit integers, and a frame every 10 ms.
 SCALE = 32768
 FRAME_SHIFT = 160
+# Our arguments, and their keys in config.json.
+SIZES = {
+    "attention_dim": "hidden_size",
+    "attention_heads": "num_attention_heads",
+    "linear_units": "intermediate_size",
+    "num_blocks": "num_hidden_layers",
+    "cnn_module_kernel": "conv_depthwise_kernel_size",
+    "left": "left_max_position_embeddings",
+    "right": "right_max_position_embeddings",
+}
 RENAMED = (
     (r"feature_projection\.layer_norm\.", "project_norm."),
     (r"feature_projection\.projection\.", "project."),
@@ -103,35 +115,16 @@ def load_w2v_bert(folder: Path) -> Imported:
         raise UserError(
             f"{folder / CONFIG}: feature_projection_input_dim is {size}, not {STRIDE} frames of {mels} bins"
         )
-    conf = {
-        "attention_dim": config.get("hidden_size"),
-        "attention_heads": config.get("num_attention_heads"),
-        "linear_units": config.get("intermediate_size"),
-        "num_blocks": config.get("num_hidden_layers"),
-        "cnn_module_kernel": config.get("conv_depthwise_kernel_size"),
-        "left": config.get("left_max_position_embeddings"),
-        "right": config.get("right_max_position_embeddings"),
-    }
-    frontend = {"frame_shift": FRAME_SHIFT, "scale": SCALE}
-    if mels != 80:
-        frontend["num_mels"] = mels
-    if sample_rate != 16000:
-        frontend["sample_rate"] = sample_rate
-    ours = {
-        "frontend": "log_mel",
-        "frontend_conf": frontend,
-        "normalize": "utterance",
-        "encoder": "w2v_bert",
-        "encoder_conf": without_defaults("w2v_bert", conf),
-    }
     tensors, where = read_model(folder, "wav2vec2_bert.")
-    found = {renamed(name, RENAMED): tensor.float() for name, tensor in tensors.items()}
+    found = under_our_names(tensors, RENAMED)
     join_attention(found, where)
     try:
         _fit(found, config.get("num_attention_heads", 16))
     except RuntimeError as error:
         raise UserError(f"{where}: its tensors don't fit each other: get it again") from error
-    return build_imported(ours, found, where)
+    frontend = {"sample_rate": sample_rate, "frame_shift": FRAME_SHIFT, "num_mels": mels, "scale": SCALE}
+    conf = without_defaults(CHOICES, "w2v_bert", {key: config.get(name) for key, name in SIZES.items()})
+    return build_imported(("log_mel", frontend), "utterance", ("w2v_bert", conf), found, where)
 
 
 def _fit(found: dict[str, Tensor], heads: int) -> None:

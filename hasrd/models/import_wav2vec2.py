@@ -16,6 +16,7 @@ import msgspec
 from torch import Tensor
 
 from hasrd.config import read_json, read_yaml
+from hasrd.encoder import CHOICES
 from hasrd.encoder.data2vec import POSITION_LAYERS
 from hasrd.encoder.wav2vec2 import CONV_LAYERS
 from hasrd.encoder.wavlm import MAX_DISTANCE, NUM_BUCKETS
@@ -24,19 +25,21 @@ from hasrd.models.foreign import (
     CONFIG,
     Imported,
     build_imported,
+    join_attention,
     read_config,
     read_model,
     read_preprocessor,
+    under_our_names,
     without_defaults,
 )
-from hasrd.models.weights import join_attention, read_weights, renamed
+from hasrd.models.weights import read_weights
 
 Tensors = Mapping[str, Tensor]
 
 # Masks, and the heads of pre-training and of fine-tuning, of torchaudio and ESPnet.
 TRAINING_ONLY = re.compile(r"encoder\.global_step|(mask_generator|logit_generator|aux)\..*")
 # What stands before the names in pre-training models of torchaudio and ESPnet.
-PREFIXES = ("encoder.hubert_pretrain_model.wav2vec2.", "encoder.hubert_pretrain_model.", "wav2vec2.")
+PREFIX = re.compile(r"^(encoder\.hubert_pretrain_model\.)?(wav2vec2\.)?")
 # Names of torchaudio and Hugging Face (which leaves out "encoder." before the projection and "transformer."), and ours.
 RENAMED = (
     (r"feature_extractor\.conv_layers\.(\d+)\.conv\.", r"convs.\1.conv."),
@@ -283,26 +286,16 @@ def from_tensors(
     known = configuration(tensors, where) if known is None else dict(known)
     if known.get("conv_layers") == [list(layer) for layer in CONV_LAYERS]:
         del known["conv_layers"]
-    config = {
-        "frontend": "raw",
-        "frontend_conf": {} if sample_rate == 16000 else {"sample_rate": sample_rate},
-        "normalize": "utterance" if normalize else None,
-        "encoder": encoder,
-        "encoder_conf": without_defaults(encoder, known),
-    }
-    return build_imported(config, tensors, where)
+    ours = (encoder, without_defaults(CHOICES, encoder, known))
+    norm = "utterance" if normalize else None
+    return build_imported(("raw", {"sample_rate": sample_rate}), norm, ours, tensors, where)
 
 
 def rename(tensors: Tensors, where: str) -> dict[str, Tensor]:
     """Return the tensors (float32) under our names, queries, keys and values as one, without those of training."""
-    found: dict[str, Tensor] = {}
-    for name, tensor in tensors.items():
-        prefix = next((prefix for prefix in PREFIXES if name.startswith(prefix)), "")
-        name = name[len(prefix) :]
-        if TRAINING_ONLY.fullmatch(name):
-            continue
-        name = renamed(name, RENAMED)
-        found[name] = tensor.float().flatten() if name.endswith(".gate_scale") else tensor.float()
+    own = {PREFIX.sub("", name): tensor for name, tensor in tensors.items()}
+    found = under_our_names({name: own[name] for name in own if not TRAINING_ONLY.fullmatch(name)}, RENAMED)
+    found |= {name: tensor.flatten() for name, tensor in found.items() if name.endswith(".gate_scale")}
     join_attention(found, where)
     return found
 

@@ -18,8 +18,7 @@ from torch import Tensor
 from hasrd.config import read_json
 from hasrd.encoder.whisper import sinusoids
 from hasrd.errors import UserError
-from hasrd.models.foreign import CONFIG, Imported, build_imported, read_model
-from hasrd.models.weights import join_attention, renamed
+from hasrd.models.foreign import CONFIG, Imported, build_imported, join_attention, read_model, under_our_names
 
 # The names of transformers and of CTranslate2 before a block's part, and ours.
 _TRANSFORMERS = (
@@ -92,23 +91,13 @@ def load_whisper(folder: str | Path) -> Imported:
         "attention_heads": heads,
         "num_blocks": len({name.split(".")[1] for name in found if name.startswith("blocks.")}),
     }
-    ours = {
-        "frontend": "whisper_log_mel",
-        "frontend_conf": {} if mels == 80 else {"num_mels": mels},
-        "normalize": None,
-        "encoder": "whisper",
-        "encoder_conf": conf,
-    }
-    return build_imported(ours, found, where)
+    return build_imported(("whisper_log_mel", {"num_mels": mels}), None, ("whisper", conf), found, where)
 
 
 def _encoder(tensors: dict[str, Tensor], prefix: str, patterns: tuple[tuple[str, str], ...]) -> dict[str, Tensor]:
     """Return the encoder's tensors (float32), those whose names start with `prefix`, under our names."""
-    found = {}
-    for name, tensor in tensors.items():
-        if name.startswith(prefix) and not name.endswith("/num_heads"):
-            found[renamed(name.removeprefix(prefix), patterns)] = tensor.float()
-    return found
+    own = {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+    return under_our_names(own, patterns)
 
 
 def _check_positions(positions: Tensor | None, size: int, where: Path) -> None:

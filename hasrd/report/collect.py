@@ -8,6 +8,7 @@ import os
 import re
 from collections import Counter
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Iterator, Mapping, Sequence, TypedDict
 
@@ -74,8 +75,14 @@ class Results:
     folders: dict[str, Path] = field(default_factory=dict)
     models: dict[str, dict[str, Any]] = field(default_factory=dict)
     peers: set[str] = field(default_factory=set)
-    _indexed: dict[tuple[str, str], list[ScoreRow]] = field(default_factory=dict, repr=False, compare=False)
-    _size: int = field(default=0, repr=False, compare=False)
+
+    @cached_property
+    def _indexed(self) -> dict[tuple[str, str], list[ScoreRow]]:
+        """Measure and test set to their scores."""
+        found: dict[tuple[str, str], list[ScoreRow]] = {}
+        for row in self.scores:
+            found.setdefault((row.score.measure, row.score.test_set), []).append(row)
+        return found
 
     def find(
         self,
@@ -86,10 +93,6 @@ class Results:
         run: str | None = "",
     ) -> list[ScoreRow]:
         """Return the scores that agree with what is given; `run`: None for repeated runs too."""
-        if self._size != len(self.scores):
-            self._indexed, self._size = {}, len(self.scores)
-            for found in self.scores:
-                self._indexed.setdefault((found.score.measure, found.score.test_set), []).append(found)
         return [
             found
             for found in self._indexed.get((measure, test_set), ())
@@ -135,16 +138,9 @@ class Results:
         self, measures: Sequence[str], test_set: str | None = None, systems: Sequence[str] | None = None
     ) -> list[str]:
         """Return the experiments, sorted, whose main run has a score of these measures, test set and systems."""
-        return sorted(
-            {
-                found.experiment
-                for found in self.scores
-                if found.score.measure in measures
-                and not found.run
-                and test_set in (None, found.score.test_set)
-                and (systems is None or found.score.system in systems)
-            }
-        )
+        rows = (row for row in self.scores if row.score.measure in measures and not row.run)
+        rows = (row for row in rows if test_set in (None, row.score.test_set))
+        return sorted({row.experiment for row in rows if systems is None or row.score.system in systems})
 
 
 _AGAIN = "remove it and run the stage again"
@@ -168,9 +164,10 @@ def collect(folders: Sequence[Path]) -> Results:
         parts = path.relative_to(home).parts
         if "scores" not in parts[:-1]:
             if path.name == "history.json":
-                results.histories["/".join((name, *parts[:-1]))] = _history(path)
+                results.histories["/".join((name, *parts[:-1]))] = read_json(path, _History, _AGAIN)
             elif path.name == "layer_weights.json":
-                results.layer_weights[name] = results.layer_weights.get(name, {}) | _weights(path)
+                weights = read_json(path, dict[str, list[float]], _AGAIN)
+                results.layer_weights[name] = results.layer_weights.get(name, {}) | weights
             elif parts == ("info.json",):
                 results.models[name] = _info(path)
             else:
@@ -262,11 +259,3 @@ def _info(path: Path) -> dict[str, Any]:
 
 class _History(TypedDict):
     epochs: list[dict[str, Any]]
-
-
-def _history(path: Path) -> _History:
-    return read_json(path, _History, _AGAIN)
-
-
-def _weights(path: Path) -> dict[str, list[float]]:
-    return read_json(path, dict[str, list[float]], _AGAIN)

@@ -7,7 +7,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Iterable, Mapping, Sequence
+from typing import Mapping, Sequence
 
 from hasrd.errors import UserError
 from hasrd.markdown import table_row
@@ -18,12 +18,14 @@ from hasrd.report.collect import MEAN_SPECTRUM, ScoreRow, score_table
 LEVEL = 0.05
 # Measure, test set, system.
 Key = tuple[str, str, str]
-# Columns of a table of utterances that make a rate, its scale, and whether the second is the length of a reference.
+# Columns of a table of utterances that make a rate, or a mean (of one column), its scale, and whether the second is the
+# length of a reference.
 _RATES = {
     ("errors", "length"): (100.0, True),
     ("loss", "characters"): (1.0, True),
     ("correct", "masked"): (100.0, False),
     ("agreeing", "tokens"): (100.0, False),
+    ("value",): (1.0, False),
 }
 # What two scores must have been taken with alike.
 _SAME = ("source", "sample_rate", "normalisation", "recogniser", "mapper", "model")
@@ -177,16 +179,16 @@ def paired(paths: tuple[Path, Path]) -> Paired:
         raise Different("they have no utterance in common")
     columns = [set(next(iter(each.values()))) for each in rows]
     rate = next((rate for rate in _RATES if all(set(rate) <= each for each in columns)), None)
-    if rate is None and not all("value" in each for each in columns):
+    if rate is None:
         raise Different("it has no value an utterance")
-    scale, of_reference = _RATES[rate] if rate else (1.0, False)
+    scale, of_reference = _RATES[rate]
+    numbers = [_numbers(path, each, rate) for path, each in zip(paths, rows)]
     texts = [[each[utterance].get("ref") for utterance in utterances] for each in rows]
-    above = tuple(_numbers(path, each, rate[0] if rate else "value", utterances) for path, each in zip(paths, rows))
-    below = tuple(_numbers(path, each, rate[1], utterances) for path, each in zip(paths, rows)) if rate else None
+    above, below = zip(*(zip(*(each[utterance] for utterance in utterances)) for each in numbers))
     if texts[0] != texts[1] or (of_reference and below[0] != below[1]):
         raise Different("their references differ")
-    for path, score, each in zip(paths, (first, second), rows):
-        _check_mean(path, score, each, rate, scale)
+    for path, score, each in zip(paths, (first, second), numbers):
+        _check_mean(path, score, each, scale)
     try:
         return paired_bootstrap(above, below, scale)
     except ValueError as error:
@@ -206,30 +208,32 @@ def _rows(path: Path) -> dict[str, dict[str, str]]:
     return rows
 
 
-def _numbers(path: Path, rows: Mapping[str, Mapping[str, str]], column: str, utterances: Iterable[str]) -> list[float]:
-    values = []
-    for utterance in utterances:
-        try:
-            value = float(rows[utterance][column])
-        except (KeyError, ValueError):
-            value = math.nan
-        if not math.isfinite(value):
-            raise UserError(
-                f"{path.with_suffix('.tsv')}: utterance '{utterance}' has no finite {column}: remove it and score again"
-            )
-        values.append(value)
-    return values
+def _numbers(
+    path: Path, rows: Mapping[str, Mapping[str, str]], columns: Sequence[str]
+) -> dict[str, tuple[float, float]]:
+    """Return utterance to the numbers in these columns, of one column that and 1."""
+    found = {}
+    for utterance, row in rows.items():
+        values = []
+        for column in columns:
+            try:
+                values.append(float(row[column]))
+            except (KeyError, ValueError):
+                values.append(math.nan)
+            if not math.isfinite(values[-1]):
+                where = f"{path.with_suffix('.tsv')}: utterance '{utterance}'"
+                raise UserError(f"{where} has no finite {column}: remove it and score again")
+        found[utterance] = (*values, 1.0)[:2]
+    return found
 
 
-def _check_mean(
-    path: Path, score: Score, rows: Mapping[str, Mapping[str, str]], rate: tuple[str, str] | None, scale: float
-) -> None:
+def _check_mean(path: Path, score: Score, numbers: Mapping[str, tuple[float, float]], scale: float) -> None:
     """Refuse a table that is not the one the score was made with."""
-    above = _numbers(path, rows, rate[0] if rate else "value", rows)
-    below = sum(_numbers(path, rows, rate[1], rows)) if rate else len(rows)
+    above, lengths = zip(*numbers.values())
+    below = sum(lengths)
     mean = scale * sum(above) / below if below else math.nan
     size = scale * sum(map(abs, above)) / below if below else 1.0
-    if score.count != len(rows) or not abs(mean - score.mean) <= _ROUNDING * max(size, abs(score.mean), 1e-6):
+    if score.count != len(numbers) or not abs(mean - score.mean) <= _ROUNDING * max(size, abs(score.mean), 1e-6):
         raise UserError(
             f"{path.with_suffix('.tsv')}: not the table of {path.name} beside it: remove both and score again"
         )

@@ -10,9 +10,9 @@ import html
 import io
 import re
 from dataclasses import dataclass
-from typing import Any, Callable, Mapping, Sequence
+from typing import Any, Callable, Sequence
 
-from hasrd.report.collect import Results
+from hasrd.report.collect import MEAN_SPECTRUM, RECONSTRUCTION, Results
 from hasrd.report.specification import row_key
 from hasrd.report.streams import decoded_from
 
@@ -24,18 +24,7 @@ COLOURS = ("#2f7fc1", "#d8722c", "#1f9e77", "#b5568f", "#8a7a1f", "#5b6bd0")
 # One a series beside its colour, for eyes that see none.
 MARKERS = "osD^vPX*"
 # Curves worth showing, best first; whole words of a statistic's name.
-_CURVES = (
-    "loss",
-    "acc",
-    "accuracy",
-    "masked_accuracy",
-    "mel",
-    "mel_loss",
-    "generator_mel_loss",
-    "cer_ctc",
-    "cer",
-    "wer",
-)
+_CURVES = "loss acc accuracy masked_accuracy mel mel_loss generator_mel_loss cer_ctc cer wer".split()
 
 
 @dataclass(frozen=True)
@@ -46,8 +35,21 @@ class Figure:
     caption: str
 
 
-def mel_figure(results: Results, test_set: str, experiment: str) -> str:
-    """Draw the mel distance of every version and control with its interval."""
+def mel_figures(results: Results) -> list[Figure]:
+    """Draw the mel distance of every version and control with its interval, a figure for each set and codec."""
+    drawn = {
+        (test_set, experiment): _mel_figure(results, test_set, experiment)
+        for test_set in results.test_sets((*RECONSTRUCTION, MEAN_SPECTRUM))
+        for experiment in results.experiments(RECONSTRUCTION)
+    }
+    return [
+        Figure(found, f"Mel distance on {test_set} ({experiment}): all streams against the controls.")
+        for (test_set, experiment), found in drawn.items()
+        if found
+    ]
+
+
+def _mel_figure(results: Results, test_set: str, experiment: str) -> str:
     rows = []
     for system, label in decoded_from(results, test_set, experiment).items():
         found = results.first("mel", test_set, system, experiment)
@@ -59,14 +61,7 @@ def mel_figure(results: Results, test_set: str, experiment: str) -> str:
     def draw(axes: Any) -> None:
         for index, (label, score, whole) in enumerate(rows):
             colour = COLOURS[0] if whole else COLOURS[1]
-            axes.plot(
-                score.ci95,
-                [index, index],
-                color=colour,
-                linewidth=5,
-                solid_capstyle="round",
-                alpha=0.45,
-            )
+            axes.plot(score.ci95, [index, index], color=colour, linewidth=5, solid_capstyle="round", alpha=0.45)
             axes.plot([score.mean], [index], "o", color=colour, markersize=8)
             offset = {"textcoords": "offset points", "color": INK, "va": "center"}
             axes.annotate(f"{score.mean:.2f}", (score.ci95[1], index), (9, 0), **offset)
@@ -81,15 +76,12 @@ def mel_figure(results: Results, test_set: str, experiment: str) -> str:
     return svg(draw, (3.8, 0.55 * len(rows) + 0.5), f"Mel distance on {test_set}, {experiment}")
 
 
-def layer_weight_figures(layer_weights: Mapping[str, Mapping[str, Sequence[float]]]) -> list[Figure]:
+def layer_weight_figures(results: Results) -> list[Figure]:
     """Draw the learned weights of the layers (HASRD, Figure 2): what the codecs and the probes over one and the same
     number of layers draw on, in one figure.
-
-    Args:
-        layer_weights: Experiment to use (asr, reconstruction) to weights, layer 0 first.
     """
     groups: dict[int, list[tuple[str, str, Sequence[float]]]] = {}
-    for experiment, uses in sorted(layer_weights.items()):
+    for experiment, uses in sorted(results.layer_weights.items()):
         for use, weights in sorted(uses.items(), reverse=True):
             if weights:
                 groups.setdefault(len(weights), []).append((experiment, use, weights))
@@ -148,8 +140,13 @@ def _draw_weights(axes: Any, series: Sequence[Sequence[float]], labels: Sequence
     axes.legend(ncols=min(2, len(labels)), **legend)
 
 
-def curve_figure(history: dict[str, Any], name: str) -> str:
-    """Draw up to three statistics by epoch, on the training and the validation set."""
+def curve_figures(results: Results) -> list[Figure]:
+    """Draw up to three statistics of each training by epoch, on the training and the validation set."""
+    drawn = {name: _curves(history, name) for name, history in sorted(results.histories.items())}
+    return [Figure(found, f"Training of {name}, by epoch.") for name, found in drawn.items() if found]
+
+
+def _curves(history: dict[str, Any], name: str) -> str:
     epochs = history["epochs"]
     names = {key for epoch in epochs for part in ("train", "valid") for key in epoch.get(part, {})}
     chosen = [key for key in _CURVES if key in names][:3]
@@ -161,14 +158,7 @@ def curve_figure(history: dict[str, Any], name: str) -> str:
             for index, part in enumerate(("train", "valid")):
                 points = [(epoch["epoch"], epoch[part][key]) for epoch in epochs if key in epoch.get(part, {})]
                 if points:
-                    axes.plot(
-                        *zip(*points),
-                        "-o",
-                        color=COLOURS[index],
-                        markersize=3,
-                        linewidth=1.6,
-                        label=part,
-                    )
+                    axes.plot(*zip(*points), "-o", color=COLOURS[index], markersize=3, linewidth=1.6, label=part)
             axes.set_title(key.replace("_", " "), color=INK, fontsize=10)
             axes.set_xlabel("epoch")
             axes.xaxis.get_major_locator().set_params(integer=True)

@@ -72,14 +72,14 @@ def read_segments(data: Path) -> list[Segment]:
     return segments
 
 
-def balanced(segments: Sequence[Segment], number: int, seed: int = SEED) -> list[Segment]:
+def balanced(segments: Sequence[Segment], number: int) -> list[Segment]:
     """Draw `number` segments, equally many of each pair of phone and speaker as far as there are.
 
     Only the `SPEAKERS` with the most segments take part.
     """
     import numpy as np
 
-    generator = np.random.default_rng(seed)
+    generator = np.random.default_rng(SEED)
     amounts = Counter(segment.speaker for segment in segments)
     speakers = sorted(amounts, key=lambda speaker: (-amounts[speaker], speaker))[:SPEAKERS]
     cells: dict[tuple[str, str], list[Segment]] = defaultdict(list)
@@ -162,7 +162,7 @@ def neighbours(vectors: np.ndarray, labels: Sequence[str], utterances: Sequence[
     }
 
 
-def plane(vectors: np.ndarray, seed: int = SEED) -> list[list[float]]:
+def plane(vectors: np.ndarray) -> list[list[float]]:
     """Lay vectors (N, D) out on a plane (N, 2): PCA to `COMPONENTS`, then t-SNE (van der Maaten and Hinton, 2008).
 
     Those of a collapsed codebook are all the same, and so are their places.
@@ -178,7 +178,7 @@ def plane(vectors: np.ndarray, seed: int = SEED) -> list[list[float]]:
     components = min(COMPONENTS, *vectors.shape)
     reduced = PCA(components, svd_solver="full").fit_transform(vectors).astype(np.float32)
     perplexity = min(PERPLEXITY, (len(vectors) - 1) / 3)
-    points = TSNE(perplexity=perplexity, init="pca", random_state=seed, n_jobs=1).fit_transform(reduced)
+    points = TSNE(perplexity=perplexity, init="pca", random_state=SEED, n_jobs=1).fit_transform(reduced)
     return [[round(float(x), 2), round(float(y), 2)] for x, y in points]
 
 

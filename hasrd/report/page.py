@@ -12,8 +12,8 @@ from typing import Sequence
 from hasrd.report.audio import Example
 from hasrd.report.cells import Table
 from hasrd.report.claims import Claim
-from hasrd.report.collect import MEAN_SPECTRUM, RECONSTRUCTION, Results
-from hasrd.report.figures import Figure, curve_figure, layer_weight_figures, mel_figure
+from hasrd.report.collect import RECONSTRUCTION, Results
+from hasrd.report.figures import Figure, curve_figures, layer_weight_figures, mel_figures
 from hasrd.report.rate_quality import phone_figures, rate_quality_figures
 from hasrd.report.token_map import token_map_figures
 
@@ -34,6 +34,16 @@ class Headline:
     value: str
     label: str
     note: str
+
+
+# Title to what draws the figures, and what is said where there are none.
+_FIGURES = {
+    "Layers: what reconstruction and ASR draw on": (layer_weight_figures, "no learned layer weights were found"),
+    "Quality over bitrate": (rate_quality_figures, "no speech of the first codebooks alone was scored"),
+    "Phones in the codebooks": (phone_figures, "PNMI was not scored (it needs alignments)"),
+    "Token maps: phones and speakers in each stream": (token_map_figures, "no map was made (it needs alignments)"),
+    "Training": (curve_figures, "no training curves were found"),
+}
 
 
 def page(
@@ -63,22 +73,7 @@ def page(
         lstrip_blocks=True,
     )
     environment.filters["slug"] = lambda text: re.sub(r"\W+", "-", text.lower()).strip("-")
-    layers = layer_weight_figures(results.layer_weights)
-    groups = [
-        FigureGroup("Layers: what reconstruction and ASR draw on", layers, "no learned layer weights were found"),
-        FigureGroup(
-            "Quality over bitrate",
-            rate_quality_figures(results),
-            "no speech of the first codebooks alone was scored",
-        ),
-        FigureGroup("Phones in the codebooks", phone_figures(results), "PNMI was not scored (it needs alignments)"),
-        FigureGroup(
-            "Token maps: phones and speakers in each stream",
-            token_map_figures(results),
-            "no map was made (it needs alignments)",
-        ),
-    ]
-    training = FigureGroup("Training", _curve_figures(results), "no training curves were found")
+    *groups, training = (FigureGroup(title, draw(results), otherwise) for title, (draw, otherwise) in _FIGURES.items())
     by_title: dict[str, list[Table]] = {}
     for table in tables:
         by_title.setdefault(table.title, []).append(table)
@@ -91,7 +86,7 @@ def page(
         tables=by_title,
         examples=examples,
         headlines=_headlines(results),
-        mel_figures=_mel_figures(results),
+        mel_figures=mel_figures(results),
         figures=[group for group in groups if group.figures or show_missing],
         training=training if training.figures or show_missing else None,
         show_missing=show_missing,
@@ -106,22 +101,6 @@ def _paragraphs(text: str) -> list[list[str]]:
         items = re.split(r"(?m)^[-*] ", "\n".join(lines))
         found.append([" ".join(item.split()) for item in items if item.strip()])
     return [block for block in found if block]
-
-
-def _mel_figures(results: Results) -> list[Figure]:
-    figures = []
-    for test_set in results.test_sets((*RECONSTRUCTION, MEAN_SPECTRUM)):
-        for experiment in results.experiments(RECONSTRUCTION):
-            svg = mel_figure(results, test_set, experiment)
-            if svg:
-                caption = f"Mel distance on {test_set} ({experiment}): all streams against the controls."
-                figures.append(Figure(svg, caption))
-    return figures
-
-
-def _curve_figures(results: Results) -> list[Figure]:
-    drawn = {name: curve_figure(history, name) for name, history in sorted(results.histories.items())}
-    return [Figure(svg, f"Training of {name}, by epoch.") for name, svg in drawn.items() if svg]
 
 
 def _headlines(results: Results) -> list[Headline]:

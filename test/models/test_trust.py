@@ -27,7 +27,7 @@ from hasrd.bench import ours
 from hasrd.codec.build import build_speech_encoder
 from hasrd.codec.codec import Codec
 from hasrd.codec.describe import describe
-from hasrd.errors import UserError, run_main
+from hasrd.errors import run_main
 from hasrd.jobs.digest import sha256
 from hasrd.models.checkpoint import load_encoder, save_encoder
 from hasrd.models.kmeans import load_kmeans
@@ -65,13 +65,6 @@ def attacked(config: dict, part: str, name: str, marker: Path) -> dict:
     """Put a class into a configuration, with arguments with which the function would leave the marker as well."""
     conf = {"path": str(marker)} if "mkdir" in name else {}
     return {**config, part: name, f"{part}_conf": conf}
-
-
-def refused(call, *args, **kwargs) -> str:
-    with pytest.raises(UserError) as error:
-        call(*args, **kwargs)
-    assert "\n" not in str(error.value)
-    return str(error.value)
 
 
 def command(monkeypatch, capsys, name: str, *words) -> str:
@@ -134,7 +127,7 @@ def test_there_is_one_place_for_each():
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_one_function_decides(name, marker):
+def test_one_function_decides(name, marker, refused):
     assert "allow_import" in refused(resolve, {"dac": "hasrd.decoder.dac:DACDecoder"}, name, False)
     for known in ("dac", "hasrd.decoder.dac:DACDecoder", "hasrd.decoder.dac.DACDecoder"):
         assert resolve({"dac": "hasrd.decoder.dac:DACDecoder"}, known, False).__name__ == "DACDecoder"
@@ -147,7 +140,7 @@ def test_one_function_decides(name, marker):
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("part", PARTS)
-def test_every_part_of_a_codec(package, experiment, marker, part, name):
+def test_every_part_of_a_codec(package, experiment, marker, part, name, refused):
     for folder in (experiment, package):
         config = yaml.safe_load((folder / "config.yaml").read_text())
         write_config(folder, attacked(config, part, name, marker))
@@ -161,7 +154,7 @@ def test_every_part_of_a_codec(package, experiment, marker, part, name):
 
 
 @pytest.mark.parametrize("files", [["1epoch.pth"], ["latest.pth", "peer.json"], ["finished.json", "x.pth"]])
-def test_what_lies_beside_a_package_changes_nothing(package, marker, files):
+def test_what_lies_beside_a_package_changes_nothing(package, marker, files, refused):
     """A stray file once made an experiment, which was trusted, of a package."""
     expected = hasrd.load(package).model_sha256
     for file in files:
@@ -172,7 +165,7 @@ def test_what_lies_beside_a_package_changes_nothing(package, marker, files):
     assert "frontend" in refused(hasrd.load, package)
 
 
-def test_a_package_without_hash_or_with_another(package, marker):
+def test_a_package_without_hash_or_with_another(package, marker, refused):
     config = yaml.safe_load((package / "config.yaml").read_text())
     for value in (None, "", "0" * 64, 7, ["0" * 64]):
         write_config(package, {**config, "model_sha256": value})
@@ -184,7 +177,7 @@ def test_a_package_without_hash_or_with_another(package, marker):
 
 @pytest.mark.parametrize("key", ["discriminator", "loss", "distillation"])
 @pytest.mark.parametrize("name", NAMES)
-def test_what_only_a_training_has(package, experiment, marker, monkeypatch, capsys, key, name):
+def test_what_only_a_training_has(package, experiment, marker, monkeypatch, capsys, key, name, refused):
     extra = attacked({}, key, name, marker)
     if key == "distillation":
         extra = {key: {"phonetic": {"loss": name, "weight": 1.0, "teacher_size": 4, "path": str(marker)}}}
@@ -204,7 +197,9 @@ def test_what_only_a_training_has(package, experiment, marker, monkeypatch, caps
 
 
 @pytest.mark.parametrize("part", PARTS)
-def test_every_command_that_loads_a_codec(experiment, package, marker, make_data_dir, monkeypatch, capsys, part):
+def test_every_command_that_loads_a_codec(
+    experiment, package, marker, make_data_dir, monkeypatch, capsys, part, refused
+):
     config = yaml.safe_load((experiment / "config.yaml").read_text())
     write_config(experiment, attacked(config, part, NAMES[0], marker))
     write_config(package, attacked(yaml.safe_load((package / "config.yaml").read_text()), part, NAMES[2], marker))
@@ -229,7 +224,9 @@ def test_every_command_that_loads_a_codec(experiment, package, marker, make_data
         assert part in refused(ours.subjects, str(folder), "full", ["float32"], "cpu")
 
 
-def test_every_command_that_loads_an_encoder(bad_encoder, kmeans_file, make_data_dir, monkeypatch, capsys, tmp_path):
+def test_every_command_that_loads_an_encoder(
+    bad_encoder, kmeans_file, make_data_dir, monkeypatch, capsys, tmp_path, refused
+):
     data, out = make_data_dir("test", counted=True), tmp_path / "out"
     teacher = ["--teacher", "speech", "--teacher_conf", f"source={bad_encoder}"]
     words = {
@@ -279,7 +276,7 @@ def pickles(marker: Path, folder: Path) -> list[Path]:
     return sorted(folder.glob("*.pth"))
 
 
-def test_weights_are_no_programs(marker, experiment, tmp_path, monkeypatch, capsys):
+def test_weights_are_no_programs(marker, experiment, tmp_path, monkeypatch, capsys, refused):
     from hasrd.models.import_wav2vec2 import load_wav2vec2
     from hasrd.train.checkpoint import read_training
 
@@ -299,7 +296,7 @@ def test_weights_are_no_programs(marker, experiment, tmp_path, monkeypatch, caps
             assert "best.pth" in command(monkeypatch, capsys, name, option, ssl, *words)
 
 
-def test_tensors_that_claim_more_than_there_is(tmp_path):
+def test_tensors_that_claim_more_than_there_is(tmp_path, refused):
     huge = {
         "expanded": torch.zeros(1).expand(10**13),
         "meta": torch.empty(10**13, device="meta"),
@@ -321,7 +318,7 @@ def test_tensors_that_claim_more_than_there_is(tmp_path):
     assert "larger than the file" in refused(read_weights, tmp_path / "bomb.pth")
 
 
-def test_tensors_that_are_not_finite(tmp_path):
+def test_tensors_that_are_not_finite(tmp_path, refused):
     front = build_speech_encoder(ENCODER)
     tensors = dict(front.state_dict())
     name = next(name for name in tensors if name.endswith("weight"))
@@ -331,7 +328,7 @@ def test_tensors_that_are_not_finite(tmp_path):
         assert name in refused(load_strict, front, {**tensors, name: bad}, tmp_path / "x.pth")
 
 
-def test_kmeans_files(tmp_path, marker):
+def test_kmeans_files(tmp_path, marker, refused):
     facts = {"layer": 1, "encoder_sha256": "x"}
     books = np.zeros((2, 3), np.float32)
     bad = [
@@ -350,13 +347,13 @@ def test_kmeans_files(tmp_path, marker):
 
 
 @pytest.mark.parametrize("header", [{}, {"config": "["}, {"config": "[1]"}, {"config": '{"encoder": NaN}'}])
-def test_encoder_files_without_configuration(tmp_path, header):
+def test_encoder_files_without_configuration(tmp_path, header, refused):
     save_file({"a": torch.zeros(1)}, tmp_path / "e.safetensors", metadata={"format": "pt", **header})
     refused(read_config_of, tmp_path / "e.safetensors")
     refused(load_encoder, tmp_path / "e.safetensors")
 
 
-def test_a_teacher_that_a_file_names(marker, tmp_path, bad_encoder):
+def test_a_teacher_that_a_file_names(marker, tmp_path, bad_encoder, refused):
     """teacher.json names the class that runs during the training, and its encoder's file names more."""
     from hasrd.teacher.cache import build_teacher
 
@@ -370,14 +367,14 @@ def test_a_teacher_that_a_file_names(marker, tmp_path, bad_encoder):
     assert "--allow_import" in refused(build_teacher, "speech", conf, allow_import=False, from_file=True)
 
 
-def test_a_peer(tmp_path, marker):
+def test_a_peer(tmp_path, marker, refused):
     (tmp_path / "peer.json").write_text("{}")
     for peer in (NAMES[0], {"kind": NAMES[0]}, {"kind": "mimi", "model": 1}, [1], None, {"kind": {"a": NAMES[2]}}):
         write_config(tmp_path, {"peer": peer, **attacked({}, "decoder", NAMES[0], marker)})
         assert "config.yaml" in refused(hasrd.load, tmp_path)
 
 
-def test_who_allows_it_gets_it(experiment, tmp_path, monkeypatch, capsys):
+def test_who_allows_it_gets_it(experiment, tmp_path, monkeypatch, capsys, refused):
     """The other side: with the caller's word, a class of one's own is loaded by everything."""
     (tmp_path / "own_of_a_test.py").write_text("from hasrd.decoder.dac import DACDecoder as Own\n")
     monkeypatch.syspath_prepend(tmp_path)

@@ -17,7 +17,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hasrd.bin.plan import main
-from hasrd.errors import UserError
 from hasrd.jobs.digest import sha256
 from hasrd.recipe.names import exp_name
 from hasrd.recipe.options import parse
@@ -86,11 +85,9 @@ def test_words(text, words, recipe):
     assert f"\nprobe_args_words=({words})\n" in plan_of("--probe_args", text).shell()
 
 
-def test_an_open_quote_names_the_option(recipe):
-    with pytest.raises(UserError, match="--ssl_args '--tag \"x': no closing quotation"):
-        plan_of("--ssl_args", '--tag "x')
-    with pytest.raises(UserError, match="no closing quotation"):
-        parse_args_string('--tag "x')
+def test_an_open_quote_names_the_option(recipe, one_line):
+    one_line("--ssl_args '--tag \"x': no closing quotation", plan_of, "--ssl_args", '--tag "x')
+    one_line("no closing quotation", parse_args_string, '--tag "x')
 
 
 def test_nothing_of_a_value_is_run(recipe):
@@ -146,9 +143,8 @@ def test_probes(words, probes, recipe):
     assert " ".join(plan_of(*words).probes) == probes
 
 
-def test_a_recogniser_needs_a_language(recipe):
-    with pytest.raises(UserError, match="--recogniser /models/base: state the one language"):
-        plan_of("--recogniser", "/models/base")
+def test_a_recogniser_needs_a_language(recipe, one_line):
+    one_line("--recogniser /models/base: state the one language", plan_of, "--recogniser", "/models/base")
     assert plan_of("--recogniser", "/models/base", "--lang", "de").values["recogniser"] == "/models/base"
     assert plan_of("--lang", "es").values["recogniser"] == "auto"
 
@@ -171,17 +167,15 @@ def test_teachers(word, kind, source, conf, languages):
 
 
 @pytest.mark.parametrize("word", ["a=", "a=speech", "a=my.module:Class", "a=speech:x,layer", "a=speech:x,,b=1"])
-def test_what_is_no_teacher_is_one_line(word):
-    with pytest.raises(UserError, match="is not <level>=<kind>:<source>"):
-        find_teacher("a", [word], "codec.yaml")
-    with pytest.raises(UserError, match="codec.yaml distils 'b', for which none is named"):
-        find_teacher("b", [word], "codec.yaml")
+def test_what_is_no_teacher_is_one_line(word, one_line):
+    one_line("is not <level>=<kind>:<source>", find_teacher, "a", [word], "codec.yaml")
+    one_line("codec.yaml distils 'b', for which none is named", find_teacher, "b", [word], "codec.yaml")
 
 
 # --- names ---
 
 
-def test_names_are_those_of_results_as_far_as_they_are_there(recipe, tmp_path):
+def test_names_are_those_of_results_as_far_as_they_are_there(recipe, tmp_path, one_line):
     name = exp_name("conf/train_ssl.yaml", "--seed 3", salt=["train fbank"])
     words = (
         "--ssl_args",
@@ -236,8 +230,7 @@ def test_names_are_those_of_results_as_far_as_they_are_there(recipe, tmp_path):
     plan = plan_of(*words, "--kmeans_portion", "0.50", "--num_clusters", "9", "--semantic_layer", "01")
     assert plan.semantic_exp == f"exp/kmeans_layer01_k9_portion0.50_{digest[:8]}"
     Path(plan_of(*words).layer_exp, "layer").write_text("two")
-    with pytest.raises(UserError, match="layer: not the number of a layer"):
-        plan_of(*words)
+    one_line("layer: not the number of a layer", plan_of, *words)
 
 
 def test_names_of_a_codec_with_teachers(recipe, tmp_path, encoder_file):
@@ -258,7 +251,7 @@ def test_names_of_a_codec_with_teachers(recipe, tmp_path, encoder_file):
     assert found[-1] == f"lexical.targets=[dump/teacher/{names[1]}/train,dump/teacher/{names[1]}/valid]"
 
 
-def test_an_encoder_that_others_trained(recipe, encoder_file):
+def test_an_encoder_that_others_trained(recipe, encoder_file, one_line):
     """It is imported by stage 3; before that, nothing is known of it."""
     words, files = ("--semantic_layer", "1", "--codec_config", "none"), set()
     for encoder, source, name in (
@@ -278,8 +271,9 @@ def test_an_encoder_that_others_trained(recipe, encoder_file):
     Path(plan.encoder_file).parent.mkdir(parents=True)
     shutil.copy(encoder_file, plan.encoder_file)
     assert plan_of("--encoder", encoder, *words).semantic_exp.startswith("exp/kmeans_layer1_")
-    with pytest.raises(UserError, match="--encoder and --encoder_file: give one"):
-        plan_of("--encoder", encoder, "--encoder_file", str(encoder_file))
+    one_line(
+        "--encoder and --encoder_file: give one", plan_of, "--encoder", encoder, "--encoder_file", str(encoder_file)
+    )
 
 
 def test_names_of_a_peer_and_of_tags(recipe, encoder_file):
@@ -309,56 +303,54 @@ def test_names_of_a_peer_and_of_tags(recipe, encoder_file):
         (["--codec_args", "--distillation text"], "distillation: give each level its loss"),
     ],
 )
-def test_what_cannot_work_is_one_line(words, message, recipe):
-    with pytest.raises(UserError, match=message) as caught:
-        plan_of(*words)
-    assert "\n" not in str(caught.value)
+def test_what_cannot_work_is_one_line(words, message, recipe, one_line):
+    one_line(message, plan_of, *words)
     assert plan_of("--lang", "en es", "--recogniser", "large", "--stop_stage", "7")
 
 
-def test_what_is_missing_names_its_stage(recipe, encoder_file):
+def test_what_is_missing_names_its_stage(recipe, encoder_file, one_line):
     plan_of().check_inputs()
-    with pytest.raises(UserError, match="encoder.safetensors is missing: run stage 3 first"):
-        plan_of("--stage", "4").check_inputs()
+    one_line("encoder.safetensors is missing: run stage 3 first", plan_of("--stage", "4").check_inputs)
     words = ("--encoder_file", str(encoder_file), "--semantic_layer", "1")
-    with pytest.raises(UserError, match="kmeans.npz is missing: run stage 4 first"):
-        plan_of(*words, "--stage", "5").check_inputs()
+    one_line("kmeans.npz is missing: run stage 4 first", plan_of(*words, "--stage", "5").check_inputs)
     plan = plan_of(*words)
     Path(plan.semantic_exp).mkdir(parents=True)
     Path(plan.kmeans_file).touch()
     plan_of(*words, "--stage", "5").check_inputs()
-    with pytest.raises(UserError, match="exp/codec_x/valid.mel_distance.best.pth is missing: run stage 5 first"):
-        plan_of(*words, "--stage", "6", "--codec_tag", "x").check_inputs()
+    one_line(
+        "exp/codec_x/valid.mel_distance.best.pth is missing: run stage 5 first",
+        plan_of(*words, "--stage", "6", "--codec_tag", "x").check_inputs,
+    )
     plan_of("--stage", "6", "--peer", "mimi:/x").check_inputs()
-    with pytest.raises(UserError, match="statistics that stage 2 computes: choose --feats_type fbank"):
-        plan_of("--feats_type", "raw", "--ssl_args", "--normalize global").check_inputs()
+    one_line(
+        "statistics that stage 2 computes: choose --feats_type fbank",
+        plan_of("--feats_type", "raw", "--ssl_args", "--normalize global").check_inputs,
+    )
 
 
-def test_parts_that_do_not_fit(recipe, tmp_path, encoder_file):
+def test_parts_that_do_not_fit(recipe, tmp_path, encoder_file, one_line):
     """Before any hours of pre-training, also where the run ends after it."""
     encoder, codec = plan_of().check_models()
     assert encoder.kind == "ssl" and codec.kind == "codec"
     assert plan_of("--stage", "6").check_models() == (None, None)
     assert all(plan_of("--stage", "6").check_models(untrained=True))
     smaller = ("--ssl_args", "--encoder_conf num_blocks=1")
-    with pytest.raises(UserError, match="encoder_conf: num_blocks is 1, but the codec's configuration says"):
-        plan_of(*smaller).check_models()
+    one_line("encoder_conf: num_blocks is 1, but the codec's configuration says", plan_of(*smaller).check_models)
     # An encoder to try: the codec's decoder fits it.
     plan_of(*smaller, "--stop_stage", "ssl").check_models()
     decoder = {**load("train_codec")["decoder_conf"], "hop_length": 64}
     config = changed(tmp_path, "train_codec", decoder_conf=decoder)
     for words in ([], ["--stop_stage", "3"]):
-        with pytest.raises(
-            UserError, match="train_codec.yaml: a token is 512 samples of the encoder's input, but 256 "
-        ):
-            plan_of("--codec_config", config, *words).check_models()
-    with pytest.raises(UserError, match="--codec_config none for the encoder alone"):
-        plan_of("--codec_config", config, "--stop_stage", "3").check_models()
+        one_line(
+            "train_codec.yaml: a token is 512 samples of the encoder's input, but 256 ",
+            plan_of("--codec_config", config, *words).check_models,
+        )
+    one_line(
+        "--codec_config none for the encoder alone", plan_of("--codec_config", config, "--stop_stage", "3").check_models
+    )
     plan_of("--codec_config", "none", "--stop_stage", "3").check_models()
-    with pytest.raises(UserError, match="--semantic_layer 9: conf/train_ssl.yaml has layers 0 to 4"):
-        plan_of("--semantic_layer", "9").check_models()
-    with pytest.raises(UserError, match="but the codec's configuration says"):
-        plan_of("--encoder_file", str(encoder_file)).check_models()
+    one_line("--semantic_layer 9: conf/train_ssl.yaml has layers 0 to 4", plan_of("--semantic_layer", "9").check_models)
+    one_line("but the codec's configuration says", plan_of("--encoder_file", str(encoder_file)).check_models)
 
 
 # --- the command ---

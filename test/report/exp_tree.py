@@ -8,13 +8,12 @@ import json
 from dataclasses import asdict
 from math import log2
 from pathlib import Path
-from typing import Mapping, Sequence
+from typing import Any, Mapping, Sequence
 
 import numpy as np
-import soundfile
+from score_files import score, words_of, write_arrays, write_wavs
 
-from hasrd.bin.score import main as score
-from hasrd.data.archive import write_archive
+from hasrd.bin.report import main
 from hasrd.data.kaldi import write_table
 from hasrd.metrics.scores import MEASURES, Score
 
@@ -42,7 +41,7 @@ def make_exp(root: Path, waves: Mapping[str, np.ndarray], texts: Mapping[str, st
     """Write `root`/data and `root`/exp, scores of every measure but speaker similarity included."""
     generator = np.random.default_rng(1)
     data, codec = root / "data" / test_set, root / "exp" / "codec_small"
-    _audio(data, waves)
+    write_wavs(data, waves)
     write_table(data / "text", texts)
     (root / "data" / "licence").write_text("CC BY 4.0\n")
     versions = {
@@ -51,59 +50,25 @@ def make_exp(root: Path, waves: Mapping[str, np.ndarray], texts: Mapping[str, st
         "acoustic": lambda x: 0.6 * np.roll(x, 4000) + 0.01 * generator.standard_normal(len(x)),
         "shuffled": lambda x: x[::-1] + 0.01 * generator.standard_normal(len(x)),
     }
-    systems, hypotheses, outs = [], [], []
-    for version, make in versions.items():
-        folder = codec / "decode" / test_set / version
-        _audio(folder, {utt: make(wave).astype(np.float32) for utt, wave in waves.items()})
-        systems.append(version)
-        hypotheses.append(str(folder / "wav.scp"))
-        outs.append(str(codec / "scores" / test_set / version))
-    common = ["--test_set", test_set]
-    reference = ["--ref", str(data / "wav.scp")]
-    score(
-        [
-            "mel,stft",
-            *common,
-            *reference,
-            "--system",
-            *systems,
-            "--hyp",
-            *hypotheses,
-            "--out",
-            *outs,
-        ]
-    )
-    whole = ["--out", str(codec / "scores" / test_set)]
-    score(["mean_spectrum", *common, *reference, "--system", "mean_spectrum", *whole])
+    hypotheses = [
+        write_wavs(
+            codec / "decode" / test_set / version, {utt: make(wave).astype(np.float32) for utt, wave in waves.items()}
+        )
+        for version, make in versions.items()
+    ]
+    scores, of_set = codec / "scores" / test_set, {"test_set": test_set}
+    outs = [scores / version for version in versions]
+    score("mel,stft", ref=data / "wav.scp", system=[*versions], hyp=hypotheses, out=outs, **of_set)
+    score("mean_spectrum", ref=data / "wav.scp", system="mean_spectrum", out=scores, **of_set)
     codes = {
         utt: np.stack([generator.integers(size, size=len(wave) // 512) for size in SIZES], 1)
         for utt, wave in waves.items()
     }
-    score(
-        [
-            "codebook,bitrate",
-            *common,
-            "--system",
-            "codec",
-            *whole,
-            "--codes",
-            _archive(codec / "tokens" / test_set / "codes", codes),
-            "--codebook_sizes",
-            ",".join(map(str, SIZES)),
-            "--stream_names",
-            ",".join(STREAMS),
-            "--frame_rate",
-            "31.25",
-        ]
-    )
+    facts = {"codebook_sizes": ",".join(map(str, SIZES)), "stream_names": ",".join(STREAMS), "frame_rate": 31.25}
+    stored = write_arrays(codec / "tokens" / test_set / "codes", codes)
+    score("codebook,bitrate", system="codec", codes=stored, out=scores, **facts, **of_set)
     # No probe reads the acoustic tokens: a report must show that as missing.
-    probes = {
-        "log_mel": 0.3,
-        "latent": 0.1,
-        "latent_shuffled": 0.8,
-        "tokens_semantic": 0.15,
-        "tokens_all": 0.2,
-    }
+    probes = {"log_mel": 0.3, "latent": 0.1, "latent_shuffled": 0.8, "tokens_semantic": 0.15, "tokens_all": 0.2}
     for system, errors in probes.items():
         # As the recipe lays them out: log-mel depends on no codec.
         home = root / "exp" if system == "log_mel" else codec
@@ -112,30 +77,20 @@ def make_exp(root: Path, waves: Mapping[str, np.ndarray], texts: Mapping[str, st
     for array in pairs.values():
         array[::2, 1] = array[::2, 0]
     ssl = root / "exp" / "ssl_small"
-    masked = _archive(ssl / "masked" / test_set / "masked", pairs)
-    score(
-        [
-            "masked_accuracy",
-            *common,
-            "--system",
-            "ssl",
-            "--masked",
-            masked,
-            "--out",
-            str(ssl / "scores" / test_set),
-        ]
-    )
+    masked = write_arrays(ssl / "masked" / test_set / "masked", pairs)
+    score("masked_accuracy", system="ssl", masked=masked, out=ssl / "scores" / test_set, **of_set)
     epochs = [
-        {
-            "epoch": n,
-            "train": {"loss": 5 / n, "acc": 1 - 1 / n},
-            "valid": {"loss": 6 / n, "acc": 0.9 - 0.9 / n},
-        }
+        {"epoch": n, "train": {"loss": 5 / n, "acc": 1 - 1 / n}, "valid": {"loss": 6 / n, "acc": 0.9 - 0.9 / n}}
         for n in range(1, 9)
     ]
     (ssl / "history.json").write_text(json.dumps({"epochs": epochs}))
     weights = {"asr": [0.05, 0.1, 0.2, 0.4, 0.25], "reconstruction": [0.15, 0.4, 0.25, 0.15, 0.05]}
     (codec / "layer_weights.json").write_text(json.dumps(weights))
+
+
+def report(root: Path, **options: Any) -> None:
+    """Run `hasrd report` of `root`/exp and `root`/data, on the corpus "tones"."""
+    main(words_of({"expdir": root / "exp", "datadir": root / "data", "corpus": "tones", **options}))
 
 
 def put(folder: Path, test_set: str, system: str, run: str = "", **means: float | tuple[float, dict]) -> None:
@@ -227,34 +182,17 @@ def _book(index: int, stream: str, size: int, value: float) -> dict:
     return {**book, "shuffled": 0.05, "without_silence": {"value": value - 0.1, "shuffled": 0.04}}
 
 
-def _audio(folder: Path, waves: Mapping[str, np.ndarray]) -> None:
-    folder.mkdir(parents=True)
-    for utterance, wave in waves.items():
-        soundfile.write(folder / f"{utterance}.wav", wave, 16000)
-    write_table(folder / "wav.scp", {utterance: str(folder / f"{utterance}.wav") for utterance in waves})
-
-
-def _archive(stem: Path, arrays: Mapping[str, np.ndarray]) -> str:
-    stem.parent.mkdir(parents=True)
-    ark = stem.with_suffix(".ark")
-    write_table(stem.with_suffix(".scp"), write_archive(ark, ark, arrays.items()))
-    return str(stem.with_suffix(".scp"))
-
-
 def _probe(folder, system, errors, texts, data, test_set, generator) -> None:
     decoded = {}
     for utterance, text in texts.items():
         wrong = [letter != " " and generator.random() < errors for letter in text]
         decoded[utterance] = "".join("x" if is_wrong else letter for letter, is_wrong in zip(text, wrong))
-    write_table(folder / "decode" / "text", decoded)
-    write_table(
-        folder / "decode" / "utt2loss",
-        {utt: f"{3 * errors * len(text):.4f}" for utt, text in texts.items()},
-    )
-    common = ["--test_set", test_set, "--system", system, "--ref", str(data / "text")]
-    common += ["--out", str(folder / "scores" / test_set)]
-    score(["cer,wer", *common, "--hyp", str(folder / "decode" / "text")])
-    score(["ctc_loss", *common, "--losses", str(folder / "decode" / "utt2loss")])
+    read = folder / "decode"
+    write_table(read / "text", decoded)
+    write_table(read / "utt2loss", {utt: f"{3 * errors * len(text):.4f}" for utt, text in texts.items()})
+    common = {"test_set": test_set, "system": system, "ref": data / "text", "out": folder / "scores" / test_set}
+    score("cer,wer", hyp=read / "text", **common)
+    score("ctc_loss", losses=read / "utt2loss", **common)
 
 
 HAC = ("phonetic", "lexical", "acoustic", "acoustic")

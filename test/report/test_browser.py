@@ -8,10 +8,8 @@ import shutil
 
 import pytest
 from browser import Browser, find_browser
-from exp_tree import put
+from exp_tree import put, report
 from extras import add_codec, add_conversion, add_map
-
-from hasrd.bin.report import main
 
 # Seconds of each player once it knows its audio, or what went wrong. A browser plays only what it can decode.
 DECODE = """Promise.all([...document.querySelectorAll("audio")].map(player => new Promise(done => {
@@ -56,10 +54,7 @@ def made(scored, tmp_path_factory):
         for index, stream in enumerate(["semantic", "lexical", *["acoustic"] * 7])
     ]
     put(root / "exp/codec_small", "test", "combined", pnmi=(0.4, {"codebooks": books}))
-    main(
-        ["--expdir", str(root / "exp"), "--datadir", str(root / "data"), "--corpus", "tones", "--num_examples", "2"]
-        + ["--out_html", str(root / "index.html")]
-    )
+    report(root, num_examples=2, out_html=root / "index.html")
     return root
 
 

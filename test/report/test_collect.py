@@ -5,7 +5,6 @@ import json
 import pytest
 from exp_tree import RECIPE, put, put_probe
 
-from hasrd.errors import UserError
 from hasrd.report.collect import collect
 
 
@@ -22,11 +21,10 @@ def test_everything_is_found(scored):
     assert set(results.layer_weights["codec_small"]) == {"asr", "reconstruction"}
 
 
-def test_a_score_in_another_sets_folder_is_refused(exp):
+def test_a_score_in_another_sets_folder_is_refused(exp, one_line):
     folder = exp / "exp" / "codec_small" / "scores"
     (folder / "test").rename(folder / "test-other")
-    with pytest.raises(UserError, match="holds a score of 'test'"):
-        collect([exp / "exp"])
+    one_line("holds a score of 'test'", collect, [exp / "exp"])
 
 
 @pytest.mark.parametrize(
@@ -39,22 +37,19 @@ def test_a_score_in_another_sets_folder_is_refused(exp):
         ("codec_small/layer_weights.json", '{"asr": 1}'),
     ],
 )
-def test_damaged_files_are_named(exp, name, content):
+def test_damaged_files_are_named(exp, name, content, one_line):
     (exp / "exp" / name).write_text(content)
-    with pytest.raises(UserError, match=name.rsplit("/", 1)[1]):
-        collect([exp / "exp"])
+    one_line(name.rsplit("/", 1)[1], collect, [exp / "exp"])
 
 
-def test_missing_folder(tmp_path):
-    with pytest.raises(UserError, match="no such folder"):
-        collect([tmp_path / "exp"])
+def test_missing_folder(tmp_path, one_line):
+    one_line("no such folder", collect, [tmp_path / "exp"])
 
 
-def test_a_score_needs_its_interval(exp):
+def test_a_score_needs_its_interval(exp, one_line):
     path = exp / "exp/codec_small/probe_latent_train_probe_0123abcd/scores/test/wer.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "ci95": [1.0]}))
-    with pytest.raises(UserError, match=r"wer\.json: .*`\$\.ci95`"):
-        collect([exp / "exp"])
+    one_line(r"wer\.json: .*`\$\.ci95`", collect, [exp / "exp"])
 
 
 def test_an_experiment_is_the_same_from_wherever_it_is_scanned(scored):
@@ -109,8 +104,7 @@ def test_tokens_are_not_searched_but_a_set_of_that_name_is(tmp_path):
 
 
 @pytest.mark.parametrize("content", ["[]", '{"kind": "codec"}', '{"parameters"'])
-def test_damaged_description_of_a_model(tmp_path, content):
+def test_damaged_description_of_a_model(tmp_path, content, one_line):
     put(tmp_path / "codec_hasrd", "test", "combined", mel=1.0)
     (tmp_path / "codec_hasrd" / "info.json").write_text(content)
-    with pytest.raises(UserError, match="info.json"):
-        collect([tmp_path])
+    one_line("info.json", collect, [tmp_path])

@@ -7,8 +7,7 @@ import pytest
 from exp_tree import put, put_rate
 from extras import add_map
 
-from hasrd.errors import UserError
-from hasrd.report.collect import collect
+from hasrd.report.collect import Results, collect
 from hasrd.report.figures import layer_weight_figures
 from hasrd.report.rate_quality import curves, phone_figures, rate_quality_figures
 from hasrd.report.token_map import CLASSES, phone_class, token_map_figures
@@ -74,15 +73,15 @@ def test_layer_weights_of_the_same_layers_share_a_figure():
         "layer_0123abcd": {"asr": [0.4, 0.1, 0.1, 0.4]},
         "codec_hubert": {"reconstruction": [0.2, 0.8]},
     }
-    four, two = layer_weight_figures(weights)
+    four, two = layer_weight_figures(Results(layer_weights=weights))
     assert {"reconstruction", "ASR probe", "CNN", "3"} <= set(texts(four.svg))
     assert "reconstruction: most on layer 1 (0.60), ASR probe: most on the CNN (0.40)" in four.caption
     assert "even weights would be 0.25" in four.caption and "on layers 1 to 3" in four.caption
     assert "most on layer 1 (0.80)" in two.caption
     weights["codec_wide"] = {"reconstruction": [0.3, 0.3, 0.2, 0.2]}
-    four, _ = layer_weight_figures(weights)
+    four, _ = layer_weight_figures(Results(layer_weights=weights))
     assert {"reconstruction, hasrd", "reconstruction, wide", "ASR probe"} <= set(texts(four.svg))
-    assert layer_weight_figures({}) == []
+    assert layer_weight_figures(Results()) == []
 
 
 def test_phone_classes():
@@ -115,7 +114,7 @@ def test_one_speaker_is_not_coloured(exp):
 
 
 @pytest.mark.parametrize("change", ["test_set", "streams", "points", "text"])
-def test_damaged_map(exp, change):
+def test_damaged_map(exp, change, one_line):
     path = add_map(exp)
     content = json.loads(path.read_text())
     if change == "points":
@@ -123,5 +122,4 @@ def test_damaged_map(exp, change):
     else:
         content[change] = "other"
     path.write_text("{" if change == "text" else json.dumps(content))
-    with pytest.raises(UserError, match="test.json"):
-        token_map_figures(collect([exp / "exp"]))
+    one_line("test.json", token_map_figures, collect([exp / "exp"]))

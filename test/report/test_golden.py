@@ -8,9 +8,8 @@ import json
 from pathlib import Path
 
 import pytest
+from exp_tree import report
 from golden_tree import SETS, golden_tree
-
-from hasrd.bin.report import main
 
 GOLDEN = Path(__file__).parent / "golden"
 # Columns of what is known of a codec whether or not it was measured.
@@ -19,12 +18,11 @@ KNOWN = ("Bitrate (kbps)", "Parameters (M)")
 _VARYING = ("- Date: ", "- Commit: ", "- Machine: ", "- Command: ")
 
 
-def make(root: Path, name: str, *options: str) -> tuple[dict, str]:
+def make(root: Path, name: str, **options: str) -> tuple[dict, str]:
     """Return RESULTS.json and RESULTS.md, without what varies."""
     golden_tree(root, name)
     out = root / "RESULTS.md"
-    main(["--expdir", str(root / "exp"), "--datadir", str(root / "data"), "--corpus", "golden", "--out_md", str(out)]
-         + ["--test_sets", *SETS, *options])  # fmt: skip
+    report(root, corpus="golden", out_md=out, test_sets=SETS, **options)
     lines = out.read_text().splitlines(keepends=True)
     text = "".join(line for line in lines if not line.startswith(_VARYING))
     return json.loads(out.with_suffix(".json").read_text()), text
@@ -32,7 +30,7 @@ def make(root: Path, name: str, *options: str) -> tuple[dict, str]:
 
 @pytest.mark.parametrize("name", ["hasrd", "hac"])
 def test_every_cell_of_a_whole_report(tmp_path, name):
-    record, text = make(tmp_path, name, "--all_tables", "true")
+    record, text = make(tmp_path, name, all_tables="true")
     expected = json.loads((GOLDEN / f"{name}.json").read_text())
     for made, table in zip(record["tables"], expected["tables"]):
         assert made == table, (table["title"], table["test_set"], table["experiment"])
@@ -75,7 +73,7 @@ def test_what_was_not_measured_is_not_shown(tmp_path, name):
 def write(root: Path) -> None:
     """Write the golden files anew, a line a row: for a change of what reports show, to be read as a diff."""
     for name in ("hasrd", "hac"):
-        record, text = make(root / name, name, "--all_tables", "true")
+        record, text = make(root / name, name, all_tables="true")
         lines = json.dumps(record, ensure_ascii=False).replace('}, "', '},\n"').replace('{"label"', '\n{"label"')
         (GOLDEN / f"{name}.json").write_text(lines + "\n")
         (GOLDEN / f"{name}.md").write_text(text)

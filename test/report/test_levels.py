@@ -7,9 +7,8 @@ from __future__ import annotations
 import json
 
 import pytest
-from exp_tree import HAC, level_tree, put, put_books, put_probe, put_rate
+from exp_tree import HAC, level_tree, put, put_books, put_probe, put_rate, report
 
-from hasrd.bin.report import main
 from hasrd.data.kaldi import write_table
 from hasrd.report.audio import examples
 from hasrd.report.builder import build, tables_of
@@ -198,8 +197,7 @@ def test_it_can_be_heard(exp):
 
 
 def test_the_whole_report(root):
-    options = ["--expdir", str(root / "exp"), "--datadir", str(root / "data"), "--corpus", "tones"]
-    main([*options, "--out_md", str(root / "R.md"), "--out_html", str(root / "index.html")])
+    report(root, out_md=root / "R.md", out_html=root / "index.html")
     text = (root / "R.md").read_text()
     assert "## Levels: test-clean" in text and "*HAC (paper)*" in text and "## Table 1" not in text
     assert "arXiv 2506.15456" in text
@@ -209,5 +207,5 @@ def test_the_whole_report(root):
     assert row["rows"][0]["cells"][1]["field"] == "details.codebooks.0.value"
     # HASRD beside it: its tables are there too.
     put_rate(root / "exp/codec_hasrd", SET, [1024] * 2, ["semantic", "acoustic"])
-    main([*options, "--out_md", str(root / "R.md")])
+    report(root, out_md=root / "R.md")
     assert "## Table 1" in (root / "R.md").read_text()

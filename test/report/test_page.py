@@ -6,11 +6,9 @@ import re
 import shutil
 from html.parser import HTMLParser
 
+import exp_tree
 import pytest
 import soundfile
-
-from hasrd.bin.report import main
-from hasrd.errors import UserError
 
 VOID = {"meta", "link", "br", "img"}
 
@@ -43,25 +41,9 @@ class Checker(HTMLParser):
         self.text.append(data)
 
 
-def report(root, *options):
+def report(root, **options):
     md, html = root / "RESULTS.md", root / "report" / "index.html"
-    main(
-        [
-            "--expdir",
-            str(root / "exp"),
-            "--datadir",
-            str(root / "data"),
-            "--corpus",
-            "tones",
-            "--single_speaker",
-            "true",
-            "--out_md",
-            str(md),
-            "--out_html",
-            str(html),
-            *options,
-        ]
-    )
+    exp_tree.report(root, single_speaker="true", out_md=md, out_html=html, **options)
     checker = Checker()
     checker.feed(html.read_text())
     assert not checker.open
@@ -72,7 +54,7 @@ def report(root, *options):
 def made(scored, tmp_path_factory):
     root = tmp_path_factory.mktemp("made") / "root"
     shutil.copytree(scored, root)
-    return root, *report(root, "--num_examples", "3")
+    return root, *report(root, num_examples=3)
 
 
 def test_page_is_one_file(made):
@@ -115,7 +97,7 @@ def test_what_was_not_measured_is_shown_where_it_is_asked_for(made, exp):
         words = re.sub(r"<style>.*?</style>", "", shown, flags=re.DOTALL)
         assert not any(word in words for word in ("missing", "Acoustic tokens", "Speaker similarity", "Table 1, "))
         assert "Table 3, " in words and "(paper)" in words
-    md, html, _ = report(exp, "--all_tables", "true", "--num_examples", "0")
+    md, html, _ = report(exp, all_tables="true", num_examples=0)
     for shown in (md, html):
         assert all(word in shown for word in ("missing", "Acoustic tokens", "Speaker similarity", "Table 1"))
     assert html.count("<svg") == 4
@@ -132,7 +114,7 @@ def test_what_was_not_measured_is_shown_where_it_is_asked_for(made, exp):
 )
 def test_the_command_is_shown_as_it_was_given(exp, given, shown):
     out = exp / "command.md"
-    main(["--expdir", str(exp / "exp"), "--corpus", "x", "--command", given, "--out_md", str(out)])
+    exp_tree.report(exp, command=given, out_md=out)
     assert f"\n- Command: {shown}\n" in out.read_text()
 
 
@@ -153,17 +135,17 @@ def test_missing_audio_and_trainings_are_shown(exp):
     (exp / "exp/ssl_small/history.json").unlink()
     _, html, _ = report(exp)
     assert "no training curves" not in html and 'id="training"' not in html and 'href="#training"' not in html
-    _, html, _ = report(exp, "--all_tables", "true")
+    _, html, _ = report(exp, all_tables="true")
     assert "missing: no training curves were found" in html and html.count('<span class="missing">missing</span>') >= 4
     shutil.rmtree(exp / "exp/codec_small/decode")
     _, html, _ = report(exp)
     assert "no decoded audio was found" not in html and 'href="#listen"' not in html
-    _, html, _ = report(exp, "--all_tables", "true")
+    _, html, _ = report(exp, all_tables="true")
     assert "no decoded audio was found" in html
 
 
 def test_numbers_of_the_paper_are_marked_and_ours_have_their_files(papers, tmp_path):
-    main(["--expdir", str(papers), "--corpus", "x", "--out_html", str(tmp_path / "index.html")])
+    exp_tree.report(papers, expdir=papers, out_html=tmp_path / "index.html")
     html = (tmp_path / "index.html").read_text()
     rows = re.findall(r"<tr( class=\"paper\")?>(.*?)</tr>", html, re.DOTALL)
     marked = [cell for of_paper, row in rows for cell in re.findall(r"<td class=\"paper\".*?</td>", row) if of_paper]
@@ -175,16 +157,13 @@ def test_numbers_of_the_paper_are_marked_and_ours_have_their_files(papers, tmp_p
     assert "<li>DAC" in html.partition("Where the numbers come from")[2].partition("</details>")[0]
 
 
-def test_no_score_at_all(tmp_path):
+def test_no_score_at_all(tmp_path, one_line):
     (tmp_path / "exp").mkdir()
-    with pytest.raises(UserError, match="no score"):
-        main(["--expdir", str(tmp_path / "exp"), "--corpus", "x", "--out_md", str(tmp_path / "R.md")])
-    options = ["--expdir", str(tmp_path / "exp"), "--corpus", "x", "--test_sets", "test"]
-    written = ["--out_md", str(tmp_path / "R.md"), "--out_html", str(tmp_path / "index.html")]
-    main([*options, *written, "--all_tables", "true"])
+    one_line("no score", exp_tree.report, tmp_path, out_md=tmp_path / "R.md")
+    options = {"test_sets": "test", "out_md": tmp_path / "R.md", "out_html": tmp_path / "index.html"}
+    exp_tree.report(tmp_path, **options, all_tables="true")
     assert "## Reconstruction: test" in (tmp_path / "R.md").read_text()
-    main([*options, *written])
+    exp_tree.report(tmp_path, **options)
     for name in ("R.md", "index.html"):
         assert not any(word in (tmp_path / name).read_text() for word in ("Reconstruction", "What holds", "missing:"))
-    with pytest.raises(UserError, match="nothing to write"):
-        main(["--expdir", str(tmp_path / "exp"), "--corpus", "x"])
+    one_line("nothing to write", exp_tree.report, tmp_path)

@@ -6,19 +6,17 @@ import shutil
 import subprocess
 import sys
 
+import exp_tree
 import pytest
 
-from hasrd.bin.report import main
-from hasrd.errors import UserError
 from hasrd.metrics.scores import read_score
 
 NUMBER = re.compile(r"-?\d+(?:\.(\d+))?")
 
 
-def report(root, *options):
+def report(root, **options):
     out = root / "out" / "RESULTS.md"
-    main(["--expdir", str(root / "exp"), "--datadir", str(root / "data"), "--corpus", "tones", "--out_md", str(out)]
-         + ["--test_sets", "test-clean", *options])  # fmt: skip
+    exp_tree.report(root, out_md=out, test_sets="test-clean", **options)
     return out
 
 
@@ -75,7 +73,7 @@ def test_every_cell_is_the_number_of_its_score_file(out):
 
 def test_a_real_experiment_too(exp):
     out = exp / "RESULTS.md"
-    main(["--expdir", str(exp / "exp"), "--datadir", str(exp / "data"), "--corpus", "tones", "--out_md", str(out)])
+    exp_tree.report(exp, out_md=out)
     assert check(out) > 50
 
 
@@ -94,25 +92,24 @@ def test_markdown_shows_what_the_record_says(out):
     assert "| *DAC, 5 s segments (paper)* | *2.79* | *0.66* |" in text and "/tmp" not in text
 
 
-def test_the_discussion_survives(paper_exp, tmp_path, monkeypatch):
+def test_the_discussion_survives(paper_exp, tmp_path, monkeypatch, one_line):
     monkeypatch.chdir(tmp_path)
     heading = "\n## What to make of it\n\n"
     assert heading not in report(tmp_path).read_text()
     (tmp_path / "local").mkdir()
     (tmp_path / "local/discussion.md").write_text("Semantic tokens *win*.\n\n### By how much\n\nA lot.\n")
     html = tmp_path / "index.html"
-    options = ("--out_html", str(html), "--num_examples", "0")
-    first = report(tmp_path, *options).read_text()
+    options = {"out_html": html, "num_examples": 0}
+    first = report(tmp_path, **options).read_text()
     assert heading + "Semantic tokens *win*.\n\n### By how much\n\nA lot.\n\n## Table 1" in first
     # Written into the report itself, as before there was a file: not lost either.
     page = html.read_text()
     assert "<p>Semantic tokens *win*.</p>" in page and "<p>A lot.</p>" in page
     (tmp_path / "local/discussion.md").unlink()
-    assert report(tmp_path, *options).read_text() == first
+    assert report(tmp_path, **options).read_text() == first
     (tmp_path / "other.md").write_text("## What to make of it\n\nNothing.\n")
-    assert heading + "Nothing.\n\n## Table 1" in report(tmp_path, "--discussion", "other.md").read_text()
-    with pytest.raises(UserError, match="none.md: No such file"):
-        report(tmp_path, "--discussion", "none.md")
+    assert heading + "Nothing.\n\n## Table 1" in report(tmp_path, discussion="other.md").read_text()
+    one_line("none.md: No such file", report, tmp_path, discussion="none.md")
 
 
 def test_a_report_of_numbers_imports_nothing_slow(out):

@@ -4,9 +4,8 @@ import json
 import shutil
 from dataclasses import asdict, replace
 
-from exp_tree import RECIPE, put_probe
+from exp_tree import RECIPE, put_probe, report
 
-from hasrd.bin.report import main
 from hasrd.metrics.scores import read_score
 from hasrd.report.builder import tables_of
 from hasrd.report.cells import MISSING
@@ -60,10 +59,7 @@ def test_several_codecs_are_compared(exp):
     judged = {claim.text.partition(":")[0]: claim for claim in claims(results, ["test"], only_codecs=True)}
     assert set(judged) == {"codec_small", "codec_plain"}
     assert judged["codec_plain"].verdict == "holds" and "constant mean spectrum" in judged["codec_plain"].evidence
-    main(
-        ["--expdir", str(exp / "exp"), "--datadir", str(exp / "data"), "--corpus", "tones", "--only_codecs", "true"]
-        + ["--out_md", str(exp / "codecs.md"), "--out_html", str(exp / "codecs.html")]
-    )
+    report(exp, only_codecs="true", out_md=exp / "codecs.md", out_html=exp / "codecs.html")
     text = (exp / "codecs.md").read_text()
     assert "## Codecs: test" in text and "CTC probes" not in text
     assert "codec_plain" in (exp / "codecs.html").read_text()
@@ -102,12 +98,7 @@ def test_masked_and_codebook_tables(scored):
     (masked,) = tables_of("masked", results, ["test"], all_rows=True)
     assert masked.rows[0][0] == "ssl_small" and not any(cell.missing for cell in masked.rows[0][1])
     (books,) = tables_of("codebooks", results, ["test"], all_rows=True)
-    assert [label for label, _ in books.rows] == [
-        "1: semantic",
-        "2: acoustic",
-        "3: acoustic",
-        "All",
-    ]
+    assert [label for label, _ in books.rows] == ["1: semantic", "2: acoustic", "3: acoustic", "All"]
 
 
 def test_nothing_scored_is_missing_where_all_is_shown():

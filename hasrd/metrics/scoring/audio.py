@@ -13,6 +13,7 @@ import functools
 import json
 import math
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Callable, ClassVar, Iterator, Mapping, Sequence
 
@@ -26,8 +27,7 @@ from hasrd.errors import UserError
 from hasrd.jobs.chunks import run_in_chunks
 from hasrd.jobs.origin import content_sha256, table_facts
 from hasrd.metrics import level
-from hasrd.metrics.bootstrap import mean_interval
-from hasrd.metrics.measure import Inputs, Measure, Reading, Result, ScoreJob, match
+from hasrd.metrics.measure import Inputs, Measure, Reading, Result, ScoreJob, match, set_aside
 from hasrd.metrics.undefined import Undefined
 
 SAMPLE_RATE = 16000
@@ -208,27 +208,18 @@ class AudioMeasure(Measure):
             options: See `ScoreJob`.
         """
         rows = {utt: one["values"][self.name] for utt, one in found.items() if self.name in one["values"]}
-        details: dict[str, Any] = {
-            "sample_rate": SAMPLE_RATE,
-            **self.facts,
-            **options,
-        }
-        columns = np.asarray(list(rows.values()), dtype=np.float64)
-        for index, name in enumerate(self.columns[1:], start=1):
-            details[name] = float(columns[:, index].mean())
+        first, *others = np.asarray(list(rows.values()), dtype=np.float64).T
+        means = {name: float(column.mean()) for name, column in zip(self.columns[1:], others)}
         left_out = {utt: one["left_out"][self.name] for utt, one in found.items() if utt not in rows}
-        if left_out:
-            details["left_out"] = left_out
-        silent = [utt for utt in rows if found[utt]["silent"]]
-        if silent and self.worst is not None:
-            details["silent_outputs"] = {"value": self.worst[0], "utterances": silent}
+        silent = [] if self.worst is None else [utt for utt in rows if found[utt]["silent"]]
+        aside = set_aside(left_out, silent, self.worst[0] if silent else 0.0)
+        details = {"sample_rate": SAMPLE_RATE, **self.facts, **options, **means, **aside}
         for what in ("reference", "output"):
             rates = [one["rates"][what] for one in found.values()]
             others = {str(rate): rates.count(rate) for rate in sorted(set(rates)) if rate != SAMPLE_RATE}
             if others:
                 details.setdefault("resampled", {})[f"{what}s"] = others
-        first = columns[:, 0]
-        return Result(sum(first.tolist()) / len(first), mean_interval(first), self.columns, rows, details)
+        return replace(Result.of_mean(dict(zip(rows, first.tolist())), **details), columns=self.columns, rows=rows)
 
 
 class _Scorer:

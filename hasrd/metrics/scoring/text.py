@@ -5,10 +5,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any, Mapping, TypedDict
 
 from hasrd.config import check, read_json
 from hasrd.data.kaldi import read_table
+from hasrd.errors import UserError
 from hasrd.metrics.measure import Inputs, Reading, content, match
 from hasrd.metrics.text_norm import make_normaliser
 
@@ -20,7 +21,7 @@ class TextReading(Reading):
         texts: System to references and transcripts, each utterance to text.
 
     Raises:
-        UserError: The two don't hold the same utterances.
+        UserError: The two don't hold the same utterances, or every reference is empty.
     """
 
     def __init__(self, inputs: Inputs) -> None:
@@ -33,8 +34,9 @@ class TextReading(Reading):
             self.note(system)
 
     def note(self, system: str) -> None:
-        """State what the texts of a system are."""
+        """Look at the texts of a system, and state what they are."""
         references, hypotheses = self.texts[system]
+        check_references(references, self.inputs.ref)
         self.read_of[system] = {"the references": content(references), "the hypotheses": content(hypotheses)}
 
 
@@ -53,6 +55,12 @@ class RecognisedReading(TextReading):
             self.facts_of[system] = {"recogniser": recogniser, "normalisation": name}
             self.texts[system] = tuple({utt: normalise(own[utt]) for utt in own} for own in self.texts[system])
             self.note(system)
+
+
+def check_references(references: Mapping[str, str], path: Path) -> None:
+    """Raise UserError where no reference has a word."""
+    if not any(text.split() for text in references.values()):
+        raise UserError(f"{path}: every reference is empty: there is nothing to score against")
 
 
 class _Recogniser(TypedDict):

@@ -73,6 +73,17 @@ def token_facts(inputs: Inputs) -> dict[str, Any]:
     return facts
 
 
+def codebooks(facts: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return what a score says of each codebook to tell it from the others: "codebook" (from 0), "stream", "size"."""
+    books = enumerate(zip(facts["stream_names"], facts["codebook_sizes"]))
+    return [{"codebook": index, "stream": stream, "size": size} for index, (stream, size) in books]
+
+
+def strides(facts: Mapping[str, Any]) -> list[int]:
+    """Return the frames that each codebook's code stands for."""
+    return facts.get("codebook_strides", [1] * len(facts["codebook_sizes"]))
+
+
 def count_codes(codes: np.ndarray, size: int) -> np.ndarray:
     """Return how often each of `size` entries occurs in `codes` (T,): (size,).
 
