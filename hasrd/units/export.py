@@ -1,0 +1,193 @@
+# Copyright 2026 The hasrd authors
+# Apache-2.0
+"""Exports: units of all sets in a format, in one folder that can be read back.
+
+units.json   how the codes are arranged, of which model they are, and the sets with their numbers of utterances
+tokens.txt   the vocabulary: the word of id i on line i + 1
+bpe.model    the SentencePiece model, where units are joined
+...          the files of the format
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Iterator, Sequence
+
+import numpy as np
+
+import hasrd
+from hasrd.codec.token_file import TokenFacts
+from hasrd.config import read_json
+from hasrd.data.kaldi import write_lines
+from hasrd.data.lines import read_lines
+from hasrd.data.problems import Problems
+from hasrd.errors import UserError
+from hasrd.jobs.atomic import atomic_folder, remove_folder, write_json
+from hasrd.jobs.digest import values_sha256
+from hasrd.jobs.lock import exclusive
+from hasrd.jobs.names import inside
+from hasrd.jobs.origin import Origin, origin_file, why_stale, write_record
+from hasrd.progress import progress
+from hasrd.quantizer.streams import select_streams
+from hasrd.registry import resolve
+from hasrd.units.formats import CHOICES
+from hasrd.units.formats.base import Example, Export, Format
+from hasrd.units.layout import Layout
+from hasrd.units.source import TokenSet, same_facts
+
+FORMAT = 1
+_ADVICE = "name a folder that hasrd export-units wrote, or export again"
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What units.json says."""
+
+    format: int
+    target: str
+    kind: str
+    dedup: bool
+    codebooks: TokenFacts
+    starts: tuple[int, ...]
+    sets: dict[str, int]
+
+
+def export_units(
+    sets: Sequence[TokenSet],
+    out: str | Path,
+    target: str,
+    *,
+    kind: str = "flat",
+    streams: Sequence[str] | None = None,
+    dedup: bool = False,
+    language: str = "en",
+) -> bool:
+    """Write the units of sets into a folder, which appears when it is complete.
+
+    Args:
+        sets: Of one model.
+        out: The folder; what an earlier export of other content left there is replaced.
+        target: A name of `hasrd.units.formats.CHOICES`.
+        kind, dedup: See `Layout`.
+        streams: Only the codebooks of these; None: all.
+        language: See `Export`.
+
+    Returns:
+        Whether something was written; False: all is up to date.
+
+    Raises:
+        UserError: Tokens that can't be arranged so or written in this format, or a folder that is no export.
+    """
+    out, facts = Path(out), same_facts(sets)
+    columns = _columns(facts, streams)
+    chosen = _chosen(facts, columns)
+    writer: Format = resolve(CHOICES, target, allow_import=False)()
+    try:
+        layout = Layout(kind, chosen, dedup)
+    except ValueError as error:
+        raise UserError(str(error)) from None
+    if kind not in writer.kinds or (dedup and not writer.compact):
+        raise UserError(f"--format {target}: takes kind {' or '.join(writer.kinds)}, not what is asked for")
+    tables = {f"{name} of {own.name}": own.transcripts(name) for own in sets for name in writer.needs}
+    origin = Origin(
+        {
+            "hasrd": hasrd.__version__,
+            "format": target,
+            "kind": kind,
+            "dedup": dedup,
+            "streams": columns,
+            "codebooks": asdict(facts),
+            "language": language,
+            "tables": {name: values_sha256(table=dict(table)) for name, table in tables.items()},
+            "samples": {own.name: values_sha256(table=dict(own.samples)) for own in sets},
+        },
+        files={own.name: own.path for own in sets if own.path.name == "text"},
+        tables={own.name: own.path for own in sets if own.path.name != "text"},
+    )
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with exclusive(out.parent, f".{out.name}"):
+        if out.exists() and not origin_file(out).is_file():
+            raise UserError(f"{out}: is there already, and no export: remove it, or choose another name")
+        reason = why_stale(out, origin)
+        if not reason:
+            return False
+        record = origin.record()
+        if out.exists():
+            print(f"{out}: made again: {reason}", file=sys.stderr)
+            remove_folder(out)
+        examples = {own.name: functools.partial(_examples, own, layout, columns) for own in sets}
+        export = Export(layout, layout.vocabulary, examples, language=language)
+        with atomic_folder(out) as folder:
+            writer.write(export, folder, out.resolve())
+            write_lines(folder / "tokens.txt", export.vocabulary)
+            counts = {own.name: len(own.entries) for own in sets}
+            said = Facts(FORMAT, target, kind, dedup, chosen, layout.starts, counts)
+            write_json(folder / "units.json", asdict(said))
+            write_record(folder, record)
+    return True
+
+
+def read_export(folder: str | Path) -> Iterator[tuple[str, str, np.ndarray]]:
+    """Yield set, utterance and codes (T, M) of an export, as they were before they were arranged.
+
+    What a language model wrote in the same format is read like that as well.
+
+    Raises:
+        UserError: No export, or one that is damaged; names the file.
+    """
+    folder = Path(folder)
+    facts = read_json(folder / "units.json", Facts, _ADVICE)
+    if facts.format > FORMAT:
+        raise UserError(f"{folder}/units.json: written by a newer hasrd: update hasrd")
+    try:
+        layout = Layout(facts.kind, facts.codebooks, facts.dedup)
+    except ValueError as error:
+        raise UserError(f"{folder}/units.json: {error}: {_ADVICE}") from None
+    problems = Problems()
+    vocabulary = [word for _, word in read_lines(folder / "tokens.txt", problems)]
+    problems.raise_if_any()
+    reader: Format = resolve(CHOICES, facts.target, allow_import=False)()
+    for name in facts.sets:
+        inside(folder, name)
+        for utterance, units in reader.read(folder, name, layout, vocabulary):
+            try:
+                yield name, utterance, layout.restore(units)
+            except ValueError as error:
+                raise UserError(f"{folder}: set '{name}', utterance '{utterance}': {error}: {_ADVICE}") from None
+
+
+def _columns(facts: TokenFacts, streams: Sequence[str] | None) -> list[int]:
+    """Return the codebooks of some streams."""
+    try:
+        names = select_streams(facts.stream_names, streams)
+    except ValueError as error:
+        raise UserError(f"--streams: {error}") from None
+    return [book for book, name in enumerate(facts.stream_names) if name in names]
+
+
+def _chosen(facts: TokenFacts, columns: Sequence[int]) -> TokenFacts:
+    """Return what is known of some codebooks."""
+    strides = facts.codebook_strides
+    return replace(
+        facts,
+        stream_names=tuple(facts.stream_names[book] for book in columns),
+        codebook_sizes=tuple(facts.codebook_sizes[book] for book in columns),
+        codebook_strides=None if strides is None else tuple(strides[book] for book in columns),
+    )
+
+
+def _examples(tokens: TokenSet, layout: Layout, columns: Sequence[int]) -> Iterator[Example]:
+    data = {} if tokens.data is None else tokens.data.tables
+    shown = progress(tokens, total=len(tokens.entries), desc=f"units of {tokens.name}")
+    for utterance, codes, samples in shown:
+        try:
+            if codes.shape[1] != len(tokens.facts.codebook_sizes):
+                raise ValueError(f"{codes.shape[1]} codebooks, not {len(tokens.facts.codebook_sizes)}")
+            units = layout.arrange(codes[:, columns])
+        except ValueError as error:
+            raise UserError(f"{tokens.path}: utterance '{utterance}': {error}: make the tokens again") from None
+        text, speaker = data.get("text", {}).get(utterance), data.get("utt2spk", {}).get(utterance, "")
+        yield Example(utterance, units, samples, text, speaker)

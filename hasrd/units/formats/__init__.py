@@ -1,0 +1,7 @@
+# Copyright 2026 The hasrd authors
+# Apache-2.0
+"""Formats in which units are exported: one file each."""
+
+CHOICES = {
+    "text": "hasrd.units.formats.text:TextFormat",
+}
