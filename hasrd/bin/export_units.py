@@ -39,6 +39,9 @@ def get_parser() -> argparse.ArgumentParser:
         "--kind", default="flat", choices=KINDS, help="one sequence; delayed codebooks; or rows of codes"
     )
     parser.add_argument("--dedup", action="store_true", help="drop repetitions of a single codebook; keep durations")
+    parser.add_argument(
+        "--bpe", type=int, default=0, help="join units by SentencePiece BPE of so many pieces (0: don't)"
+    )
     parser.add_argument("--lang", default="en", help="of the transcripts, for names of files (default: en)")
     parser.add_argument("--codebook_size", type=int, help="of TOKENS that are text: entries of the codebook")
     parser.add_argument("--frame_rate", type=float, help="of TOKENS that are text: tokens a second")
@@ -68,7 +71,7 @@ def main() -> None:
         raise UserError(f"--data: {len(args.data)} data directories for {len(folders)} folders with tokens")
     data = [DataDir.load(folder) for folder in args.data] or [None] * len(folders)
     sets = [open_tokens(*pair, args.codebook_size, args.frame_rate) for pair in zip(folders, data)]
-    options = dict(kind=args.kind, dedup=args.dedup, language=args.lang)
+    options = dict(kind=args.kind, dedup=args.dedup, bpe=args.bpe, language=args.lang)
     streams = None if args.streams is None else [name.strip() for name in args.streams.split(",")]
     written = export_units(sets, args.out, args.format, streams=streams, **options)
     count = sum(len(own.entries) for own in sets)

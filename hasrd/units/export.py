@@ -14,7 +14,7 @@ import functools
 import sys
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Iterator, Sequence
+from typing import Callable, Iterator, Sequence
 
 import numpy as np
 
@@ -33,12 +33,14 @@ from hasrd.jobs.origin import Origin, origin_file, why_stale, write_record
 from hasrd.progress import progress
 from hasrd.quantizer.streams import select_streams
 from hasrd.registry import resolve
+from hasrd.units.bpe import UnitBpe
 from hasrd.units.formats import CHOICES
 from hasrd.units.formats.base import Example, Export, Format
-from hasrd.units.layout import Layout
+from hasrd.units.layout import SPECIAL, Layout
 from hasrd.units.source import TokenSet, same_facts
 
 FORMAT = 1
+BPE = "bpe.model"
 _ADVICE = "name a folder that hasrd export-units wrote, or export again"
 
 
@@ -50,6 +52,7 @@ class Facts:
     target: str
     kind: str
     dedup: bool
+    bpe: int
     codebooks: TokenFacts
     starts: tuple[int, ...]
     sets: dict[str, int]
@@ -63,6 +66,7 @@ def export_units(
     kind: str = "flat",
     streams: Sequence[str] | None = None,
     dedup: bool = False,
+    bpe: int = 0,
     language: str = "en",
 ) -> bool:
     """Write the units of sets into a folder, which appears when it is complete.
@@ -73,6 +77,7 @@ def export_units(
         target: A name of `hasrd.units.formats.CHOICES`.
         kind, dedup: See `Layout`.
         streams: Only the codebooks of these; None: all.
+        bpe: Join units by a SentencePiece model of so many pieces, trained on the first set; 0: don't.
         language: See `Export`.
 
     Returns:
@@ -89,8 +94,12 @@ def export_units(
         layout = Layout(kind, chosen, dedup)
     except ValueError as error:
         raise UserError(str(error)) from None
-    if kind not in writer.kinds or (dedup and not writer.compact):
-        raise UserError(f"--format {target}: takes kind {' or '.join(writer.kinds)}, not what is asked for")
+    if kind not in writer.kinds:
+        raise UserError(f"--format {target}: takes --kind {' or '.join(writer.kinds)}, not {kind}")
+    if (dedup or bpe) and not writer.compact:
+        raise UserError(f"--format {target}: takes codes as they are: leave out --dedup and --bpe")
+    if bpe and kind != "flat":
+        raise UserError(f"--bpe: joins units of one sequence, not --kind {kind}")
     tables = {f"{name} of {own.name}": own.transcripts(name) for own in sets for name in writer.needs}
     origin = Origin(
         {
@@ -98,6 +107,7 @@ def export_units(
             "format": target,
             "kind": kind,
             "dedup": dedup,
+            "bpe": bpe,
             "streams": columns,
             "codebooks": asdict(facts),
             "language": language,
@@ -119,12 +129,14 @@ def export_units(
             print(f"{out}: made again: {reason}", file=sys.stderr)
             remove_folder(out)
         examples = {own.name: functools.partial(_examples, own, layout, columns) for own in sets}
-        export = Export(layout, layout.vocabulary, examples, language=language)
+        export = Export(layout, layout.vocabulary, examples, language)
         with atomic_folder(out) as folder:
+            if bpe:
+                export = _joined(export, bpe, folder)
             writer.write(export, folder, out.resolve())
             write_lines(folder / "tokens.txt", export.vocabulary)
             counts = {own.name: len(own.entries) for own in sets}
-            said = Facts(FORMAT, target, kind, dedup, chosen, layout.starts, counts)
+            said = Facts(FORMAT, target, kind, dedup, bpe, chosen, layout.starts, counts)
             write_json(folder / "units.json", asdict(said))
             write_record(folder, record)
     return True
@@ -150,10 +162,13 @@ def read_export(folder: str | Path) -> Iterator[tuple[str, str, np.ndarray]]:
     vocabulary = [word for _, word in read_lines(folder / "tokens.txt", problems)]
     problems.raise_if_any()
     reader: Format = resolve(CHOICES, facts.target, allow_import=False)()
+    joined = _read_bpe(folder / BPE, layout) if facts.bpe else None
     for name in facts.sets:
         inside(folder, name)
         for utterance, units in reader.read(folder, name, layout, vocabulary):
             try:
+                if joined is not None:
+                    units = replace(units, ids=joined.decode(units.ids) + len(SPECIAL))
                 yield name, utterance, layout.restore(units)
             except ValueError as error:
                 raise UserError(f"{folder}: set '{name}', utterance '{utterance}': {error}: {_ADVICE}") from None
@@ -191,3 +206,28 @@ def _examples(tokens: TokenSet, layout: Layout, columns: Sequence[int]) -> Itera
             raise UserError(f"{tokens.path}: utterance '{utterance}': {error}: make the tokens again") from None
         text, speaker = data.get("text", {}).get(utterance), data.get("utt2spk", {}).get(utterance, "")
         yield Example(utterance, units, samples, text, speaker)
+
+
+def _joined(export: Export, size: int, folder: Path) -> Export:
+    """Return an export with units joined by a model that its first set trains; the model is written to the folder."""
+    count, first = sum(export.layout.sizes), next(iter(export.sets.values()))
+    model = UnitBpe.train((example.units.ids - len(SPECIAL) for example in first()), count, size)
+    (folder / BPE).write_bytes(model)
+    bpe = UnitBpe(model, count)
+
+    def encoded(examples: Callable[[], Iterator[Example]]) -> Iterator[Example]:
+        for example in examples():
+            ids = bpe.encode(example.units.ids - len(SPECIAL))
+            yield replace(example, units=replace(example.units, ids=ids))
+
+    sets = {name: functools.partial(encoded, examples) for name, examples in export.sets.items()}
+    return replace(export, vocabulary=bpe.vocabulary, sets=sets)
+
+
+def _read_bpe(path: Path, layout: Layout) -> UnitBpe:
+    try:
+        return UnitBpe(path.read_bytes(), sum(layout.sizes))
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file: {_ADVICE}") from None
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None

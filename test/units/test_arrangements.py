@@ -15,9 +15,9 @@ from hasrd.units.layout import KINDS, PAD, SPECIAL, Layout, Units
 
 
 @st.composite
-def slow_codes(draw, books=st.integers(1, 4)):
+def slow_codes(draw):
     """Sizes, strides and codes (T, M) that keep to their strides."""
-    count, frames = draw(books), draw(st.integers(0, 13))
+    count, frames = draw(st.integers(1, 4)), draw(st.integers(0, 13))
     sizes = draw(st.lists(st.integers(1, 5), min_size=count, max_size=count))
     strides = draw(st.lists(st.integers(1, 4), min_size=count, max_size=count))
     columns = []

@@ -36,16 +36,14 @@ class Export:
 
     Attributes:
         layout: How the codes are arranged.
-        vocabulary: The words by id.
+        vocabulary: The words by id: of the layout, or the pieces of a SentencePiece model.
         sets: Name to a function that yields the utterances, in the order of names, anew each time.
-        bpe: The SentencePiece model of the ids, or None.
         language: Of the transcripts, for formats whose files are named after it.
     """
 
     layout: Layout
     vocabulary: Sequence[str]
     sets: dict[str, Callable[[], Iterator[Example]]]
-    bpe: bytes | None = None
     language: str = "en"
 
 
