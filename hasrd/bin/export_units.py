@@ -39,9 +39,7 @@ def get_parser() -> argparse.ArgumentParser:
         "--kind", default="flat", choices=KINDS, help="one sequence; delayed codebooks; or rows of codes"
     )
     parser.add_argument("--dedup", action="store_true", help="drop repetitions of a single codebook; keep durations")
-    parser.add_argument(
-        "--bpe", type=int, default=0, help="join units by SentencePiece BPE of so many pieces (0: don't)"
-    )
+    parser.add_argument("--bpe", type=int, default=0, help="join units by BPE of so many pieces (default: 0, don't)")
     parser.add_argument("--lang", default="en", help="of the transcripts, for names of files (default: en)")
     parser.add_argument("--codebook_size", type=int, help="of TOKENS that are text: entries of the codebook")
     parser.add_argument("--frame_rate", type=float, help="of TOKENS that are text: tokens a second")

@@ -2,9 +2,9 @@
 # Apache-2.0
 """Byte-pair encoding of units: frequent runs of units become one (SentencePiece).
 
-SentencePiece joins characters, so that each unit is one: unit n is U+4E00 + n, as ESPnet's asr2 recipes write units, and
-from 20992 on U+20000 and what follows. Nothing is normalised, and each unit has a piece of its own, so that units that
-the training set lacks are there as well: what is encoded is decoded to the same.
+SentencePiece joins characters, so that each unit is one: unit n is U+4E00 + n, as ESPnet's asr2 recipes write units,
+and from 20992 on U+20000 and what follows. Nothing is normalised, and each unit has a piece of its own, also those that
+the training set lacks: what is encoded is decoded to the same.
 """
 
 from __future__ import annotations

@@ -4,4 +4,6 @@
 
 CHOICES = {
     "text": "hasrd.units.formats.text:TextFormat",
+    "parquet": "hasrd.units.formats.parquet:ParquetFormat",
+    "webdataset": "hasrd.units.formats.webdataset:WebDatasetFormat",
 }

@@ -4,10 +4,11 @@
 
 from __future__ import annotations
 
+import itertools
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Callable, ClassVar, Iterable, Iterator, Sequence
+from typing import Callable, ClassVar, Iterable, Iterator, Sequence, TypeVar
 
 import numpy as np
 
@@ -15,6 +16,8 @@ from hasrd.config import parse_count
 from hasrd.data.kaldi import read_table
 from hasrd.errors import UserError
 from hasrd.units.layout import KINDS, Layout, Units
+
+Item = TypeVar("Item")
 
 FRAMES, DURATIONS, SAMPLES = "utt2num_frames", "utt2durations", "utt2num_samples"
 
@@ -71,6 +74,12 @@ class Format(ABC):
         Raises:
             UserError: Files that are missing or damaged.
         """
+
+
+def shards(items: Iterator[Item], size: int) -> Iterator[Iterator[Item]]:
+    """Cut items into parts of so many; each part is to be used up before the next one is asked for."""
+    for item in items:
+        yield itertools.chain([item], itertools.islice(items, size - 1))
 
 
 class Lines:
