@@ -132,7 +132,7 @@ def export_units(
         export = Export(layout, layout.vocabulary, examples, language)
         with atomic_folder(out) as folder:
             if bpe:
-                export = _joined(export, bpe, folder)
+                export = _joined(export, bpe, folder, writer.joins_bpe)
             writer.write(export, folder, out.resolve())
             write_lines(folder / "tokens.txt", export.vocabulary)
             counts = {own.name: len(own.entries) for own in sets}
@@ -162,7 +162,7 @@ def read_export(folder: str | Path) -> Iterator[tuple[str, str, np.ndarray]]:
     vocabulary = [word for _, word in read_lines(folder / "tokens.txt", problems)]
     problems.raise_if_any()
     reader: Format = resolve(CHOICES, facts.target, allow_import=False)()
-    joined = _read_bpe(folder / BPE, layout) if facts.bpe else None
+    joined = _read_bpe(folder / BPE, layout) if facts.bpe and not reader.joins_bpe else None
     for name in facts.sets:
         inside(folder, name)
         for utterance, units in reader.read(folder, name, layout, vocabulary):
@@ -208,8 +208,12 @@ def _examples(tokens: TokenSet, layout: Layout, columns: Sequence[int]) -> Itera
         yield Example(utterance, units, samples, text, speaker)
 
 
-def _joined(export: Export, size: int, folder: Path) -> Export:
-    """Return an export with units joined by a model that its first set trains; the model is written to the folder."""
+def _joined(export: Export, size: int, folder: Path, as_units: bool) -> Export:
+    """Return an export with units joined by a model that its first set trains; the model is written to the folder.
+
+    Args:
+        as_units: Leave the units as they are.
+    """
     count, first = sum(export.layout.sizes), next(iter(export.sets.values()))
     model = UnitBpe.train((example.units.ids - len(SPECIAL) for example in first()), count, size)
     (folder / BPE).write_bytes(model)
@@ -221,7 +225,7 @@ def _joined(export: Export, size: int, folder: Path) -> Export:
             yield replace(example, units=replace(example.units, ids=ids))
 
     sets = {name: functools.partial(encoded, examples) for name, examples in export.sets.items()}
-    return replace(export, vocabulary=bpe.vocabulary, sets=sets)
+    return replace(export, vocabulary=bpe.vocabulary, sets=export.sets if as_units else sets)
 
 
 def _read_bpe(path: Path, layout: Layout) -> UnitBpe:

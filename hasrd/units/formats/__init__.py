@@ -6,4 +6,5 @@ CHOICES = {
     "text": "hasrd.units.formats.text:TextFormat",
     "parquet": "hasrd.units.formats.parquet:ParquetFormat",
     "webdataset": "hasrd.units.formats.webdataset:WebDatasetFormat",
+    "asr2": "hasrd.units.formats.asr2:ASR2Format",
 }

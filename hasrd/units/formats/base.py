@@ -56,11 +56,13 @@ class Format(ABC):
     Attributes:
         kinds: Those of `Layout` that it can hold.
         compact: Whether units may be deduplicated or joined by BPE.
+        joins_bpe: Whether who reads the files joins units by the BPE model; they hold the units themselves.
         needs: Tables of the data directories without which there is nothing to write.
     """
 
     kinds: ClassVar[tuple[str, ...]] = KINDS
     compact: ClassVar[bool] = True
+    joins_bpe: ClassVar[bool] = False
     needs: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
