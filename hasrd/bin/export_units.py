@@ -35,9 +35,7 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument("--ngpu", type=int, default=0, help="1: tokenise on the GPU")
     parser.add_argument("--data", nargs="+", default=[], help="data directories, in the order of TOKENS: transcripts")
     parser.add_argument("--streams", help="only these, joined by commas, such as semantic (default: all)")
-    parser.add_argument(
-        "--kind", default="flat", choices=KINDS, help="one sequence; delayed codebooks; or rows of codes"
-    )
+    parser.add_argument("--kind", choices=KINDS, help="one sequence (default), delayed codebooks, or rows of codes")
     parser.add_argument("--dedup", action="store_true", help="drop repetitions of a single codebook; keep durations")
     parser.add_argument("--bpe", type=int, default=0, help="join units by BPE of so many pieces (default: 0, don't)")
     parser.add_argument("--lang", default="en", help="of the transcripts, for names of files (default: en)")

@@ -63,7 +63,7 @@ def export_units(
     out: str | Path,
     target: str,
     *,
-    kind: str = "flat",
+    kind: str | None = None,
     streams: Sequence[str] | None = None,
     dedup: bool = False,
     bpe: int = 0,
@@ -75,7 +75,7 @@ def export_units(
         sets: Of one model.
         out: The folder; what an earlier export of other content left there is replaced.
         target: A name of `hasrd.units.formats.CHOICES`.
-        kind, dedup: See `Layout`.
+        kind, dedup: See `Layout`; kind None: what the format takes first.
         streams: Only the codebooks of these; None: all.
         bpe: Join units by a SentencePiece model of so many pieces, trained on the first set; 0: don't.
         language: See `Export`.
@@ -90,6 +90,7 @@ def export_units(
     columns = _columns(facts, streams)
     chosen = _chosen(facts, columns)
     writer: Format = resolve(CHOICES, target, allow_import=False)()
+    kind = kind or writer.kinds[0]
     try:
         layout = Layout(kind, chosen, dedup)
     except ValueError as error:

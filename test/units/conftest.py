@@ -13,7 +13,7 @@ import pytest
 
 from hasrd.bin import export_units
 from hasrd.data.archive import write_archive
-from hasrd.data.kaldi import write_table
+from hasrd.data.kaldi import read_table, write_table
 
 NAMES, SIZES, STRIDES = ("semantic", "acoustic", "acoustic"), (40, 16, 30), (1, 2, 2)
 
@@ -51,6 +51,17 @@ def token_sets(tmp_path):
         folders.append(folder)
         data.append(directory)
         codes[name] = own
+    return folders, data, codes
+
+
+@pytest.fixture
+def filled(token_sets):
+    """The sets without the utterance that has no units."""
+    folders, data, codes = token_sets
+    del codes["train"]["train-3.a"]
+    table = read_table(folders[0] / "codes.scp")
+    del table["train-3.a"]
+    write_table(folders[0] / "codes.scp", table)
     return folders, data, codes
 
 

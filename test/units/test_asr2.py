@@ -11,22 +11,11 @@ import numpy as np
 import pytest
 import torch
 
-from hasrd.data.kaldi import read_table, write_table
+from hasrd.data.kaldi import read_table
 from hasrd.errors import UserError
 from hasrd.units.export import read_export
 
 DEDUP = ("--streams", "semantic", "--dedup")
-
-
-@pytest.fixture
-def filled(token_sets):
-    """The sets without the utterance that has no units."""
-    folders, data, codes = token_sets
-    del codes["train"]["train-3.a"]
-    table = read_table(folders[0] / "codes.scp")
-    del table["train-3.a"]
-    write_table(folders[0] / "codes.scp", table)
-    return folders, data, codes
 
 
 def export(run_export, sets, out, *words):

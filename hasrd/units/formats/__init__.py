@@ -7,4 +7,6 @@ CHOICES = {
     "parquet": "hasrd.units.formats.parquet:ParquetFormat",
     "webdataset": "hasrd.units.formats.webdataset:WebDatasetFormat",
     "asr2": "hasrd.units.formats.asr2:ASR2Format",
+    "speechlm1": "hasrd.units.formats.speechlm1:SpeechLM1Format",
+    "speechlm": "hasrd.units.formats.speechlm:SpeechLMFormat",
 }

@@ -22,7 +22,7 @@ from hasrd.data.kaldi import read_table, write_lines
 from hasrd.data.token_list import token_list
 from hasrd.errors import UserError
 from hasrd.units.bpe import character
-from hasrd.units.formats.base import Export, Format, Lines, add_side, read_side, side_names, with_side
+from hasrd.units.formats.base import Export, Format, Lines, add_side, read_side, refuse_empty, side_names, with_side
 from hasrd.units.layout import SPECIAL, Layout, Units
 
 
@@ -41,11 +41,7 @@ class ASR2Format(Format):
             names = (source, target, "text", "utt2spk", *side_names(export.layout))
             with Lines(folder / "data" / name, *names) as lines:
                 for example in examples():
-                    if not len(example.units.ids):
-                        raise UserError(
-                            f"set '{name}', utterance '{example.utterance}': no units, which ESPnet cannot train on: "
-                            "leave it out of the set"
-                        )
+                    refuse_empty(example, name)
                     lines.add(source, example.utterance, "".join(letters[example.units.ids - len(SPECIAL)]))
                     for table in (target, "text"):
                         lines.add(table, example.utterance, example.text or "")

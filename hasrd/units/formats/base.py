@@ -78,6 +78,15 @@ class Format(ABC):
         """
 
 
+def refuse_empty(example: Example, name: str) -> None:
+    """Raise UserError where an utterance of the set `name` has no units."""
+    if not len(example.units.ids):
+        raise UserError(
+            f"set '{name}', utterance '{example.utterance}': no units, which ESPnet cannot train on: leave it out of "
+            "the set"
+        )
+
+
 def shards(items: Iterator[Item], size: int) -> Iterator[Iterator[Item]]:
     """Cut items into parts of so many; each part is to be used up before the next one is asked for."""
     for item in items:

@@ -17,12 +17,18 @@ import numpy as np
 
 from hasrd.data.kaldi import read_table
 from hasrd.errors import UserError
-from hasrd.units.formats.base import Export, Format, Lines, add_side, read_side, side_names, with_side
+from hasrd.units.formats.base import Export, Format, Lines, add_side, read_side, refuse_empty, side_names, with_side
 from hasrd.units.layout import Layout, Units
 
 
 class TextFormat(Format):
-    """See the file."""
+    """See the file.
+
+    Attributes:
+        may_be_empty: Whether an utterance may have no units.
+    """
+
+    may_be_empty = True
 
     def write(self, export: Export, folder: Path, final: Path) -> None:
         """Write the tables of each set."""
@@ -30,6 +36,8 @@ class TextFormat(Format):
         for name, examples in export.sets.items():
             with Lines(folder / name, *names, *side_names(export.layout)) as lines:
                 for example in examples():
+                    if not self.may_be_empty:
+                        refuse_empty(example, name)
                     ids = example.units.ids.reshape(len(example.units.ids), len(names))
                     for book, file in enumerate(names):
                         lines.add(file, example.utterance, words[ids[:, book]])
