@@ -16,11 +16,12 @@ from pathlib import Path
 
 from hasrd.data.kaldi import DataDir
 from hasrd.errors import UserError, run_main
+from hasrd.jobs.digest import sha256
 from hasrd.registry import add_allow_import
 from hasrd.units.export import export_units
 from hasrd.units.formats import CHOICES
 from hasrd.units.layout import KINDS
-from hasrd.units.source import open_tokens
+from hasrd.units.source import open_tokens, read_facts
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -30,7 +31,7 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument("--format", required=True, choices=CHOICES, help="see docs/language_models.md")
     parser.add_argument("--out", required=True, type=Path, help="folder to write")
     parser.add_argument("--exp_dir", help="codec (stage 5), for the tokens of --data, in place of TOKENS")
-    parser.add_argument("--model_file", default="latest.pth", help="weights inside it")
+    parser.add_argument("--model_file", help="weights inside it (default: the best, else the latest)")
     parser.add_argument("--nj", type=int, default=1, help="processes that tokenise")
     parser.add_argument("--ngpu", type=int, default=0, help="1: tokenise on the GPU")
     parser.add_argument("--data", nargs="+", default=[], help="data directories, in the order of TOKENS: transcripts")
@@ -46,11 +47,21 @@ def get_parser() -> argparse.ArgumentParser:
 
 
 def tokenised(args: argparse.Namespace, data: str) -> Path:
-    """Return the folder of a set's tokens, which are made where they are not there or out of date."""
-    from hasrd.bin import tokenize
+    """Return the folder of a set's tokens, which are made where they are not there or the set has changed.
 
+    Raises:
+        UserError: They are there, of other weights: what was scored of them is not replaced from here.
+    """
+    from hasrd.bin import tokenize
+    from hasrd.models.checkpoint import read_experiment
+
+    weights = read_experiment(args.exp_dir, args.model_file).weights
     out = Path(args.exp_dir) / "tokens" / Path(data).resolve().name
-    words = ["--exp_dir", args.exp_dir, "--model_file", args.model_file, "--data", data, "--out", str(out)]
+    if (out / "codes.scp").is_file() and read_facts(out).model != sha256(weights):
+        raise UserError(
+            f"{out}: tokens of other weights than {weights.name}: name theirs (--model_file), or remove them"
+        )
+    words = ["--exp_dir", args.exp_dir, "--model_file", weights.name, "--data", data, "--out", str(out)]
     words += ["--nj", str(args.nj), "--ngpu", str(args.ngpu), *(["--allow_import"] if args.allow_import else [])]
     sys.argv[1:] = [*words, "--speech", "false"]
     tokenize.main()

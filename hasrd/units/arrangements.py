@@ -51,7 +51,7 @@ def held(codes: np.ndarray, stride: int, frames: int) -> np.ndarray:
     """
     if len(codes) != -(-frames // stride):
         raise ValueError(f"{len(codes)} codes of {stride} frames each for {frames} frames")
-    return np.repeat(codes, stride)[:frames]
+    return np.repeat(codes, min(stride, max(frames, 1)))[:frames]
 
 
 def first_ids(sizes: Sequence[int], first: int = 0) -> tuple[int, ...]:
@@ -80,13 +80,13 @@ def unflatten(codes: np.ndarray, frames: int, strides: Sequence[int]) -> np.ndar
     Raises:
         ValueError: Not as many codes as so many frames have.
     """
-    order = _order(frames, strides)
-    if len(codes) != len(order):
-        raise ValueError(f"{len(codes)} codes for {frames} frames, which have {len(order)}")
+    numbers = [-(-frames // stride) for stride in strides]
+    if len(codes) != sum(numbers):
+        raise ValueError(f"{len(codes)} codes for {frames} frames, which have {sum(numbers)}")
     columns = np.empty_like(codes)
-    columns[order] = codes
-    ends = np.cumsum([-(-frames // stride) for stride in strides])[:-1]
-    held_columns = [held(part, stride, frames) for part, stride in zip(np.split(columns, ends), strides)]
+    columns[_order(frames, strides)] = codes
+    parts = np.split(columns, np.cumsum(numbers)[:-1])
+    held_columns = [held(part, stride, frames) for part, stride in zip(parts, strides)]
     return np.stack(held_columns, axis=1)
 
 

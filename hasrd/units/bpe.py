@@ -49,6 +49,8 @@ class UnitBpe:
     def __init__(self, model: bytes, units: int) -> None:
         from sentencepiece import SentencePieceProcessor
 
+        if units > MOST_UNITS:
+            raise UserError(f"{units} units: {MOST_UNITS} are the most that BPE takes")
         try:
             self.processor = SentencePieceProcessor(model_proto=model)
         except (RuntimeError, TypeError) as error:

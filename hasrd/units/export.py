@@ -41,6 +41,8 @@ from hasrd.units.source import TokenSet, same_facts
 
 FORMAT = 1
 BPE = "bpe.model"
+# Tables of the data directories that exports hold.
+_BESIDE = ("text", "utt2spk")
 _ADVICE = "name a folder that hasrd export-units wrote, or export again"
 
 
@@ -101,7 +103,10 @@ def export_units(
         raise UserError(f"--format {target}: takes codes as they are: leave out --dedup and --bpe")
     if bpe and kind != "flat":
         raise UserError(f"--bpe: joins units of one sequence, not --kind {kind}")
-    tables = {f"{name} of {own.name}": own.transcripts(name) for own in sets for name in writer.needs}
+    for own in sets:
+        for name in writer.needs:
+            own.needed(name)
+    beside = {own.name: (own.data.tables if own.data else {}) for own in sets}
     origin = Origin(
         {
             "hasrd": hasrd.__version__,
@@ -112,8 +117,8 @@ def export_units(
             "streams": columns,
             "codebooks": asdict(facts),
             "language": language,
-            "tables": {name: values_sha256(table=dict(table)) for name, table in tables.items()},
             "samples": {own.name: values_sha256(table=dict(own.samples)) for own in sets},
+            **{name: {own: values_sha256(table=data.get(name)) for own, data in beside.items()} for name in _BESIDE},
         },
         files={own.name: own.path for own in sets if own.path.name == "text"},
         tables={own.name: own.path for own in sets if own.path.name != "text"},

@@ -10,13 +10,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from hasrd.codec.token_file import TokenFacts
-from hasrd.units.arrangements import deduplicate, delay, first_ids, flatten, once, held, repeat, undelay, unflatten
+from hasrd.units.arrangements import deduplicate, delay, first_ids, flatten, held, once, repeat, undelay, unflatten
 
 # The first words of each vocabulary. Units have none of these ids but PAD, which delays leave.
 SPECIAL = ("<pad>", "<bos>", "<eos>", "<unk>")
 PAD = 0
 # Archives of tokens hold no larger codes.
 MOST_CODES = 2**24
+# Days of speech.
+MOST_FRAMES = 2**26
 KINDS = ("flat", "delay", "frames")
 
 
@@ -124,11 +126,15 @@ class Layout:
         """
         ids = np.asarray(units.ids, dtype=np.int64)
         books = len(self.sizes)
+        if not 0 <= units.frames <= MOST_FRAMES:
+            raise ValueError(f"{units.frames} frames: {MOST_FRAMES} are the most")
         if ids.ndim != (1 if self.kind == "flat" else 2) or (ids.ndim == 2 and ids.shape[1] != books):
             raise ValueError(f"ids of shape {ids.shape}: kind '{self.kind}' of {books} codebooks has others")
         if self.dedup:
             if units.durations is None:
                 raise ValueError("deduplicated units without durations")
+            if sum(units.durations.tolist()) != -(-units.frames // self.strides[0]):
+                raise ValueError(f"durations that are not those of {units.frames} frames")
             codes = held(repeat(ids, np.asarray(units.durations)), self.strides[0], units.frames)[:, None]
         elif self.kind == "flat":
             codes = unflatten(ids, units.frames, self.strides)

@@ -65,19 +65,14 @@ class TokenSet:
             )
         return file.codes, file.num_samples
 
-    def transcripts(self, name: str) -> Mapping[str, str]:
-        """The table `name` of the data directory, which has a line for each utterance.
-
-        Raises:
-            UserError: No data directory, no such table, or an utterance without a line.
-        """
+    def needed(self, name: str) -> None:
+        """Raise UserError unless there is a data directory whose table `name` has a line for each utterance."""
         if self.data is None:
             raise UserError(f"{self.path}: the file {name} of the data set is needed: name the data directory (--data)")
         table = self.data.table(name)
         missing = next((utterance for utterance in self.entries if utterance not in table), None)
         if missing is not None:
             raise UserError(f"{self.data.path}/{name}: utterance '{missing}' of {self.path} is missing: add it")
-        return table
 
 
 def open_tokens(
@@ -106,7 +101,7 @@ def open_tokens(
             raise UserError(f"{path}: it does not say how many codes there are: give --codebook_size")
         facts = TokenFacts(("semantic",), (codebook_size,), frame_rate)
     elif path.name == "codes.scp":
-        facts = read_json(path.with_name("codes.json"), TokenFacts, "make the tokens again")
+        facts = read_facts(folder)
     else:
         facts = _facts_of(next(iter(entries.values())))
     samples = read_numbers(folder / NUM_SAMPLES, int)
@@ -114,6 +109,11 @@ def open_tokens(
         samples = data.samples()
     name = data.path.resolve().name if data is not None else folder.resolve().name
     return TokenSet(name, path, entries, facts, samples, data)
+
+
+def read_facts(folder: Path) -> TokenFacts:
+    """Return what codes.json, beside a folder's archives, says of them; UserError where it is not there or damaged."""
+    return read_json(folder / "codes.json", TokenFacts, "make the tokens again")
 
 
 def same_facts(sets: Sequence[TokenSet]) -> TokenFacts:

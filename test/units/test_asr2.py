@@ -50,6 +50,8 @@ def test_what_it_needs(run_export, token_sets, tmp_path):
         run_export(*folders, "--format", "asr2", "--out", tmp_path / "out")
     with pytest.raises(UserError, match="takes --kind flat, not delay"):
         export(run_export, token_sets, tmp_path / "out", "--kind", "delay")
+    with pytest.raises(UserError, match="cannot be the name of a file"):
+        export(run_export, token_sets, tmp_path / "out", "--lang", "../x")
     (data[1] / "utt2spk").unlink()
     with pytest.raises(UserError, match="utt2spk"):
         export(run_export, token_sets, tmp_path / "out")

@@ -98,6 +98,23 @@ def test_recipe_sets_are_tokenised_first(run_export, codec_dir, make_data_dir, t
     for name, utterance, codes in read_export(tmp_path / "out"):
         made = kaldiio.load_scp(str(codec_dir / "tokens" / name / "codes.scp"))[utterance]
         assert np.array_equal(codes, made)
+    # Tokens of other weights may have been scored: they are not replaced.
+    weights = codec_dir / "latest.pth"
+    shutil.copy(weights, codec_dir / "valid.mel_distance.best.pth")
+    run_export("--exp_dir", codec_dir, "--data", *data, "--format", "text", "--out", tmp_path / "out")
+    facts = json.loads((codec_dir / "tokens/test/codes.json").read_text())
+    (codec_dir / "tokens/test/codes.json").write_text(json.dumps({**facts, "model": "0b"}))
+    with pytest.raises(UserError, match="tokens of other weights than valid.mel_distance.best.pth"):
+        run_export("--exp_dir", codec_dir, "--data", *data, "--format", "text", "--out", tmp_path / "out")
+
+
+def test_a_changed_transcript_counts(run_export, token_sets, tmp_path, capsys):
+    folders, data, _ = token_sets
+    words = [folders[1], "--data", data[1], "--format", "webdataset", "--out", tmp_path / "out"]
+    run_export(*words)
+    write_table(data[1] / "text", {utt: "OTHER" for utt in read_table(data[1] / "text")})
+    run_export(*words)
+    assert "made again: text.test-clean was" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

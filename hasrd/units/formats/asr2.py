@@ -21,6 +21,7 @@ import numpy as np
 from hasrd.data.kaldi import read_table, write_lines
 from hasrd.data.token_list import token_list
 from hasrd.errors import UserError
+from hasrd.jobs.names import inside
 from hasrd.units.bpe import character
 from hasrd.units.formats.base import Export, Format, Lines, add_side, read_side, refuse_empty, side_names, with_side
 from hasrd.units.layout import SPECIAL, Layout, Units
@@ -35,7 +36,7 @@ class ASR2Format(Format):
 
     def write(self, export: Export, folder: Path, final: Path) -> None:
         """Write the directories and the lists of tokens."""
-        source, target = _source(export.layout), f"text.ts.{export.language}"
+        source, target = _source(export.layout), inside("", f"text.ts.{export.language}").name
         letters = _characters(export.layout)
         for name, examples in export.sets.items():
             names = (source, target, "text", "utt2spk", *side_names(export.layout))

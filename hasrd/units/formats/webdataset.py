@@ -15,7 +15,7 @@ import io
 import json
 import tarfile
 from pathlib import Path
-from typing import Iterator, Sequence
+from typing import Annotated, Iterator, Sequence
 
 import msgspec
 import numpy as np
@@ -24,17 +24,20 @@ from hasrd.arrays import Array, read_npy_bytes
 from hasrd.config import check, parse_json
 from hasrd.errors import UserError, first_line
 from hasrd.units.formats.base import Example, Export, Format, shards
-from hasrd.units.layout import Layout, Units
+from hasrd.units.layout import MOST_FRAMES, Layout, Units
 
 SHARD = 10_000
 # Bytes of a member that are read: more than hours of speech have.
 MOST = 2**28
 
 
+_Number = Annotated[int, msgspec.Meta(ge=0, le=MOST_FRAMES)]
+
+
 class _Facts(msgspec.Struct):
     id: str
-    num_frames: int
-    durations: list[int] | None = None
+    num_frames: _Number
+    durations: list[_Number] | None = None
 
 
 class WebDatasetFormat(Format):
