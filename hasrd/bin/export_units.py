@@ -11,17 +11,17 @@ tokenised first. OUT gets all sets in one format, a vocabulary (tokens.txt) and 
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
+from typing import Sequence
 
+from hasrd.bin.options import add_set_run
 from hasrd.data.kaldi import DataDir
 from hasrd.errors import UserError, run_main
-from hasrd.jobs.digest import sha256
 from hasrd.registry import add_allow_import
 from hasrd.units.export import export_units
 from hasrd.units.formats import CHOICES
 from hasrd.units.layout import KINDS
-from hasrd.units.source import open_tokens, read_facts
+from hasrd.units.source import open_tokens, tokens_of_codec
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -32,8 +32,7 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument("--out", required=True, type=Path, help="folder to write")
     parser.add_argument("--exp_dir", help="codec (stage 5), for the tokens of --data, in place of TOKENS")
     parser.add_argument("--model_file", help="weights inside it (default: the best, else the latest)")
-    parser.add_argument("--nj", type=int, default=1, help="processes that tokenise")
-    parser.add_argument("--ngpu", type=int, default=0, help="1: tokenise on the GPU")
+    add_set_run(parser, nj="processes that tokenise", shard=False)
     parser.add_argument("--data", nargs="+", default=[], help="data directories, in the order of TOKENS: transcripts")
     parser.add_argument("--streams", help="only these, joined by commas, such as semantic (default: all)")
     parser.add_argument("--kind", choices=KINDS, help="one sequence (default), delayed codebooks, or rows of codes")
@@ -46,41 +45,21 @@ def get_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def tokenised(args: argparse.Namespace, data: str) -> Path:
-    """Return the folder of a set's tokens, which are made where they are not there or the set has changed.
-
-    Raises:
-        UserError: They are there, of other weights: what was scored of them is not replaced from here.
-    """
-    from hasrd.bin import tokenize
-    from hasrd.models.checkpoint import read_experiment
-
-    weights = read_experiment(args.exp_dir, args.model_file).weights
-    out = Path(args.exp_dir) / "tokens" / Path(data).resolve().name
-    if (out / "codes.scp").is_file() and read_facts(out).model != sha256(weights):
-        raise UserError(
-            f"{out}: tokens of other weights than {weights.name}: name theirs (--model_file), or remove them"
-        )
-    words = ["--exp_dir", args.exp_dir, "--model_file", weights.name, "--data", data, "--out", str(out)]
-    words += ["--nj", str(args.nj), "--ngpu", str(args.ngpu), *(["--allow_import"] if args.allow_import else [])]
-    sys.argv[1:] = [*words, "--speech", "false"]
-    tokenize.main()
-    return out
-
-
-def main() -> None:
-    """Export on the options of the command line."""
-    args = get_parser().parse_args()
+def main(argv: Sequence[str] | None = None) -> None:
+    """Export on the options of the command line, or on `argv`."""
+    args = get_parser().parse_args(argv)
     if bool(args.tokens) == bool(args.exp_dir):
         raise UserError("name folders with tokens, or --exp_dir with --data: one of the two")
-    folders = [tokenised(args, data) for data in args.data] if args.exp_dir else args.tokens
+    folders, model = args.tokens, (args.exp_dir, args.model_file, args.nj, args.ngpu, args.allow_import)
+    if args.exp_dir:
+        folders = [tokens_of_codec(data, *model) for data in args.data]
     if not folders or (args.data and len(args.data) != len(folders)):
         raise UserError(f"--data: {len(args.data)} data directories for {len(folders)} folders with tokens")
     data = [DataDir.load(folder) for folder in args.data] or [None] * len(folders)
     sets = [open_tokens(*pair, args.codebook_size, args.frame_rate) for pair in zip(folders, data)]
-    options = dict(kind=args.kind, dedup=args.dedup, bpe=args.bpe, language=args.lang)
     streams = None if args.streams is None else [name.strip() for name in args.streams.split(",")]
-    written = export_units(sets, args.out, args.format, streams=streams, **options)
+    arrangement = dict(kind=args.kind, streams=streams, dedup=args.dedup, bpe=args.bpe)
+    written = export_units(sets, args.out, args.format, **arrangement, language=args.lang)
     count = sum(len(own.entries) for own in sets)
     print(f"{args.out}: {f'units of {count} utterances' if written else 'up to date, nothing to write'}")
 

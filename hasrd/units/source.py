@@ -16,6 +16,7 @@ from hasrd.config import parse_count, read_json
 from hasrd.data.archive import read_integers
 from hasrd.data.kaldi import DataDir, read_table
 from hasrd.errors import UserError
+from hasrd.jobs.digest import sha256
 
 # The tables of a folder with tokens, in the order in which they are looked for.
 TABLES = ("codes.scp", "tokens.scp", "text")
@@ -114,6 +115,38 @@ def open_tokens(
 def read_facts(folder: Path) -> TokenFacts:
     """Return what codes.json, beside a folder's archives, says of them; UserError where it is not there or damaged."""
     return read_json(folder / "codes.json", TokenFacts, "make the tokens again")
+
+
+def tokens_of_codec(
+    data: str, exp_dir: str, model_file: str | None = None, nj: int = 1, ngpu: int = 0, allow_import: bool = False
+) -> Path:
+    """Return the folder of a set's tokens in a codec's experiment; they are made where they are not up to date.
+
+    Args:
+        data: Data directory.
+        exp_dir: The experiment.
+        model_file: Weights in it; None: the best, else the latest.
+        nj, ngpu, allow_import: See `hasrd.codec.data_set.CodecRun`.
+
+    Raises:
+        UserError: They are there, of other weights: what was scored of them is not replaced from here.
+    """
+    from hasrd.codec.data_set import CodecRun
+    from hasrd.codec.token_dump import dump_tokens
+    from hasrd.models.checkpoint import read_experiment
+
+    weights = read_experiment(exp_dir, model_file).weights
+    out = Path(exp_dir) / "tokens" / Path(data).resolve().name
+    if (out / "codes.scp").is_file() and read_facts(out).model != sha256(weights):
+        raise UserError(
+            f"{out}: tokens of other weights than {weights.name}: --model_file names theirs; or remove them"
+        )
+    run = CodecRun(
+        data=data, out=out, nj=nj, ngpu=ngpu, shard="1/1", exp_dir=exp_dir, model_file=weights.name,
+        allow_import=allow_import,
+    )  # fmt: skip
+    dump_tokens(run, speech=False, versions="auto", num_books="", crop_seconds="")
+    return out
 
 
 def same_facts(sets: Sequence[TokenSet]) -> TokenFacts:

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -19,12 +18,11 @@ NAMES, SIZES, STRIDES = ("semantic", "acoustic", "acoustic"), (40, 16, 30), (1, 
 
 
 @pytest.fixture
-def run_export(monkeypatch):
+def run_export():
     """run_export(words...) runs the command."""
 
     def run(*words) -> None:
-        monkeypatch.setattr(sys, "argv", ["hasrd export-units", *map(str, words)])
-        export_units.main()
+        export_units.main(list(map(str, words)))
 
     return run
 
