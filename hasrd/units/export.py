@@ -131,12 +131,15 @@ def export_units(
         if not reason:
             return False
         record = origin.record()
+        # What is there stays until the new one is complete.
+        new = out.with_name(f".{out.name}.new") if out.exists() else out
         if out.exists():
             print(f"{out}: made again: {reason}", file=sys.stderr)
-            remove_folder(out)
+            if new.exists():
+                remove_folder(new)
         examples = {own.name: functools.partial(_examples, own, layout, columns) for own in sets}
         export = Export(layout, layout.vocabulary, examples, language)
-        with atomic_folder(out) as folder:
+        with atomic_folder(new) as folder:
             if bpe:
                 export = _joined(export, bpe, folder, writer.joins_bpe)
             writer.write(export, folder, out.resolve())
@@ -145,6 +148,9 @@ def export_units(
             said = Facts(FORMAT, target, kind, dedup, bpe, chosen, layout.starts, counts)
             write_json(folder / "units.json", asdict(said))
             write_record(folder, record)
+        if new != out:
+            remove_folder(out)
+            new.rename(out)
     return True
 
 

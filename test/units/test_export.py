@@ -13,6 +13,8 @@ import pytest
 from hasrd.codec.token_file import write_token_file
 from hasrd.data.kaldi import read_table, write_table
 from hasrd.errors import UserError
+from hasrd.jobs.lock import exclusive
+from hasrd.units import export
 from hasrd.units.export import read_export
 from hasrd.units.layout import SPECIAL
 
@@ -63,6 +65,24 @@ def test_up_to_date_and_stale(run_export, token_sets, tmp_path, capsys):
     write_table(folders[0] / "codes.scp", dict(list(read_table(folders[0] / "codes.scp").items())[:2]))
     run_export(*words)
     assert sum(1 for name, *_ in read_export(tmp_path / "out") if name == "train") == 2
+
+
+def test_an_export_stays_until_the_next_is_complete(run_export, token_sets, assert_restored, tmp_path, monkeypatch):
+    folders, _, codes = token_sets
+    words = [*folders, "--format", "text", "--out", tmp_path / "out"]
+    run_export(*words)
+    with exclusive(tmp_path, ".out"), pytest.raises(UserError, match="is writing there"):
+        run_export(*words)
+    with monkeypatch.context() as patch, pytest.raises(OSError):
+        patch.setattr(export, "write_lines", lambda *_: (_ for _ in ()).throw(OSError(28, "full")))
+        run_export(*words, "--kind", "delay")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "out", "tokens"]
+    assert_restored(tmp_path / "out", codes)
+    # Killed between the two renames.
+    (tmp_path / ".out.new").mkdir()
+    run_export(*words, "--kind", "delay")
+    assert_restored(tmp_path / "out", codes)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "out", "tokens"]
 
 
 def test_semantic_text_and_token_files(run_export, token_sets, assert_restored, tmp_path):
