@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hasrd.codec.token_file import TokenFacts
+from hasrd.codec.tokens import Tokens
 from hasrd.units.arrangements import deduplicate, delay, first_ids, flatten, held, once, repeat, undelay, unflatten
 
 # The first words of each vocabulary. Units have none of these ids but PAD, which delays leave.
@@ -65,6 +66,12 @@ class Layout:
             )
         if sum(self.sizes) > MOST_CODES:
             raise ValueError(f"codebooks of {sum(self.sizes)} entries: {MOST_CODES} are the most")
+
+    @classmethod
+    def of(cls, tokens: Tokens, kind: str = "flat", dedup: bool = False) -> Layout:
+        """Return an arrangement of the codebooks of tokens, such as those that a tokenizer's `encode` gives."""
+        names, sizes, strides = tokens.stream_names, tokens.codebook_sizes, tokens.codebook_strides
+        return cls(kind, TokenFacts(names, sizes, tokens.frame_rate, codebook_strides=strides), dedup)
 
     @property
     def sizes(self) -> tuple[int, ...]:

@@ -21,6 +21,7 @@ def test_the_page(codec_dir, make_data_dir, tmp_path, monkeypatch):
     shutil.copytree(codec_dir, "my_model")
     for name in ("train", "test"):
         make_data_dir(name)
+    shutil.copy("audio/test/test-0001.wav", "speech.wav")
     of_codec, of_tokens = blocks("language_models.md", "")[0].strip().splitlines()
     export_units.main(shlex.split(of_codec)[2:])
     if importlib.util.find_spec("pyarrow"):

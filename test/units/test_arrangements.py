@@ -6,10 +6,12 @@ from itertools import groupby
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from hasrd.codec.token_file import TokenFacts
+from hasrd.codec.tokens import Tokens
 from hasrd.units.arrangements import deduplicate, delay, first_ids, flatten, once, repeat, undelay, unflatten
 from hasrd.units.layout import KINDS, PAD, SPECIAL, Layout, Units
 
@@ -105,3 +107,15 @@ def test_codes_that_a_layout_would_lose_are_refused():
         Layout("flat", TokenFacts(("a", "b"), (4, 4)), dedup=True)
     with pytest.raises(ValueError, match="durations"):
         Layout("flat", TokenFacts(("a",), (4,)), dedup=True).restore(Units(np.array([4]), 1))
+
+
+def test_a_layout_of_tokens():
+    codes = torch.tensor([[[0, 7], [1, 7], [1, 3]]])
+    size = torch.tensor([3])
+    tokens = Tokens(codes, size, size * 320, 50.0, ("semantic", "acoustic"), (4, 8), codebook_strides=(1, 2))
+    layout = Layout.of(tokens, "delay")
+    units = layout.arrange(tokens.codes[0].numpy())
+    assert units.ids.tolist() == [[4, PAD], [5, 4 + 4 + 7], [5, PAD], [PAD, 4 + 4 + 3]]
+    assert np.array_equal(layout.restore(units), codes[0])
+    semantic = Layout.of(tokens.select(["semantic"]), dedup=True)
+    assert semantic.arrange(codes[0, :, :1].numpy()).durations.tolist() == [1, 2]
