@@ -28,6 +28,7 @@ OTHERS = {
     "hasrd/errors.py": "/dev/null",
     "hasrd/train/checkpoint.py": "writes",
     "hasrd/report/write.py": "text of a person's own, shown as it is; its errors are one line (test/bin)",
+    "hasrd/units/formats/speechlm.py": "what it has just written",
     "hasrd/data/download.py": "from the network: test/data/test_download.py has a server that misbehaves",
     "hasrd/jobs/atomic.py": "flushes what was written",
     "hasrd/jobs/digest.py": "hashes content, whatever it is",
@@ -320,6 +321,47 @@ def _tokens(folder: Path) -> None:
     tokens = Tokens(codes, torch.tensor([5]), torch.tensor([2560]), 31.25, ("semantic", "acoustic"), (8, 16))
     write_token_file(folder / "a.npz", tokens, 16000, "0" * 64)
     np.savez(folder / "b.npz", codes=np.arange(10).reshape(5, 2) % 8)
+
+
+def _units(folder: Path) -> None:
+    from hasrd.data.kaldi import DataDir
+    from hasrd.units.export import export_units
+    from hasrd.units.source import open_tokens
+
+    folder.mkdir(parents=True)
+    texts(text="u-1 1 1 5 7 7\nu-2 3 0 3 3\n")(folder / "tokens")
+    texts(text="u-1 A B\nu-2 C\n", wav_dot_scp="u-1 a.wav\nu-2 b.wav\n", utt2spk="u-1 s\nu-2 s\n")(folder / "data")
+    tokens = open_tokens(folder / "tokens", DataDir.load(folder / "data"), 8, 25.0)
+    for name in ("text", "webdataset", "asr2"):
+        export_units([tokens], folder / f"out/{name}", name, dedup=True)
+    export_units([tokens], folder / "out/speechlm1", "speechlm1")
+    export_units([tokens], folder / "out/joined", "text", bpe=14)
+
+
+def _read_export(path: Path) -> None:
+    from hasrd.units.export import read_export
+
+    folder = path.parent
+    while not (folder / "units.json").exists() and folder != folder.parent:
+        folder = folder.parent
+    for _ in read_export(folder):
+        pass
+
+
+def _token_set(folder: Path) -> None:
+    from hasrd.data.archive import write_archive
+    from hasrd.data.kaldi import write_table
+
+    _codes(folder)
+    codes = {"u-1": np.arange(10).reshape(5, 2) % 8, "u-2": np.zeros((1, 2), dtype=np.int64)}
+    write_table(folder / "codes.scp", write_archive(folder / "codes.ark", folder / "codes.ark", codes.items()))
+
+
+def _open_tokens(path: Path) -> None:
+    from hasrd.units.source import open_tokens
+
+    for _ in open_tokens(path.parent):
+        pass
 
 
 def _tokenizer() -> Any:
@@ -836,6 +878,12 @@ READERS: Mapping[str, Reader] = {
     ),
     "tokens": Reader(_tokens, "*.npz", _load_tokens, ("hasrd/codec/token_file.py", "hasrd/codec/tokenizer.py")),
     "token_facts": Reader(_codes, "*", _archive_facts, ("hasrd/codec/decode_files.py",)),
+    "units": Reader(
+        _units, "out/**/*.*", _read_export,
+        tuple(f"hasrd/units/{name}.py" for name in ("export", "formats/base", "formats/webdataset")),
+    ),
+    "unit_tables": Reader(_units, "out/text/data/*", _read_export, ("hasrd/units/formats/base.py",)),
+    "unit_tokens": Reader(_token_set, "*", _open_tokens, ("hasrd/units/source.py",)),
     "teacher": Reader(_teacher, "*/*", _open_targets, ("hasrd/data/targets.py",)),
     "latents": Reader(_latents, "**/*.*", _cut_latents, ("hasrd/codec/latent_cache.py",)),
     "latents_table": Reader(_latents, "utt2latents", _cut_latents, ("hasrd/codec/latent_cache.py",)),

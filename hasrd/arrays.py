@@ -8,6 +8,7 @@ Nothing in them is unpickled. What a header promises is compared with the file's
 
 from __future__ import annotations
 
+import io
 import math
 import zipfile
 from dataclasses import dataclass
@@ -106,6 +107,14 @@ def read_npy(path: str | Path, wanted: Array, what: str, advice: str, mapped: bo
         raise UserError(f"{path}: no such {what}: {advice}") from None
     except Exception as error:  # NumPy raises many types for damage
         raise UserError(f"{path}: not a {what} ({first_line(error)}): {advice}") from None
+
+
+def read_npy_bytes(content: bytes, where: str, wanted: Array, what: str, advice: str) -> np.ndarray:
+    """Read the array of a .npy file whose content is at hand, as a member of an archive; see `read_npy`."""
+    try:
+        return _read(io.BytesIO(content), len(content), wanted, {}, "the array")
+    except Exception as error:  # NumPy raises many types for damage
+        raise UserError(f"{where}: not a {what} ({first_line(error)}): {advice}") from None
 
 
 def _header(file: BinaryIO) -> tuple[tuple[int, ...], bool, np.dtype, int]:

@@ -16,6 +16,7 @@ from hasrd.errors import UserError, run_main
 USE: dict[str, tuple[str, str]] = {
     "encode": ("hasrd.bin.encode", "turn speech into tokens: a file, a folder or a wav.scp"),
     "decode": ("hasrd.bin.decode", "turn tokens into speech: a file, a folder or a table"),
+    "export-units": ("hasrd.bin.export_units", "write token sets that language models are trained on"),
     "info": ("hasrd.bin.info", "show what a configuration builds or a model is: sizes, rates, memory"),
     "pack": ("hasrd.bin.pack", "write a trained codec to a folder that can be passed on"),
     "bench": ("hasrd.bin.bench", "time codecs, or their training steps, beside those of others"),

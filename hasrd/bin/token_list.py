@@ -5,25 +5,12 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import Sequence
 
-from hasrd.data.kaldi import read_table
-from hasrd.errors import UserError, run_main
+from hasrd.data.token_list import token_list
+from hasrd.errors import run_main
 from hasrd.jobs.atomic import write_text
 from hasrd.jobs.lock import exclusive
-
-
-def token_list(text: str | Path) -> list[str]:
-    """Blank and unknown first, then the characters of the transcripts, sorted, then ESPnet's end symbol.
-
-    Raises:
-        UserError: No transcript has a character.
-    """
-    characters = sorted({character for line in read_table(text).values() for character in line})
-    if not characters:
-        raise UserError(f"{text}: every transcript is empty: probes need text")
-    return ["<blank>", "<unk>", *("<space>" if c == " " else c for c in characters), "<sos/eos>"]
 
 
 def get_parser() -> argparse.ArgumentParser:

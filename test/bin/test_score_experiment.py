@@ -122,7 +122,7 @@ def test_everything_that_is_possible(folder, capsys):
     rest += ["--recogniser", "w", "--lang", "en"]
     score(folder, *rest, "--quality_measures", "")
     decoded = {"mel", "stft", *(name for name in ("visqol", "speaker_similarity") if MEASURES[name].available())}
-    tokens = {"codebook", "bitrate", "crop_agreement", "pnmi", "phone_purity", "cluster_purity", "word_f1"}
+    tokens = {"codebook", "bitrate", "crop_agreement", "pnmi", "phone_purity", "cluster_purity", "word_f1", "unit_bits"}
     similar = {"source_similarity", "target_similarity"} if MEASURES["source_similarity"].available() else set()
     recognised = {"recogniser_cer", "recogniser_wer"}
     assert found(folder) == {
@@ -167,7 +167,7 @@ def test_what_is_left_out_and_why(folder, capsys, monkeypatch):
         f"crop_agreement: left out: {tokens}/crops.scp is not there",
         "speaker_similarity, source_similarity, target_similarity: left out: Resemblyzer is not installed: pip install "
         "'hasrd[eval]'",
-        "word_f1: left out: no --train_data",
+        "word_f1, unit_bits: left out: no --train_data",
         "recogniser_cer, recogniser_wer: left out: --recogniser none",
         "cer, wer, ctc_loss: left out: --probes names none",
         "stoi: left out: pystoi is not installed: pip install 'hasrd[eval]'",
