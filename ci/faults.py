@@ -93,7 +93,8 @@ def _folder(folder: Path) -> None:
 
 def _with_tokens(folder: Path) -> None:
     _folder(folder)
-    subprocess.run(_command("encode", "codec", "audio", "tokens"), cwd=folder, check=True, capture_output=True)
+    for source, out in (("audio", "tokens"), ("data/wav.scp", "set")):
+        subprocess.run(_command("encode", "codec", source, out), cwd=folder, check=True, capture_output=True)
 
 
 def _command(module: str, *words: str) -> list[str]:
@@ -119,6 +120,7 @@ def commands() -> list[Unit]:
         ),
         "tokenize": (_folder, (*codec, "--out", "out/tokens", "--versions", "combined")),
         "extract": (_folder, (*codec, "--out", "out/inputs")),
+        "export_units": (_with_tokens, ("set", "--data", "data", "--format", "text", "--out", "out/units")),
     }  # fmt: skip
     return [Unit(f"hasrd {name.replace('_', '-')}", make, tuple(_command(name, *words)))
             for name, (make, words) in lines.items()]  # fmt: skip
