@@ -15,6 +15,7 @@ from typing import Sequence
 from hasrd.bin.options import add_model_use, fill
 from hasrd.codec.encode_files import encode_files
 from hasrd.codec.model_use import ModelUse
+from hasrd.codec.window_plan import OF_MODEL, parse_window
 from hasrd.errors import run_main
 
 
@@ -23,6 +24,14 @@ def get_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_model_use(parser)
     parser.add_argument("--resample", action="store_true", help="bring audio of another rate to the model's")
+    parser.add_argument(
+        "--window",
+        type=parse_window,
+        default=OF_MODEL,
+        metavar="SECONDS",
+        help="encode longer audio in overlapping windows of so many seconds (default: the model's, mostly 30); none: "
+        "encode all audio whole, in time and memory that grow with the square of its length",
+    )
     parser.add_argument("--kaldi", action="store_true", help="of a wav.scp: also write codes.scp (needs kaldiio)")
     return parser
 
@@ -30,7 +39,8 @@ def get_parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> None:
     """Encode on the options of the command line, or on `argv`."""
     args = get_parser().parse_args(argv)
-    encode_files(args.input, args.out, fill(ModelUse, args), args.nj, resample=args.resample, kaldi=args.kaldi)
+    options = {"resample": args.resample, "kaldi": args.kaldi, "window": args.window}
+    encode_files(args.input, args.out, fill(ModelUse, args), args.nj, **options)
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ import argparse
 from pathlib import Path
 from typing import Sequence
 
+from hasrd.codec.window_plan import OF_MODEL, parse_window
 from hasrd.errors import run_main
 from hasrd.jobs.lock import exclusive
 from hasrd.models.package import pack
@@ -27,6 +28,13 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument("--model_file", help="name of the weights (default: the best, else the latest)")
     parser.add_argument("--name", help="of the model, for its card (default: the folder's)")
     parser.add_argument("--licence", help="of the weights, for config.yaml and the card, such as cc-by-4.0")
+    parser.add_argument(
+        "--window",
+        type=parse_window,
+        default=OF_MODEL,
+        metavar="SECONDS",
+        help="of the windows in which longer speech is encoded (default: 30); none: it is encoded whole",
+    )
     add_allow_import(parser, "the experiment")
     return parser
 
@@ -38,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     # Beside the folder, which is not there before it is complete.
     with exclusive(args.out.parent, f".{args.out.name}"):
         options = (args.model_file, args.name, args.licence, args.allow_import)
-        out = pack(args.exp_dir, args.out, *options, scores=score_section)
+        out = pack(args.exp_dir, args.out, *options, scores=score_section, window=args.window)
     print(f"{out}: packed")
 
 

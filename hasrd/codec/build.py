@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from hasrd import decoder, encoder, frontend, quantizer
+from hasrd.codec.window_plan import WINDOW_SECONDS
 from hasrd.decoder.decoder import Decoder
 from hasrd.encoder.encoder import Encoder
 from hasrd.encoder.speech_encoder import SpeechEncoder
@@ -207,8 +208,8 @@ def build_modules(
 
     Args:
         config: Keys frontend, normalize (may be null), encoder, quantizer and decoder: short names
-            or import paths; "<part>_conf": the arguments of its class; loudness (may be null or missing). Other keys
-            are ignored.
+            or import paths; "<part>_conf": the arguments of its class; loudness and window (may be null or missing).
+            Other keys are ignored.
         speech_encoder: Ready-made (a frozen one); None: it is built.
         allow_import: See `hasrd.registry.resolve`.
 
@@ -227,4 +228,5 @@ def build_modules(
         "quantizer": quant,
         "decoder": construct(config, "decoder", decoder.CHOICES, quant.output_size, allow_import=allow_import),
         "loudness": config.get("loudness"),
+        "window": config.get("window", WINDOW_SECONDS),
     }

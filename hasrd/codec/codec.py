@@ -14,6 +14,7 @@ from torch import Tensor
 from hasrd.codec.build import build_modules
 from hasrd.codec.model import TokenizerModel
 from hasrd.codec.tokens import Tokens
+from hasrd.codec.window_plan import WINDOW_SECONDS, check_window
 from hasrd.decoder.decoder import Decoder
 from hasrd.encoder.layers import length_mask
 from hasrd.encoder.output import EncoderOutput
@@ -59,9 +60,12 @@ class Codec(TokenizerModel):
         quantizer: layers (B, U, D), lengths to a QuantizerOutput; codes to latents.
         decoder: latents (B, U, D) to a waveform (B, U * hop).
         loudness: What the codec was trained at, in LUFS; None: speech is taken as it is.
+        window: Seconds of the windows in which longer speech is encoded (`Tokenizer.encode`); None: it is encoded
+            whole.
 
     Raises:
         ValueError: A token of the encoder and of the decoder are not equally many samples, or no such loudness.
+        UserError: No such window.
     """
 
     def __init__(
@@ -70,6 +74,7 @@ class Codec(TokenizerModel):
         quantizer: Quantizer,
         decoder: Decoder,
         loudness: float | None = None,
+        window: float | None = WINDOW_SECONDS,
     ) -> None:
         super().__init__()
         # Files of weights name their tensors so.
@@ -80,6 +85,8 @@ class Codec(TokenizerModel):
         if loudness is not None and not level.FLOOR < loudness <= 0:
             raise ValueError(f"loudness {loudness}: give LUFS between {level.FLOOR:g} and 0, or null")
         self.loudness = loudness
+        check_window(window)
+        self.window = window
         self.sample_rate: int = speech_encoder.sample_rate
         self.frame_shift: int = speech_encoder.frame_shift
         self.min_samples: int = speech_encoder.min_samples

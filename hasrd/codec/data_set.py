@@ -27,7 +27,7 @@ from hasrd.jobs.workers import worker_device
 from hasrd.models.load import load_codec
 
 # Keys of a codec's configuration that shape what it makes, beside their `_conf`.
-SHAPING = (*PARTS, "encoder_sha256", "loudness")
+SHAPING = (*PARTS, "encoder_sha256", "loudness", "window")
 
 
 def model_facts(exp_dir: str | Path, model_file: str) -> dict[str, Any]:

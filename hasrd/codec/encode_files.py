@@ -6,13 +6,15 @@ from __future__ import annotations
 
 import functools
 import importlib.util
+import math
 from pathlib import Path
 from typing import Any, Mapping, Sequence
 
 from hasrd.codec.model_use import ModelUse
 from hasrd.codec.token_tables import LOUDNESS, NUM_SAMPLES, number_text
+from hasrd.codec.window_plan import OF_MODEL
 from hasrd.data.archive import write_archive
-from hasrd.data.audio import audio_info, read_audio
+from hasrd.data.audio import AudioReader, audio_info
 from hasrd.data.file_work import Job, list_jobs, run_files
 from hasrd.data.kaldi import write_table
 from hasrd.errors import UserError, of_one_input
@@ -21,7 +23,16 @@ from hasrd.jobs.atomic import atomic_path
 AUDIO = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".aif", ".aiff")
 
 
-def encode_files(source: Path, out: Path, use: ModelUse, nj: int, *, resample: bool, kaldi: bool) -> None:
+def encode_files(
+    source: Path,
+    out: Path,
+    use: ModelUse,
+    nj: int,
+    *,
+    resample: bool,
+    kaldi: bool,
+    window: float | str | None = OF_MODEL,
+) -> None:
     """Write a .npz of tokens for each audio file, and of a wav.scp the table tokens.scp.
 
     Args:
@@ -30,6 +41,7 @@ def encode_files(source: Path, out: Path, use: ModelUse, nj: int, *, resample: b
         nj: Processes.
         resample: Bring audio of another rate to the model's.
         kaldi: Write codes.scp and what belongs to it, too.
+        window: See `Tokenizer.encode`.
 
     Raises:
         UserError: Inputs or outputs that can't be, or files that failed; the rest is done.
@@ -39,41 +51,50 @@ def encode_files(source: Path, out: Path, use: ModelUse, nj: int, *, resample: b
         raise UserError(f"{out}: a file of tokens is named .npz")
     if kaldi:
         _check_kaldi(kind)
-    settings = use.settings("hasrd encode", resample=resample)
-    work = functools.partial(EncodeWork, use, resample)
-    finish = functools.partial(write_kaldi, out, level=use.tokenizer().codec.loudness) if kaldi else None
+    tokenizer = use.tokenizer()
+    seconds = tokenizer.samples_at_once(window) / tokenizer.sample_rate
+    settings = use.settings("hasrd encode", resample=resample, window=seconds if seconds < math.inf else None)
+    work = functools.partial(EncodeWork, use, resample, window)
+    finish = functools.partial(write_kaldi, out, level=tokenizer.codec.loudness) if kaldi else None
     run_files(jobs, kind, source, out, settings, work, nj, "tokens", "tokens.scp", finish)
 
 
 class EncodeWork:
     """Tokens of a group of audio files."""
 
-    def __init__(self, use: ModelUse, resample: bool) -> None:
+    def __init__(self, use: ModelUse, resample: bool, window: float | str | None) -> None:
         self.tokenizer, self.streams = use.tokenizer(), use.chosen_streams()
-        self.resample = resample
+        self.resample, self.window = resample, window
 
     def __call__(self, group: Sequence[Job]) -> list[tuple[str, str]]:
-        waves, failed = {}, []
+        short, long, failed = {}, [], []
         for job in group:
             try:
-                waves[job] = self._read(job.source)
+                wave = self._read(job.source)
+                if isinstance(wave, AudioReader):
+                    long.append({job: wave})
+                else:
+                    short[job] = wave
             except Exception as error:
                 failed.append((job.name, of_one_input(error)))
-        try:
-            self._encode(waves)
-        except Exception:
-            # One at a time: the others are done.
-            for job, wave in waves.items():
-                try:
-                    self._encode({job: wave})
-                except Exception as error:
-                    failed.append((job.name, f"{job.source}: {of_one_input(error)}"))
+        for waves in (short, *long):
+            try:
+                self._encode(waves)
+            except Exception:
+                # One at a time: the others are done.
+                for job, wave in waves.items():
+                    try:
+                        self._encode({job: wave})
+                    except Exception as error:
+                        # A file that is read only now names itself.
+                        reason = of_one_input(error).removeprefix(f"{job.source}: ")
+                        failed.append((job.name, f"{job.source}: {reason}"))
         return failed
 
     def _encode(self, waves: Mapping[Job, Any]) -> None:
         if not waves:
             return
-        tokens = self.tokenizer.encode(list(waves.values()), self.tokenizer.sample_rate)
+        tokens = self.tokenizer.encode(list(waves.values()), self.tokenizer.sample_rate, window=self.window)
         if self.streams is not None:
             tokens = tokens.select(self.streams)
         for row, job in enumerate(waves):
@@ -81,7 +102,7 @@ class EncodeWork:
 
     def _read(self, path: str):
         rate = audio_info(path).sample_rate if self.resample else self.tokenizer.sample_rate
-        return self.tokenizer.as_wave(read_audio(path, rate), rate, self.resample, name=f"{path}: ")
+        return self.tokenizer.as_wave(AudioReader(path, rate), rate, self.resample, f"{path}: ", self.window)
 
 
 def write_kaldi(out: Path, done: dict[str, Path], level: float | None) -> None:

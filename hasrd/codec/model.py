@@ -29,6 +29,8 @@ class TokenizerModel(nn.Module, ABC):
         stream_names: M names; codebooks of one stream have the same.
         codebook_sizes: M sizes.
         loudness: LUFS to which speech is brought before `features`; None: it is taken as it is.
+        window: Seconds; what is longer, `Tokenizer.encode` encodes in windows of this length (see
+            `hasrd.codec.windows`); None: it encodes whole utterances.
         speech_encoder: Whose layers `features` returns; None: it returns what is quantized, and nothing else.
         semantic_layer: The encoder's layer that the semantic stream stands for; None: there is no such layer.
         layer_weights: (L,) share of each of the encoder's layers in what is quantized; None where that is not learned.
@@ -43,6 +45,7 @@ class TokenizerModel(nn.Module, ABC):
     codebook_sizes: tuple[int, ...]
     speech_encoder: SpeechEncoder | None = None
     loudness: float | None = None
+    window: float | None = None
     semantic_layer: int | None = None
     layer_weights: Tensor | None = None
     facts: Mapping[str, Any] = {}

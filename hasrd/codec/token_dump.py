@@ -18,6 +18,7 @@ from hasrd.codec.model import TokenizerModel
 from hasrd.codec.receptive import joins, looks_back
 from hasrd.codec.token_file import write_facts
 from hasrd.codec.token_tables import LOUDNESS, number_text
+from hasrd.codec.tokenizer import Tokenizer
 from hasrd.codec.versions import choose_versions, decode_version, generator_of, versions_of
 from hasrd.config import read_yaml
 from hasrd.data.archive import write_archive
@@ -47,9 +48,10 @@ class TokenizeWork(CodecWork):
         crops: dict[str, np.ndarray] = {}
         loudness: dict[str, str] = {}
         audio: dict[str, dict[str, str]] = {version: {} for version in self.versions}
+        tokenizer = Tokenizer(self.codec)
         with torch.inference_mode():
             for utterances, waves, lengths in self.batches(inputs):
-                batch = self.codec.encode(waves, lengths)
+                batch = tokenizer.encode(waves, self.codec.sample_rate, lengths)
                 for row, utterance in enumerate(utterances):
                     tokens = batch.item(row)
                     codes[utterance] = tokens.codes[0].to(torch.int32).cpu().numpy()

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any, Sequence
 
@@ -16,7 +17,9 @@ from hasrd.codec.latents import BATCH_SAMPLES
 from hasrd.codec.model import TokenizerModel
 from hasrd.codec.token_file import read_token_file, write_token_file
 from hasrd.codec.tokens import Tokens
-from hasrd.data.audio import check_samples
+from hasrd.codec.window_plan import OF_MODEL, check_window
+from hasrd.codec.windows import encode_windows
+from hasrd.data.audio import AudioReader, check_samples
 from hasrd.data.resample import resample as resample_wave
 from hasrd.data.waves import batches
 from hasrd.errors import UserError
@@ -79,33 +82,44 @@ class Tokenizer:
 
     def encode(
         self,
-        wave: Tensor | np.ndarray | Sequence[Tensor | np.ndarray],
+        wave: Tensor | np.ndarray | AudioReader | Sequence[Tensor | np.ndarray | AudioReader],
         sample_rate: int,
         lengths: Tensor | Sequence[int] | None = None,
         resample: bool = False,
+        window: float | str | None = OF_MODEL,
     ) -> Tokens:
         """Tokenise one utterance or several; each gets the tokens that it gets alone.
 
         Args:
             wave: one utterance (N,) or (1, N); or a list of such, of any lengths; or (B, N) with `lengths`. Samples are
-                floats in [-1, 1] (up to 16 is taken for loud speech), or int16, which is divided by 32768.
+                floats in [-1, 1] (up to 16 is taken for loud speech), or int16, which is divided by 32768. An
+                AudioReader that is longer than a window is read in parts, others at once.
             sample_rate: of `wave`, in Hz.
             lengths: (B,) samples of each row of a padded batch.
             resample: bring another rate to the model's (soxr); else it is refused.
+            window: seconds; what is longer is encoded in overlapping windows of this length, in time proportional to
+                its length (see `hasrd.codec.windows`). None: each utterance is encoded whole. By default what the model
+                says, mostly 30.
 
         Returns:
             Tokens, in the order of the waves, on the model's device. A clip shorter than one token is padded to one.
 
         Raises:
-            UserError: Another rate, several channels, no samples, NaN or infinity, integers other than int16, or
-                samples far outside of [-1, 1].
+            UserError: Another rate, several channels, no samples, NaN or infinity, integers other than int16,
+                samples far outside of [-1, 1], or no such window.
         """
         rows = self._rows(wave, lengths)
         named = [f"wave {i}: " if len(rows) > 1 else "" for i in range(len(rows))]
-        waves = [self.as_wave(row, sample_rate, resample, name) for row, name in zip(rows, named)]
+        waves = [self.as_wave(row, sample_rate, resample, name, window) for row, name in zip(rows, named)]
+        limit = self.samples_at_once(window)
         codes: dict[int, Tensor] = {}
         loudness: dict[int, Tensor] = {}
-        for batch in batches({i: len(row) for i, row in enumerate(waves)}, BATCH_SAMPLES):
+        for i, row in enumerate(waves):
+            if len(row) > limit:
+                codes[i], level = encode_windows(self.codec, row, limit)
+                if level is not None:
+                    loudness[i] = torch.tensor(level, device=self.device)
+        for batch in batches({i: len(row) for i, row in enumerate(waves) if i not in codes}, BATCH_SAMPLES):
             samples = torch.tensor([len(waves[i]) for i in batch], device=self.device)
             tokens = self.codec.encode(pad_sequence([waves[i] for i in batch], batch_first=True), samples)
             for row, (i, count) in enumerate(zip(batch, tokens.lengths.tolist())):
@@ -123,8 +137,32 @@ class Tokenizer:
             codebook_strides=self.codec.codebook_strides,
         )
 
-    def as_wave(self, wave: Tensor | np.ndarray, sample_rate: int, resample: bool = False, name: str = "") -> Tensor:
-        """Return one utterance as the model takes it: (N,) float32 on its device. Args and errors: see `encode`."""
+    def samples_at_once(self, window: float | str | None = OF_MODEL) -> float:
+        """Return up to how many samples an utterance is encoded whole. Args and errors: see `encode`."""
+        seconds = self.codec.window if window == OF_MODEL else window
+        if seconds is None:
+            return math.inf
+        check_window(seconds)
+        if self.codec.speech_encoder is None:
+            raise UserError(f"window {seconds}: a codec of another package encodes whole utterances: leave it out")
+        return seconds * self.sample_rate
+
+    def as_wave(
+        self,
+        wave: Tensor | np.ndarray | AudioReader,
+        sample_rate: int,
+        resample: bool = False,
+        name: str = "",
+        window: float | str | None = OF_MODEL,
+    ) -> Tensor | AudioReader:
+        """Return one utterance as the model takes it: (N,) float32 on its device. Args and errors: see `encode`.
+
+        An AudioReader of the model's rate that is longer than a window stays one.
+        """
+        if isinstance(wave, AudioReader):
+            if wave.sample_rate == self.sample_rate and len(wave) > self.samples_at_once(window):
+                return wave
+            wave, sample_rate = wave[:], wave.sample_rate
         if not isinstance(wave, Tensor):
             wave = np.asarray(wave)
             if wave.dtype.kind not in "fi" or wave.dtype.itemsize > 8:

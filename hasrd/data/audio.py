@@ -148,34 +148,77 @@ def read_audio(path: str | Path, sample_rate: int) -> np.ndarray:
         float32 (N,), samples in [-1, 1], or a little outside.
 
     Raises:
-        UserError: Missing, empty, corrupt or cut-off file, another rate, several channels, more samples than the memory
-            holds, and what `check_samples` refuses.
+        UserError: What opening and reading an `AudioReader` raises.
     """
-    import soundfile
+    return AudioReader(path, sample_rate)[:]
 
-    info = audio_info(path)
-    check_info(path, info, sample_rate)
-    blocks: list[np.ndarray] = []
-    count = 0
-    try:
-        with soundfile.SoundFile(str(path)) as file:
-            while count < info.num_samples:
-                blocks.append(file.read(min(BLOCK, info.num_samples - count), dtype="float32"))
+
+class AudioReader:
+    """A file of one channel, whose samples are read when a slice of them is asked for: `reader[start:stop]`.
+
+    Slices are read one behind the other; they may overlap. One that begins before the last one did reads the file from
+    its first sample again: after a jump, decoders of compressed audio don't give exactly the same samples.
+
+    Args:
+        path: The file.
+        sample_rate: What it must have, in Hz.
+
+    Raises:
+        UserError: What `audio_info` and `check_info` refuse.
+    """
+
+    ndim = 1
+
+    def __init__(self, path: str | Path, sample_rate: int) -> None:
+        info = audio_info(path)
+        check_info(path, info, sample_rate)
+        self.path = str(path)
+        self.sample_rate = sample_rate
+        self._num_samples = info.num_samples
+        # The open file, and the samples from `_start` on that were read last.
+        self._file: Any = None
+        self._start, self._last = 0, np.zeros(0, np.float32)
+
+    def __len__(self) -> int:
+        """Return the number of samples."""
+        return self._num_samples
+
+    def __getitem__(self, part: slice) -> np.ndarray:
+        """Return the samples of a slice, float32 (N,) in [-1, 1], or a little outside.
+
+        Raises:
+            UserError: Corrupt or cut off, more samples than the memory holds, and what `check_samples` refuses.
+        """
+        import soundfile
+
+        start, stop, _ = part.indices(len(self))
+        if start >= stop:
+            return np.zeros(0, np.float32)
+        try:
+            if self._file is None or start < self._start:
+                self._file = soundfile.SoundFile(self.path)
+                self._start, self._last = 0, np.zeros(0, np.float32)
+            blocks = [self._last] if len(self._last) else []
+            count = self._start + len(self._last)
+            while count < stop:
+                blocks.append(self._file.read(min(BLOCK, stop - count), dtype="float32"))
                 if not len(blocks[-1]):
-                    break
+                    raise UserError(f"{self.path}: cut off: {count} of {len(self)} samples can be read: {AGAIN}")
                 count += len(blocks[-1])
-        wave = blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
-    except (soundfile.SoundFileError, RuntimeError) as error:
-        raise _unreadable(path, error) from None
-    except MemoryError:
-        raise UserError(f"{path}: {info.num_samples} samples don't fit into the memory: cut it into parts") from None
-    if count != info.num_samples:
-        raise UserError(f"{path}: cut off: {count} of {info.num_samples} samples can be read: {AGAIN}")
-    try:
-        check_samples(wave)
-    except UserError as error:
-        raise UserError(f"{path}: {error}; repair the file or remove the utterance") from None
-    return wave
+            wave = blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
+        except (soundfile.SoundFileError, RuntimeError) as error:
+            raise _unreadable(self.path, error) from None
+        except MemoryError:
+            raise UserError(
+                f"{self.path}: {stop - start} samples don't fit into the memory: cut it into parts"
+            ) from None
+        self._start, self._last = start, wave[start - self._start :]
+        wave = self._last[: stop - start]
+        try:
+            check_samples(wave)
+        except UserError as error:
+            raise UserError(f"{self.path}: {error}; repair the file or remove the utterance") from None
+        return wave
 
 
 def check_samples(wave: np.ndarray | Tensor) -> None:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import functools
 from pathlib import Path
-from typing import Any, Iterable, Mapping, Sequence
+from typing import Any, Mapping, Sequence
 
 import numpy as np
 
@@ -70,23 +70,14 @@ def write_features(
         compression_method: As of `write_archive`.
         keep: False writes the statistics alone.
     """
+    from hasrd.frontend.normalize import sum_stats
+
     features = dict(sorted(features.items()))
     if keep:
         final = final_folder / "feats.ark"
         entries = write_archive(folder / "feats.ark", final, features.items(), compression_method)
         write_table(folder / "feats.scp", entries)
     write_stats(folder / "cmvn.npz", *sum_stats(features.values()))
-
-
-def sum_stats(features: Iterable[np.ndarray]) -> tuple[int, np.ndarray, np.ndarray]:
-    """Frames, sum and sum of squares (F,) in float64 over feature matrices (T, F)."""
-    count, total, square = 0, 0.0, 0.0
-    for feature in features:
-        feature = feature.astype(np.float64)
-        count += len(feature)
-        total = total + feature.sum(0)
-        square = square + (feature**2).sum(0)
-    return count, np.asarray(total), np.asarray(square)
 
 
 def write_stats(path: Path, count: int, total: np.ndarray, square: np.ndarray) -> None:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -29,6 +30,8 @@ SHELF = (1500.0, 4.0, 1 / math.sqrt(2))
 HIGH_PASS = (38.0, 0.5)
 # What is left of the K weighting's response after so long is below 1e-20.
 RESPONSE_SECONDS = 0.25
+# Of a long wave, hops that are weighted at a time: half a minute.
+PART_HOPS = 300
 
 # Of `restore`: the factor by which peaks above full scale are taken back at most, within how long, how often the
 # loudness that this costs is made up for, and how much of it may be missing in the end (LU).
@@ -56,10 +59,7 @@ def loudness(wave: Tensor, sample_rate: int, lengths: Tensor | None = None) -> T
     num_blocks = 1 + (max(wave.shape[1], shortest) - block + hop - 1) // hop
     weighted = _weight(functional.pad(wave, (0, block + (num_blocks - 1) * hop - wave.shape[1])), sample_rate)
     weighted = weighted.masked_fill(~length_mask(lengths, weighted.shape[1]), 0.0)
-    energy = weighted.square().unflatten(1, (-1, hop)).sum(2).unfold(1, 4, 1).sum(2) / block
-    kept = length_mask(count, num_blocks) & (_lufs(energy) > FLOOR)
-    kept = kept & (_lufs(energy) > _lufs(_mean(energy, kept))[:, None] - 10.0)
-    return _lufs(_mean(energy, kept)).clamp(min=FLOOR)
+    return _integrated(weighted.square().unflatten(1, (-1, hop)).sum(2), count, block)
 
 
 def to_loudness(wave: Tensor, sample_rate: int, target: float, lengths: Tensor | None = None) -> tuple[Tensor, Tensor]:
@@ -79,6 +79,35 @@ def to_loudness(wave: Tensor, sample_rate: int, target: float, lengths: Tensor |
     wave = wave.masked_fill(~length_mask(lengths, wave.shape[1]), 0.0)
     found = loudness(wave, sample_rate, lengths)
     return within_full_scale(wave * _gain(target - found)), found
+
+
+def level_gain(source: Any, sample_rate: int, target: float) -> tuple[float, float]:
+    """Return the factor by which `to_loudness` multiplies a long wave, and the loudness that it had, in LUFS.
+
+    The memory that it takes does not depend on the wave's length, but for 80 bytes a second.
+
+    Args:
+        source: Samples (N,) of at least 0.5 s, read in slices: a tensor, an array or an AudioReader.
+        sample_rate: In Hz.
+        target: In LUFS.
+    """
+    block = round(BLOCK_SECONDS * sample_rate)
+    hop = block // 4
+    # What is before a part still sounds in it, behind the K weighting's filters.
+    before = math.ceil(RESPONSE_SECONDS * sample_rate / hop) * hop
+    sums, peak = [], 0.0
+    for start in range(0, len(source), PART_HOPS * hop):
+        first = max(0, start - before)
+        wave = torch.as_tensor(source[first : start + PART_HOPS * hop])[None]
+        peak = max(peak, float(_peak(wave)))
+        weighted = _weight(wave.double(), sample_rate)[0, start - first :]
+        sums.append(functional.pad(weighted, (0, -len(weighted) % hop)).square().unflatten(0, (-1, hop)).sum(1))
+    hops = torch.cat(sums)[None]
+    count = 1 + (len(source) - block + hop - 1) // hop
+    hops = functional.pad(hops, (0, count + 3 - hops.shape[1]))
+    found = float(_integrated(hops, torch.tensor([count], device=hops.device), block))
+    gain = float(_gain(torch.tensor([target - found])))
+    return gain / max(1.0, gain * peak), found
 
 
 def within_full_scale(wave: Tensor) -> Tensor:
@@ -151,6 +180,20 @@ def _biquads(sample_rate: int) -> list[tuple[tuple[float, ...], tuple[float, ...
     cos, alpha = math.cos(omega), math.sin(omega) / (2 * q)
     high_pass = (((1 + cos) / 2, -(1 + cos), (1 + cos) / 2), (1 + alpha, -2 * cos, 1 - alpha))
     return [shelf, high_pass]
+
+
+def _integrated(hops: Tensor, count: Tensor, block: int) -> Tensor:
+    """Return the loudness (B,) of waves whose weighted squares have these sums over each hop, (B, K + 3).
+
+    Args:
+        hops: A block has four of them; zero past a wave's end.
+        count: (B,) blocks of each wave.
+        block: Samples of a block.
+    """
+    energy = hops.unfold(1, 4, 1).sum(2) / block
+    kept = length_mask(count, energy.shape[1]) & (_lufs(energy) > FLOOR)
+    kept = kept & (_lufs(energy) > _lufs(_mean(energy, kept))[:, None] - 10.0)
+    return _lufs(_mean(energy, kept)).clamp(min=FLOOR)
 
 
 def _mean(energy: Tensor, kept: Tensor) -> Tensor:

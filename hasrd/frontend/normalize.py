@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Sequence
+from typing import Iterable, Sequence
 
 import numpy as np
 import torch
@@ -32,6 +32,17 @@ def read_stats(path: str | Path) -> tuple[int, np.ndarray, np.ndarray]:
     return int(found["count"]), found["sum"].astype(np.float64), found["sum_square"].astype(np.float64)
 
 
+def sum_stats(features: Iterable[np.ndarray]) -> tuple[int, np.ndarray, np.ndarray]:
+    """Frames, sum and sum of squares (F,) in float64 over feature matrices (T, F)."""
+    count, total, square = 0, 0.0, 0.0
+    for feature in features:
+        feature = feature.astype(np.float64)
+        count += len(feature)
+        total = total + feature.sum(0)
+        square = square + (feature**2).sum(0)
+    return count, np.asarray(total), np.asarray(square)
+
+
 class UtteranceNorm(nn.Module):
     """Mean 0 and variance 1 per utterance and bin, over valid frames (HASRD's "sentence" norm)."""
 
@@ -46,6 +57,14 @@ class UtteranceNorm(nn.Module):
         centred = (centred - centred.sum(1, keepdim=True) / count).masked_fill(~mask, 0.0)
         std = (centred.square().sum(1, keepdim=True) / count).sqrt()
         return centred / std.clamp(min=STD_FLOOR), lengths
+
+    def of_whole(self, parts: Iterable[Tensor]) -> GlobalNorm:
+        """Return what normalises parts of one utterance by the statistics of all of it.
+
+        Args:
+            parts: All of its features, (1, T, F) each.
+        """
+        return GlobalNorm.from_sums(*sum_stats(part[0].cpu().numpy() for part in parts))
 
 
 class GlobalNorm(nn.Module):
@@ -71,6 +90,11 @@ class GlobalNorm(nn.Module):
         count, total, square = read_stats(path)
         if count < 1:
             raise UserError(f"{path}: the feature statistics are of no frame: run the statistics stage again")
+        return cls.from_sums(count, total, square)
+
+    @classmethod
+    def from_sums(cls, count: int, total: np.ndarray, square: np.ndarray) -> GlobalNorm:
+        """Build it from the number of frames and their sums and sums of squares (F,) in float64."""
         mean = total / count
         return cls(mean, np.sqrt(np.maximum(square / count - mean**2, 0.0)))
 

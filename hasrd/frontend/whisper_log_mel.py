@@ -4,7 +4,9 @@
 
 from __future__ import annotations
 
+import copy
 import math
+from typing import Iterable
 
 import torch
 from torch import Tensor, nn
@@ -36,6 +38,8 @@ class WhisperLogMel(nn.Module):
     def __init__(self, num_mels: int = 80) -> None:
         super().__init__()
         self.output_size = num_mels
+        # Logarithm of the loudest bin; None: that of the utterance.
+        self.loudest: Tensor | None = None
         self.register_buffer("hann", torch.hann_window(N_FFT), persistent=False)
         self.register_buffer("filters", mel_filters(num_mels), persistent=False)
 
@@ -48,10 +52,30 @@ class WhisperLogMel(nn.Module):
 
         Neither padding nor the other utterances of the batch change an utterance's features.
         """
+        if not self.num_frames(wave.shape[1]):
+            return wave.new_zeros(len(wave), 0, self.output_size), self.num_frames(lengths)
+        logs, mask, frames = self._logs(wave, lengths)
+        loudest = self.loudest
+        if loudest is None:
+            loudest = logs.masked_fill(~mask, -math.inf).amax(dim=(1, 2), keepdim=True)
+        logs = (torch.maximum(logs, loudest - RANGE) + 4.0) / 4.0
+        return logs.masked_fill(~mask, 0.0), frames
+
+    def of_whole(self, parts: Iterable[Tensor]) -> WhisperLogMel:
+        """Return a frontend that brings parts of one utterance to the scale of all of it.
+
+        Args:
+            parts: All of its samples, (1, N) each; they may overlap.
+        """
+        whole = copy.copy(self)
+        loudest = [self._logs(part, torch.tensor([part.shape[1]], device=part.device))[0].amax() for part in parts]
+        whole.loudest = torch.stack(loudest).amax()
+        return whole
+
+    def _logs(self, wave: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the logarithms (B, T, F), which of the frames are valid (B, T, 1) and how many (B,)."""
         frames = self.num_frames(lengths)
         total = self.num_frames(wave.shape[1])
-        if not total:
-            return wave.new_zeros(len(wave), 0, self.output_size), frames
         # Sample i of the mirrored utterance, for each utterance of its own length.
         place = torch.arange(-N_FFT // 2, (total - 1) * HOP + N_FFT // 2, device=wave.device).expand(len(wave), -1)
         last = lengths[:, None] - 1
@@ -61,10 +85,7 @@ class WhisperLogMel(nn.Module):
         windows = mirrored.unfold(1, N_FFT, HOP) * self.hann
         power = torch.fft.rfft(windows).abs().square()
         logs = (power @ self.filters).clamp(min=1e-10).log10()
-        mask = length_mask(frames, logs.shape[1])[..., None]
-        loudest = logs.masked_fill(~mask, -math.inf).amax(dim=(1, 2), keepdim=True)
-        logs = (torch.maximum(logs, loudest - RANGE) + 4.0) / 4.0
-        return logs.masked_fill(~mask, 0.0), frames
+        return logs, length_mask(frames, logs.shape[1])[..., None], frames
 
 
 def mel_filters(num_mels: int) -> Tensor:

@@ -53,6 +53,7 @@ def model_card(config: Mapping[str, Any], folder: str, allow_import: bool = Fals
         "| | |",
         "|---|---|",
         *(table_row(fact) for fact in _facts(describe(config, allow_import), config.get("loudness"))),
+        table_row(("long speech", _long_speech(config["window"]))),
     ]
     lines += [
         table_row(("trained on", sets)),
@@ -68,6 +69,12 @@ def model_card(config: Mapping[str, Any], folder: str, allow_import: bool = Fals
         lines += ["", f"It has classes from outside of hasrd ({', '.join(foreign)}): they must be importable where the"]
         lines += ["model is loaded, and loading takes `allow_import=True`."]
     return "\n".join([*lines, *(["", scores] if scores else [])]) + "\n"
+
+
+def _long_speech(window: float | None) -> str:
+    if window is None:
+        return "encoded whole"
+    return f"encoded in overlapping windows of {window:g} s where it is longer than one"
 
 
 def _facts(model: Description, loudness: float | None) -> list[tuple[str, str]]:

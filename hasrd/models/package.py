@@ -21,6 +21,7 @@ from hasrd.codec.build import PARTS, build_modules
 from hasrd.codec.codec import Codec
 from hasrd.codec.describe import teacher_size
 from hasrd.codec.inference import fold_weight_norm
+from hasrd.codec.window_plan import OF_MODEL, check_window
 from hasrd.config import read_yaml
 from hasrd.errors import UserError
 from hasrd.jobs.atomic import atomic_folder
@@ -45,6 +46,7 @@ def pack(
     licence: str | None = None,
     allow_import: bool = False,
     scores: Callable[[Path, str], str] | None = None,
+    window: float | str | None = OF_MODEL,
 ) -> Path:
     """Write the codec of an experiment to a new folder, which appears when it is complete and can be loaded.
 
@@ -57,14 +59,19 @@ def pack(
         allow_import: Import classes that the experiment names by import path.
         scores: Makes the card's section on scores of the experiment and the SHA-256 of its weights
             (`hasrd.report.card.score_section`); without it the card has none.
+        window: Seconds of the windows in which longer speech is encoded; None: it is encoded whole. By default the
+            codec's own.
 
     Returns:
         The folder.
 
     Raises:
-        UserError: A folder that is not empty, a configuration that names a file, or what `load_trained` raises.
+        UserError: A folder that is not empty, no such window, a configuration that names a file, or what
+            `load_trained` raises.
     """
     out = Path(out)
+    if window != OF_MODEL:
+        check_window(window)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UserError(f"{out}: is there already: choose another name, or remove it")
     experiment = read_experiment(exp_dir, model_file)
@@ -81,6 +88,7 @@ def pack(
         "name": name or out.resolve().name,
         "licence": licence,
         **_model_keys(experiment.config),
+        "window": codec.window if window == OF_MODEL else window,
         "source": {
             "weights_sha256": sha256(experiment.weights),
             "encoder_sha256": experiment.config.get("encoder_sha256"),

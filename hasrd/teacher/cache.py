@@ -19,7 +19,7 @@ import numpy as np
 from hasrd.arrays import Array, read_npy
 from hasrd.data.alignments.labels import SILENCE
 from hasrd.data.alignments.tracks import Track, load_ctm
-from hasrd.data.features import merge_stats, merge_tables, sum_stats, write_features
+from hasrd.data.features import merge_stats, merge_tables, write_features
 from hasrd.data.kaldi import DataDir, write_table
 from hasrd.data.targets import (
     EMBEDDINGS,
@@ -282,6 +282,8 @@ def _dump_text(source: DataDir, out: Path, run: _Run, languages: Sequence[str]) 
         np.lib.format.write_array_header_1_0(file, header)
         for part in parts:
             file.write(np.ascontiguousarray(part, "<f4").data)
+    from hasrd.frontend.normalize import sum_stats
+
     _write_stats(out, *(sum_stats(parts) if parts else (0, np.zeros(size), np.zeros(size))))
     _write_units(out, said, texts)
     facts = _write_facts(

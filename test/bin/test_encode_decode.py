@@ -192,10 +192,10 @@ def test_names_that_cannot_be_and_files_that_cannot_be_read(run, packed, audio, 
 def test_a_file_that_the_memory_does_not_hold(run, packed, audio, tmp_path, monkeypatch):
     whole = hasrd.codec.tokenizer.Tokenizer.encode
 
-    def encode_some(self, waves, *rest):
+    def encode_some(self, waves, *rest, **options):
         if any(len(wave) == 16000 for wave in waves):
             raise MemoryError("Unable to allocate 1 TiB")
-        return whole(self, waves, *rest)
+        return whole(self, waves, *rest, **options)
 
     monkeypatch.setattr(hasrd.codec.tokenizer.Tokenizer, "encode", encode_some)
     assert "1 of 4 files failed" in error_of(run, encode, packed, audio, tmp_path / "tokens")
@@ -218,6 +218,47 @@ def test_resampling(run, packed, tmp_path):
     assert "8000 Hz, but 16000 Hz" in error_of(run, encode, packed, tmp_path / "audio/x.wav", tmp_path / "x.npz")
     run(encode, packed, tmp_path / "audio", tmp_path / "out", "--resample")
     assert hasrd.load(packed).load_tokens(tmp_path / "out/x.npz").num_samples.tolist() == [16000]
+
+
+def test_windows(run, packed, audio, tmp_path, monkeypatch):
+    """Of long files only; the same as from Python, for any number of processes; a folder has one length of windows."""
+    model, long, windows = hasrd.load(packed), [], hasrd.codec.tokenizer.encode_windows
+    monkeypatch.setattr(
+        hasrd.codec.tokenizer, "encode_windows", lambda *args: long.append(len(args[1])) or windows(*args)
+    )
+    for name, words in (
+        ("one", ["--window", "1"]),
+        ("nj", ["--window", "1", "--nj", "2"]),
+        ("whole", ["--window", "none"]),
+    ):
+        monkeypatch.setattr(file_work, "GROUP", 2)
+        run(encode, packed, audio, tmp_path / name, *words)
+    assert long == [20011], "in this process, once"
+    for name in LENGTHS:
+        wave = read(audio, name)
+        one, nj, whole = ((tmp_path / folder / f"{name}.npz").read_bytes() for folder in ("one", "nj", "whole"))
+        assert one == nj and (one == whole or len(wave) > 16000)
+        tokens = model.load_tokens(tmp_path / "one" / f"{name}.npz")
+        assert torch.equal(tokens.codes, model.encode(wave, 16000, window=1).codes)
+    assert "window 1.0, not 30.0" in error_of(run, encode, packed, audio, tmp_path / "one")
+    assert "window None, not 1.0" in error_of(run, encode, packed, audio, tmp_path / "whole", "--window", "1")
+    assert "at least 1 second" in error_of(run, encode, packed, audio, tmp_path / "new", "--window", "0.2")
+    assert "--window soon: give seconds" in error_of(run, encode, packed, audio, tmp_path / "new", "--window", "soon")
+
+
+def test_long_files_that_fail_are_named(run, packed, tmp_path, capsys):
+    folder = tmp_path / "audio"
+    folder.mkdir()
+    wave = np.random.default_rng(0).uniform(-0.5, 0.5, 50000)
+    for name in ("a", "b", "c", "d"):
+        soundfile.write(folder / f"{name}.flac", wave, 16000)
+    (folder / "b.flac").write_bytes((folder / "b.flac").read_bytes()[:60000])
+    soundfile.write(folder / "n.wav", np.append(wave, np.nan), 16000, subtype="FLOAT")
+    assert "2 of 5 files failed" in error_of(run, encode, packed, folder, tmp_path / "tokens", "--window", "1")
+    assert {path.stem for path in (tmp_path / "tokens").glob("*.npz")} == {"a", "c", "d"}
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("failed: ")]
+    assert len(lines) == 2 and all(line.count(str(folder)) == 1 for line in lines)
+    assert f"failed: {folder}/n.wav: 1 samples are NaN" in lines[1]
 
 
 def loudness_of(path) -> float:
@@ -324,6 +365,9 @@ def test_bad_input(run, packed, audio, tmp_path):
 
 
 def test_pack(run, codec_dir, packed, tmp_path, capsys):
+    run(pack, codec_dir, tmp_path / "other", "--window", "none")
+    assert hasrd.load(tmp_path / "other").codec.window is None
+    capsys.readouterr()
     run(pack, codec_dir, tmp_path / "model")
     assert capsys.readouterr().out == f"{tmp_path}/model: packed\n"
     for name in ("config.yaml", "model.safetensors", "README.md"):

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 
 import kaldiio
@@ -14,6 +15,7 @@ import soundfile
 import torch
 import yaml
 
+import hasrd
 from hasrd.bin import extract, masked_prediction, score, semantic_tokens, tokenize
 from hasrd.bin.export_encoder import export
 from hasrd.bin.token_list import token_list
@@ -62,6 +64,24 @@ def test_shards_give_the_whole(monkeypatch, codec_dir, make_data_dir, tmp_path):
         run(monkeypatch, tokenize, *words, "--out", tmp_path / "parts")
     assert (tmp_path / "whole/text").read_bytes() == (tmp_path / "parts/text").read_bytes()
     assert len(read_table(tmp_path / "parts/shuffled/wav.scp")) == 25
+
+
+def test_long_utterances_are_encoded_in_windows(monkeypatch, codec_dir, make_data_dir, tmp_path):
+    """As `hasrd.load` does it, with the length that the codec has."""
+    exp = shutil.copytree(codec_dir, tmp_path / "exp")
+    with open(exp / "config.yaml", "a") as file:
+        file.write("window: 1.5\n")
+    data = make_data_dir("test", [60000, 9000, 31000])
+    long, whole = [], hasrd.codec.tokenizer.encode_windows
+    monkeypatch.setattr(
+        hasrd.codec.tokenizer, "encode_windows", lambda *args: long.append((len(args[1]), args[2])) or whole(*args)
+    )
+    run(monkeypatch, tokenize, "--exp_dir", exp, "--data", data, "--out", tmp_path / "out", "--speech", "false")
+    assert sorted(long) == [(31000, 24000), (60000, 24000)]
+    model, codes = hasrd.load(exp), kaldiio.load_scp(str(tmp_path / "out/codes.scp"))
+    for utterance, path in read_table(data / "wav.scp").items():
+        wave, _ = soundfile.read(path, dtype="float32")
+        assert np.array_equal(codes[utterance], model.encode(wave, 16000).codes[0].numpy())
 
 
 def test_fewer_codebooks_and_chosen_versions(monkeypatch, codec_dir, make_data_dir, tmp_path):

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy import signal
 from torchaudio.functional import loudness as torchaudio_loudness
 
-from hasrd.frontend.loudness import FLOOR, TOLERANCE, loudness, restore, to_loudness
+from hasrd.frontend.loudness import FLOOR, TOLERANCE, level_gain, loudness, restore, to_loudness
 
 RATE = 16000
 
@@ -116,6 +116,25 @@ def test_the_level_that_is_asked_for(decibel, seed):
     expected = loudness(noise(1.0, seed, scale=0.02), RATE) + decibel
     assert float(found) == pytest.approx(float(expected), abs=1e-3)
     assert float(loudness(levelled, RATE)) == pytest.approx(-23.0, abs=1e-3) and levelled.abs().max() < 1
+
+
+@given(
+    samples=st.integers(8000, 60000), seed=st.integers(0, 99), hops=st.integers(1, 20), peak=st.sampled_from([0, 30])
+)
+def test_a_long_wave_in_parts(samples, seed, hops, peak):
+    wave = noise(4.0, seed)[:, :samples]
+    wave[0, samples // 2] += peak
+    levelled, found = to_loudness(wave, RATE, -16.0)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("hasrd.frontend.loudness.PART_HOPS", hops)
+        for source in (wave[0], wave[0].numpy()):
+            gain, level = level_gain(source, RATE, -16.0)
+            assert level == pytest.approx(float(found), abs=1e-9)
+            torch.testing.assert_close(gain * wave, levelled, rtol=1e-5, atol=0)
+
+
+def test_long_silence():
+    assert level_gain(torch.zeros(1, 50000)[0], RATE, -16.0) == (pytest.approx(10 ** (54 / 20)), FLOOR)
 
 
 def test_peaks_are_scaled_not_clipped():

@@ -54,6 +54,8 @@ def test_what_is_in_it(packed, codec_dir, encoder_file):
     assert config["source"]["weights_sha256"] == sha256(codec_dir / "latest.pth")
     assert config["source"]["encoder_sha256"] == sha256(encoder_file)
     assert config["model_sha256"] == sha256(packed / "model.safetensors")
+    assert config["window"] == 30.0
+    assert "| long speech | encoded in overlapping windows of 30 s" in (packed / "README.md").read_text()
     assert config["licence"] == "cc-by-4.0" and config["hasrd"] == hasrd.__version__
     for place in (codec_dir, encoder_file.parent, Path.home()):
         assert str(place) not in text
@@ -80,6 +82,25 @@ def test_its_codes_are_the_experiments_on_real_speech(packed, codec_dir, librisp
     for path in files:
         wave, rate = soundfile.read(path, dtype="float32")
         assert torch.equal(model.encode(wave, rate).codes, codec.encode(torch.from_numpy(wave)[None]).codes)
+
+
+def test_windows_of_long_speech(codec_dir, copy, tmp_path, refused):
+    for window, words in ((2.0, "overlapping windows of 2 s"), (None, "| long speech | encoded whole |")):
+        model = pack(codec_dir, tmp_path / str(window), window=window)
+        assert words in (model / "README.md").read_text()
+        assert hasrd.load(model).codec.window == window
+        # What was packed stays, without another word.
+        experiment = tmp_path / f"experiment {window}"
+        shutil.copytree(codec_dir, experiment)
+        text = (experiment / "config.yaml").read_text() + f"window: {'null' if window is None else window}\n"
+        (experiment / "config.yaml").write_text(text)
+        assert hasrd.load(pack(experiment, tmp_path / f"again {window}")).codec.window == window
+    assert refused(pack, codec_dir, tmp_path / "none", window=0.5).startswith("window 0.5: give at least 1 second")
+    config = yaml.safe_load((copy / "config.yaml").read_text())
+    del config["window"]
+    (copy / "config.yaml").write_text(yaml.safe_dump(config))
+    assert hasrd.load(copy).codec.window == 30.0, "of a model that was packed before there were windows"
+    assert "window soon: give" in refused(hasrd.load, rewrite(copy, window="soon"))
 
 
 def test_tensors_must_be_those_of_the_configuration(copy, refused):

@@ -13,7 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hasrd.codec.inference import prepare
+from hasrd.codec.tokenizer import Tokenizer
 from hasrd.codec.tokens import Tokens
+from hasrd.errors import UserError
 from hasrd.models.load import load_codec
 from hasrd.peers.codec import PeerCodec
 from hasrd.peers.experiment import import_peer
@@ -119,6 +121,10 @@ def test_codes_and_speech_are_the_packages_own(peer, speech):
     rate = RATES.get(name, 16000)
     wave, lengths = speech
     tokens = codec.encode(wave, lengths)
+    # Whole utterances: there are no windows of another's codec.
+    assert torch.equal(Tokenizer(codec).encode(wave, 16000, lengths).codes, tokens.codes)
+    with pytest.raises(UserError, match="a codec of another package encodes whole utterances"):
+        Tokenizer(codec).encode(wave, 16000, lengths, window=5.0)
     decoded = codec.decode(tokens)
     assert decoded.shape == wave.shape
     frame_rate, bitrate, columns, semantic = FACTS[name]
