@@ -16,7 +16,7 @@ from hasrd.errors import run_main
 from hasrd.jobs.lock import exclusive
 from hasrd.models.package import pack
 from hasrd.registry import add_allow_import
-from hasrd.report.card import score_section
+from hasrd.report.card import card_scores
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -27,6 +27,15 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument("--model_file", help="name of the weights (default: the best, else the latest)")
     parser.add_argument("--name", help="of the model, for its card (default: the folder's)")
     parser.add_argument("--licence", help="of the weights, for config.yaml and the card, such as cc-by-4.0")
+    parser.add_argument("--language", nargs="+", default=[], metavar="CODE", help="that it was trained on, such as en")
+    parser.add_argument(
+        "--datasets",
+        nargs="+",
+        default=[],
+        metavar="NAME",
+        help="corpora that it was trained on, by their names on the Hugging Face Hub, such as librispeech_asr",
+    )
+    parser.add_argument("--repo_id", metavar="ORG/NAME", help="on the Hub, by which the card tells to load it")
     add_allow_import(parser, "the experiment")
     return parser
 
@@ -38,7 +47,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     # Beside the folder, which is not there before it is complete.
     with exclusive(args.out.parent, f".{args.out.name}"):
         options = (args.model_file, args.name, args.licence, args.allow_import)
-        out = pack(args.exp_dir, args.out, *options, scores=score_section)
+        card = {"language": args.language, "datasets": args.datasets, "repo_id": args.repo_id}
+        out = pack(args.exp_dir, args.out, *options, scores=card_scores, **card)
     print(f"{out}: packed")
 
 

@@ -20,12 +20,13 @@ from hasrd.data.audio import check_samples
 from hasrd.data.resample import resample as resample_wave
 from hasrd.data.waves import batches
 from hasrd.errors import UserError
+from hasrd.models.hub import Pretrained
 
 # Of `decode`: the loudness that the Tokens carry.
 OF_TOKENS = "of tokens"
 
 
-class Tokenizer(nn.Module):
+class Tokenizer(nn.Module, Pretrained):
     """Speech to tokens and back with a trained codec; `hasrd.load` makes one.
 
     It is a module for use: its parameters are frozen, it stays in eval mode as part of a model that trains, and it can
@@ -34,12 +35,18 @@ class Tokenizer(nn.Module):
     Args:
         codec: Ready for use, on its device.
         model_sha256: Hash of its trained weights: files of tokens carry it.
+        write: Writes the packed model that it was loaded from to a new folder, for `save_pretrained`.
     """
 
-    def __init__(self, codec: TokenizerModel, model_sha256: str = "") -> None:
+    def __init__(
+        self, codec: TokenizerModel, model_sha256: str = "", write: Callable[[Path], Any] | None = None
+    ) -> None:
         super().__init__()
         self.codec = codec
         self.model_sha256 = model_sha256
+        self.write = write
+        # The mixin would write these arguments to a config.json.
+        self._hub_mixin_config = None
         self.eval()
 
     def train(self, mode: bool = True) -> Tokenizer:

@@ -290,6 +290,7 @@ def test_damaged_token_files(model, noise, tmp_path_factory, data):
 
 
 def test_folders_that_are_no_model(codec_dir, tmp_path):
+    assert "for models on the Hub" in message(hasrd.load, codec_dir, revision="main")
     assert "no such folder" in message(hasrd.load, tmp_path / "none")
     assert "no such folder" in message(hasrd.load, codec_dir / "config.yaml")
     assert "give a packed model" in message(hasrd.load, tmp_path)
@@ -414,6 +415,13 @@ assert model.decode(tokens).shape == (1, 9000)
 model.save_tokens(sys.argv[2], tokens)
 assert torch.equal(model.load_tokens(sys.argv[2]).codes, tokens.codes)
 model.encode(wave, 24000, resample=True)
+for hub in (lambda: model.push_to_hub("org/name"), lambda: hasrd.load("org/name")):
+    try:
+        hub()
+    except hasrd.UserError as error:
+        assert "needs the package huggingface_hub" in str(error)
+    else:
+        raise AssertionError
 import hasrd.bin.main
 for words in (["encode", sys.argv[1], sys.argv[3], sys.argv[2] + ".1.npz"],
               ["decode", sys.argv[1], sys.argv[2] + ".1.npz", sys.argv[2] + ".wav"]):
