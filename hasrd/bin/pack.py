@@ -36,6 +36,9 @@ def get_parser() -> argparse.ArgumentParser:
         help="corpora that it was trained on, by their names on the Hugging Face Hub, such as librispeech_asr",
     )
     parser.add_argument("--repo_id", metavar="ORG/NAME", help="on the Hub, by which the card tells to load it")
+    parser.add_argument(
+        "--with_discriminator", action="store_true", help="write it as well, for trainings that start from the model"
+    )
     add_allow_import(parser, "the experiment")
     return parser
 
@@ -48,7 +51,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     with exclusive(args.out.parent, f".{args.out.name}"):
         options = (args.model_file, args.name, args.licence, args.allow_import)
         card = {"language": args.language, "datasets": args.datasets, "repo_id": args.repo_id}
-        out = pack(args.exp_dir, args.out, *options, scores=card_scores, **card)
+        judge = args.with_discriminator
+        out = pack(args.exp_dir, args.out, *options, scores=card_scores, **card, with_discriminator=judge)
     print(f"{out}: packed")
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Callable
 
 from hasrd.errors import UserError, first_line
-from hasrd.models.package import CARD, CONFIG, WEIGHTS, check_new, read_packed_config
+from hasrd.models.package import CARD, CONFIG, DISCRIMINATOR, WEIGHTS, check_new, read_packed_config
 
 try:
     from huggingface_hub import ModelHubMixin, snapshot_download
@@ -27,6 +27,8 @@ except ImportError:  # it comes with the extra `hub`
 
 
 MISSING = "the Hugging Face Hub needs the package huggingface_hub: install it, or hasrd with its extra [hub]"
+# No others are fetched: what else may be there is not needed, and nothing of it is read.
+FILES = [CONFIG, WEIGHTS, CARD, DISCRIMINATOR]
 # No absolute path, and none with "..", is of this form.
 _REPO_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*", re.ASCII)
 
@@ -51,8 +53,7 @@ def fetch(repo_id: str, revision: str | None = None, **options: Any) -> Path:
     if snapshot_download is None:
         raise UserError(f"{repo_id}: no such folder; {MISSING}")
     try:
-        # No other files: what else may be there is not needed, and nothing of it is read.
-        folder = snapshot_download(repo_id, revision=revision, allow_patterns=[CONFIG, WEIGHTS, CARD], **options)
+        folder = snapshot_download(repo_id, revision=revision, allow_patterns=FILES, **options)
     except Exception as error:  # of the package and of two libraries below it, which differ between releases
         raise UserError(f"{repo_id}: no such folder, and not to be had from the Hub ({first_line(error)})") from error
     read_packed_config(folder)
