@@ -221,25 +221,26 @@ class Tokenizer(nn.Module, Pretrained):
         Raises:
             UserError: As of `encode`; or no such layer.
         """
+        number = self._layer(layer)
         rows = self._rows(wave, lengths)
         rate = self.sample_rate if sample_rate is None else sample_rate
         found: list[Tensor] = []
         for row in rows:
             one = self.as_wave(row, rate, resample)[None]
             samples = torch.tensor([one.shape[1]], device=self.device)
-            layers = self.codec.features(self.codec.at_level(one, samples)[0], samples).layers
-            found.append(layers[self._layer(layer, len(layers))][0].float())
+            encoded = self.codec.features(self.codec.at_level(one, samples)[0], samples)
+            found.append(encoded.layers[number][0].float())
         counts = torch.tensor([len(latent) for latent in found], device=self.device)
         return pad_sequence(found, batch_first=True), counts
 
-    def _layer(self, layer: int | str | None, count: int) -> int:
-        """The number of one of the encoder's layers, of which there are `count`."""
-        if self.codec.encoder is None:
+    def _layer(self, layer: int | str | None) -> int:
+        """The number of one of the encoder's layers; args and errors as of `latents`."""
+        encoder = self.codec.speech_encoder
+        if encoder is None:
             raise UserError("a codec of another package does not give its encoder's layers")
-        number = self.codec.semantic_layer if layer == "semantic" else count - 1 if layer is None else layer
-        if not isinstance(number, int) or not 0 <= number < count:
-            raise UserError(f"no layer {layer}: this encoder has layers 0 to {count - 1}")
-        return number
+        if layer == "semantic" and self.codec.semantic_layer is not None:
+            layer = self.codec.semantic_layer
+        return encoder.check_layer(encoder.num_layers - 1 if layer is None else layer, "latents")
 
     @torch.no_grad()
     def codebook(self, stream: str, m: int = 0) -> Tensor:
