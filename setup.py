@@ -8,6 +8,7 @@ from pathlib import Path
 from setuptools import find_packages, setup
 
 ROOT = Path(__file__).resolve().parent
+EXTRAS = ("train", "cpu", "gpu", "eval", "pesq", "hub", "onnx", "dev", "bench")
 
 
 def requirements(name: str) -> list[str]:
@@ -50,6 +51,6 @@ setup(
     package_data={"hasrd": ["py.typed", "**/*.html", "**/*.css", "**/*.js", "**/*.yaml"]},
     python_requires=">=3.10,<3.14",
     install_requires=requirements("base"),
-    extras_require={extra: requirements(extra) for extra in ("train", "cpu", "gpu", "eval", "pesq", "dev", "bench")},
+    extras_require={extra: requirements(extra) for extra in EXTRAS},
     entry_points={"console_scripts": ["hasrd = hasrd.bin.main:cli"]},
 )

@@ -19,6 +19,7 @@ USE: dict[str, tuple[str, str]] = {
     "export-units": ("hasrd.bin.export_units", "write token sets that language models are trained on"),
     "info": ("hasrd.bin.info", "show what a configuration builds or a model is: sizes, rates, memory"),
     "pack": ("hasrd.bin.pack", "write a trained codec to a folder that can be passed on"),
+    "export": ("hasrd.bin.export", "write a trained codec in a form for other runtimes (ONNX)"),
     "bench": ("hasrd.bin.bench", "time codecs, or their training steps, beside those of others"),
 }
 # What the recipes' stages call, in their order, and people around them.

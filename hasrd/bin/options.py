@@ -39,7 +39,7 @@ def fill(cls: type[Options], args: argparse.Namespace) -> Options:
 
 def add_model_use(parser: argparse.ArgumentParser) -> None:
     """Add the model and the ways of computing that `hasrd encode` and `hasrd decode` have in common."""
-    parser.add_argument("model", help="packed model, or experiment folder of a codec")
+    parser.add_argument("model", help="packed model, experiment folder of a codec, or ORG/NAME on the Hub")
     parser.add_argument("input", type=Path, help="what to read (see above)")
     parser.add_argument("out", type=Path, help="file to write for a file, else folder")
     parser.add_argument("--streams", metavar="NAME,...", help="only these streams, such as semantic (default: all)")

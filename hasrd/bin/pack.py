@@ -17,7 +17,7 @@ from hasrd.errors import run_main
 from hasrd.jobs.lock import exclusive
 from hasrd.models.package import pack
 from hasrd.registry import add_allow_import
-from hasrd.report.card import score_section
+from hasrd.report.card import card_scores
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -35,6 +35,18 @@ def get_parser() -> argparse.ArgumentParser:
         metavar="SECONDS",
         help="of the windows in which longer speech is encoded (default: 30); none: it is encoded whole",
     )
+    parser.add_argument("--language", nargs="+", default=[], metavar="CODE", help="that it was trained on, such as en")
+    parser.add_argument(
+        "--datasets",
+        nargs="+",
+        default=[],
+        metavar="NAME",
+        help="corpora that it was trained on, by their names on the Hugging Face Hub, such as librispeech_asr",
+    )
+    parser.add_argument("--repo_id", metavar="ORG/NAME", help="on the Hub, by which the card tells to load it")
+    parser.add_argument(
+        "--with_discriminator", action="store_true", help="write it as well, for trainings that start from the model"
+    )
     add_allow_import(parser, "the experiment")
     return parser
 
@@ -46,7 +58,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     # Beside the folder, which is not there before it is complete.
     with exclusive(args.out.parent, f".{args.out.name}"):
         options = (args.model_file, args.name, args.licence, args.allow_import)
-        out = pack(args.exp_dir, args.out, *options, scores=score_section, window=args.window)
+        card = {"language": args.language, "datasets": args.datasets, "repo_id": args.repo_id}
+        more = {"with_discriminator": args.with_discriminator, "window": args.window}
+        out = pack(args.exp_dir, args.out, *options, scores=card_scores, **card, **more)
     print(f"{out}: packed")
 
 

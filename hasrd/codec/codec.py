@@ -184,6 +184,11 @@ class Codec(TokenizerModel):
         """Return what codes (B, U, M') of the first M' codebooks stand for, (B, U, D); a stream left out adds zero."""
         return self.quantizer.decode(codes, streams=streams)
 
+    def codebook(self, m: int) -> Tensor:
+        """Return the vectors (size, D) that the codes of codebook `m` stand for."""
+        codes = torch.arange(self.codebook_sizes[m], device=next(self.parameters()).device)
+        return self.quantizer.vectors(m, codes[None])[0].float()
+
     def synthesize(self, tokens: Tokens, codes: Tensor, present: set[str]) -> Tensor:
         """Return the waveform (B, max num_samples) of codes; only utterances of equal length share a batch."""
         latent = self.quantizer.decode(codes, streams=present)

@@ -73,6 +73,14 @@ class TokenizerModel(nn.Module, ABC):
             NotImplementedError: A codec of another package that does not say it.
         """
 
+    def codebook(self, m: int) -> Tensor:
+        """Return the vectors (size, D) that the codes of codebook `m` stand for.
+
+        Raises:
+            NotImplementedError: A codec of another package, whose codebooks are its own affair.
+        """
+        raise NotImplementedError
+
     @abstractmethod
     def synthesize(self, tokens: Tokens, codes: Tensor, present: set[str]) -> Tensor:
         """Return the waveform (B, max num_samples), zero past an utterance's own samples.

@@ -6,11 +6,11 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Any, Sequence
+from typing import Any, Callable, Sequence
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
 from hasrd.codec.latents import BATCH_SAMPLES
@@ -23,22 +23,61 @@ from hasrd.data.audio import AudioReader, check_samples
 from hasrd.data.resample import resample as resample_wave
 from hasrd.data.waves import batches
 from hasrd.errors import UserError
+from hasrd.models.hub import Pretrained
 
 # Of `decode`: the loudness that the Tokens carry.
 OF_TOKENS = "of tokens"
 
 
-class Tokenizer:
+class Tokenizer(nn.Module, Pretrained):
     """Speech to tokens and back with a trained codec; `hasrd.load` makes one.
+
+    It is a module for use: its parameters are frozen, it stays in eval mode as part of a model that trains, and it can
+    be moved to another device, but not to another type of numbers.
 
     Args:
         codec: Ready for use, on its device.
         model_sha256: Hash of its trained weights: files of tokens carry it.
+        write: Writes the packed model that it was loaded from to a new folder, for `save_pretrained`.
     """
 
-    def __init__(self, codec: TokenizerModel, model_sha256: str = "") -> None:
+    def __init__(
+        self, codec: TokenizerModel, model_sha256: str = "", write: Callable[[Path], Any] | None = None
+    ) -> None:
+        super().__init__()
         self.codec = codec
         self.model_sha256 = model_sha256
+        self.write = write
+        # The mixin would write these arguments to a config.json.
+        self._hub_mixin_config = None
+        self.eval()
+
+    def train(self, mode: bool = True) -> Tokenizer:
+        """Stay in eval mode: dropout would change the tokens."""
+        return super().train(False)
+
+    def _apply(self, fn: Callable, recurse: bool = True) -> Tokenizer:
+        # Every move between devices and types goes through here. Which parts may be in bfloat16 `prepare` decides.
+        for dtype in {parameter.dtype for parameter in self.parameters()}:
+            if fn(torch.zeros(0, dtype=dtype, device=self.device)).dtype != dtype:
+                raise UserError("a tokenizer keeps its type of numbers: load it with hasrd.load(..., dtype=...)")
+        return super()._apply(fn, recurse)
+
+    def forward(self, wave: Tensor) -> Tensor:
+        """Return the speech of its own tokens: `decode(encode(wave))`, without gradients.
+
+        Args:
+            wave: (B, N) or (B, 1, N) samples in [-1, 1] at the model's sample rate.
+
+        Returns:
+            Of the shape of `wave`, float32 on the model's device, with the loudness of `wave`.
+
+        Raises:
+            UserError: As of `encode`.
+        """
+        if wave.dim() != 2 and wave.shape[1:-1] != (1,):
+            raise UserError(f"a wave of shape {tuple(wave.shape)}: a batch (B, N) or (B, 1, N) is needed")
+        return self.decode(self.encode(wave, self.sample_rate, [wave.shape[-1]] * len(wave))).view(wave.shape)
 
     @property
     def sample_rate(self) -> int:
@@ -91,9 +130,10 @@ class Tokenizer:
         """Tokenise one utterance or several; each gets the tokens that it gets alone.
 
         Args:
-            wave: one utterance (N,) or (1, N); or a list of such, of any lengths; or (B, N) with `lengths`. Samples are
-                floats in [-1, 1] (up to 16 is taken for loud speech), or int16, which is divided by 32768. An
-                AudioReader that is longer than a window is read in parts, others at once.
+            wave: one utterance (N,) or (1, N); or a list of such, of any lengths; or (B, N) with `lengths`; or
+                (B, 1, N), with `lengths` where they are not all N. Samples are floats in [-1, 1] (up to 16 is taken for
+                loud speech), or int16, which is divided by 32768. An AudioReader that is longer than a window is read
+                in parts, others at once.
             sample_rate: of `wave`, in Hz.
             lengths: (B,) samples of each row of a padded batch.
             resample: bring another rate to the model's (soxr); else it is refused.
@@ -196,6 +236,70 @@ class Tokenizer:
             wave = torch.from_numpy(resample_wave(wave.cpu().numpy(), sample_rate, self.sample_rate))
         return wave.to(self.device)
 
+    @torch.no_grad()
+    def latents(
+        self,
+        wave: Tensor | np.ndarray | Sequence[Tensor | np.ndarray],
+        sample_rate: int | None = None,
+        layer: int | str | None = None,
+        lengths: Tensor | Sequence[int] | None = None,
+        resample: bool = False,
+    ) -> tuple[Tensor, Tensor]:
+        """Return a layer of the encoder; each utterance gets what it gets alone, encoded whole.
+
+        Args:
+            wave, lengths, resample: see `encode`.
+            sample_rate: of `wave`, in Hz; None: the model's.
+            layer: 0 to L - 1, where 0 is the encoder's input network; or "semantic", the one that the semantic stream
+                is made of; None: the last one.
+
+        Returns:
+            (B, T, D) float32, zero past an utterance's length, and the lengths (B,), as many as of its tokens.
+
+        Raises:
+            UserError: As of `encode`; or no such layer.
+        """
+        number = self._layer(layer)
+        rows = self._rows(wave, lengths)
+        rate = self.sample_rate if sample_rate is None else sample_rate
+        found: list[Tensor] = []
+        for row in rows:
+            one = self.as_wave(row, rate, resample)[None]
+            samples = torch.tensor([one.shape[1]], device=self.device)
+            encoded = self.codec.features(self.codec.at_level(one, samples)[0], samples)
+            found.append(encoded.layers[number][0].float())
+        counts = torch.tensor([len(latent) for latent in found], device=self.device)
+        return pad_sequence(found, batch_first=True), counts
+
+    def _layer(self, layer: int | str | None) -> int:
+        """The number of one of the encoder's layers; args and errors as of `latents`."""
+        encoder = self.codec.speech_encoder
+        if encoder is None:
+            raise UserError("a codec of another package does not give its encoder's layers")
+        if layer == "semantic" and self.codec.semantic_layer is not None:
+            layer = self.codec.semantic_layer
+        return encoder.check_layer(encoder.num_layers - 1 if layer is None else layer, "latents")
+
+    @torch.no_grad()
+    def codebook(self, stream: str, m: int = 0) -> Tensor:
+        """Return the vectors of a codebook, as they are added up for the decoder: (size, D) float32.
+
+        Args:
+            stream: name of its stream.
+            m: which codebook of this stream, from 0 on.
+
+        Raises:
+            UserError: There is no such codebook, or the model is a codec of another package.
+        """
+        books = [book for book, name in enumerate(self.stream_names) if name == stream]
+        if not 0 <= m < len(books):
+            streams = {name: self.stream_names.count(name) for name in self.stream_names}
+            raise UserError(f"no codebook {m} of a stream {stream}: this model has {streams}")
+        try:
+            return self.codec.codebook(books[m])
+        except NotImplementedError as error:
+            raise UserError("a codec of another package does not say what its codes stand for") from error
+
     @staticmethod
     def _rows(wave: Any, lengths: Any) -> list[Any]:
         """The utterances of whatever `encode` is given."""
@@ -205,12 +309,17 @@ class Tokenizer:
             if lengths is not None:
                 raise UserError("lengths are for a padded batch (B, N): the waves of a list have their own")
             return list(wave)
+        if np.ndim(wave) == 3 and wave.shape[1] == 1:
+            wave = wave[:, 0]
+            lengths = [wave.shape[1]] * len(wave) if lengths is None else lengths
         if lengths is None:
             return [wave]
         lengths = [int(length) for length in lengths]
         if np.ndim(wave) != 2 or len(wave) != len(lengths):
             raise UserError(f"{len(lengths)} lengths for a wave of shape {tuple(np.shape(wave))}: (B, N) is needed")
-        if not lengths or min(lengths) < 0 or max(lengths) > wave.shape[1]:
+        if not lengths:
+            raise UserError("a batch of no utterances")
+        if min(lengths) < 0 or max(lengths) > wave.shape[1]:
             raise UserError(f"lengths {lengths}: each must be at most N, {wave.shape[1]}")
         return [row[:length] for row, length in zip(wave, lengths)]
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import Sequence
+from typing import Any, Sequence
 
 import torch
 from torch import Tensor
@@ -89,6 +89,25 @@ class Tokens:
                 if low[m] < 0 or high[m] >= size:
                     found = f"codes {low[m]} to {high[m]}"
                     raise ValueError(f"codebook {m} has {size} entries: {found}")
+
+    @classmethod
+    def from_bkt(cls, codes: Tensor, **fields: Any) -> Tokens:
+        """Return tokens of codes (B, K, T), the order of transformers, codec-bpe and Codec-SUPERB; K is M here.
+
+        Args:
+            codes: (B, K, T) long.
+            fields: All other attributes, by name.
+
+        Raises:
+            ValueError: As of Tokens.
+        """
+        if codes.dim() != 3:
+            raise ValueError(f"codes must be (B, K, T), not {tuple(codes.shape)}")
+        return cls(codes.transpose(1, 2), **fields)
+
+    def to_bkt(self) -> Tensor:
+        """Return the codes as (B, K, T), the order of transformers, codec-bpe and Codec-SUPERB; K is M here."""
+        return self.codes.transpose(1, 2)
 
     def __len__(self) -> int:
         """Return the number of utterances B."""

@@ -52,7 +52,10 @@ class ISTFT(nn.Module):
 
     def forward(self, spectrum: Tensor) -> Tensor:
         """Return the waveform (B, F * hop_length) of a complex spectrum (B, F, n_fft // 2 + 1)."""
-        frames = torch.fft.irfft(spectrum, n=self.n_fft, dim=-1) * self.window
+        return self.overlap(torch.fft.irfft(spectrum, n=self.n_fft, dim=-1) * self.window)
+
+    def overlap(self, frames: Tensor) -> Tensor:
+        """Return the waveform (B, F * hop_length) of windowed frames (B, F, n_fft)."""
         envelope = self.window.square().expand(1, frames.shape[1], -1)
         return self._overlap_add(frames) / self._overlap_add(envelope)
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from hasrd.encoder.encoder import Encoder
 from hasrd.encoder.layers import ResidualUnit, Snake1d, length_mask, wn_conv1d
 from hasrd.encoder.output import EncoderOutput
-from hasrd.encoder.tiles import CHUNK, in_tiles
+from hasrd.encoder.tiles import CHUNK, in_tiles, whole
 
 DILATIONS = (1, 3, 9)  # of a block's residual units: DAC, and HASRD section 2.1
 
@@ -83,7 +83,7 @@ class ConvEncoder(Encoder):
         """Encode feats (B, T, F) into (B, T // stride, D)."""
         num_frames = feats.shape[1]
         # A batch without a single latent frame is padded so that the kernels fit, and cut again.
-        x = nn.functional.pad(feats, (0, 0, 0, max(0, self.stride - num_frames))).mT
+        x = (feats if whole() else nn.functional.pad(feats, (0, 0, 0, max(0, self.stride - num_frames)))).mT
         mask = length_mask(lengths, x.shape[2])[:, None]
         x = self.first(x.masked_fill(~mask, 0.0)) * mask
         for block, stride in zip(self.blocks, self.strides):
@@ -92,7 +92,7 @@ class ConvEncoder(Encoder):
             x = block(x, mask, next_mask)
             mask = next_mask
         x = self.last(self.snake(x)) * mask
-        return x[..., : num_frames // self.stride].mT
+        return x.narrow(2, 0, num_frames // self.stride).mT
 
 
 class DownBlock(nn.Module):
@@ -116,7 +116,7 @@ class DownBlock(nn.Module):
         """Map x (B, C, T) with mask (B, 1, T) to (B, C', T') with next_mask (B, 1, T')."""
         for unit in self.units:
             x = unit(x, mask)
-        return self.down(self.snake(x))[..., : next_mask.shape[2]] * next_mask
+        return self.down(self.snake(x)).narrow(2, 0, next_mask.shape[2]) * next_mask
 
 
 class LogMelCNN(ConvEncoder):

@@ -123,5 +123,5 @@ class ConvolutionModule(nn.Module):
         if self.causal:
             # Moved by half of the kernel, which is centred otherwise.
             x = functional.pad(x, (0, 0, self.depthwise.kernel_size[0] // 2, 0))
-        x = depthwise_conv(x, self.depthwise.weight, self.depthwise.bias)[:, : mask.shape[1]]
+        x = depthwise_conv(x, self.depthwise.weight, self.depthwise.bias).narrow(1, 0, mask.shape[1])
         return self.project(functional.silu(self.norm(x)))

@@ -9,6 +9,8 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
+from hasrd.encoder.tiles import whole
+
 
 def depthwise_conv(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """Convolve every channel with its own kernel and keep the length.
@@ -21,6 +23,8 @@ def depthwise_conv(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     Returns:
         (B, T, C).
     """
+    if whole():  # as one operation that every runtime knows
+        return functional.conv1d(x.mT, weight, bias, padding="same", groups=len(weight)).mT
     if x.device.type == "cpu" and len(weight) % 32:
         # torch 2.11's oneDNN never comes back from bf16 calls with 8, 16 or 20 channels and more frames than the
         # kernel. With whole blocks of 32 channels it does.

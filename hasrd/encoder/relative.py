@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from hasrd.encoder.attention import attend
 from hasrd.encoder.layers import Dropout, length_mask
+from hasrd.encoder.tiles import whole
 
 
 class RelativeStack(nn.Module):
@@ -110,6 +111,16 @@ class RelativeAttention(nn.Module):
         by_position = (q + self.position_bias.to(q.dtype)) * head_size**-0.5
         key_bias = None if key_bias is None else key_bias.to(q.dtype)
         dropout_rate = self.dropout_rate if self.training else 0.0
+
+        def block(some: slice, start: int, end: int) -> Tensor:
+            # Queries start .. end - 1 and all keys: the distances end - 1, ..., start + 1 - T.
+            distances = p[some, :, num_frames - end : 2 * num_frames - 1 - start]
+            bias = align_positions(by_position[:, some, start:end] @ distances)
+            bias = bias if key_bias is None else bias + key_bias
+            return attend(by_content[:, some, start:end], k[:, some], v[:, some], bias, dropout_rate)
+
+        if whole():
+            return self.out(block(slice(heads), 0, num_frames).transpose(1, 2).flatten(2))
         rows, group = block_sizes(batch, heads, num_frames, q.device.type)
         # Blocks are written to one tensor: kept one by one, they would leave holes of their scores' size in memory.
         y = torch.empty_like(q, memory_format=torch.contiguous_format)
@@ -117,17 +128,12 @@ class RelativeAttention(nn.Module):
             some = slice(first, first + group)
             for start in range(0, num_frames, rows):
                 end = min(start + rows, num_frames)
-                # Queries start .. end - 1 and all keys: the distances end - 1, ..., start + 1 - T.
-                distances = p[some, :, num_frames - end : 2 * num_frames - 1 - start]
-                bias = align_positions(by_position[:, some, start:end] @ distances)
-                bias = bias if key_bias is None else bias + key_bias
-                queries = by_content[:, some, start:end]
-                y[:, some, start:end] = attend(queries, k[:, some], v[:, some], bias, dropout_rate)
+                y[:, some, start:end] = block(some, start, end)
         return self.out(y.transpose(1, 2).flatten(2))
 
     def project(self, positions: Tensor) -> Tensor:
         """Project positions (2 T - 1, D), or take what Conformer.keep_positions has kept of them."""
-        kept, length = self.kept_positions, len(positions)
+        kept, length = self.kept_positions, positions.shape[0]
         if kept is None or len(kept) < length or self.training or torch.is_grad_enabled():
             return self.position(positions)
         return kept.narrow(0, (len(kept) - length) // 2, length)

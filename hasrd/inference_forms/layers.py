@@ -51,7 +51,7 @@ class Scratch:
         """Return (number, channels) of the type of `like`, not initialised."""
         size = number * channels
         flat = self._arrays.get(name)
-        if flat is None or flat.numel() < size:
+        if flat is None or flat.numel() < size or flat.device != like.device:
             flat = self._arrays[name] = like.new_empty(size)
         return flat[:size].view(number, channels)
 

@@ -4,28 +4,58 @@
 
 from __future__ import annotations
 
-from typing import Any, Mapping
+from typing import Any, Mapping, NamedTuple
 
+import yaml
+
+import hasrd
 from hasrd.codec.describe import Description, describe
 from hasrd.markdown import table_row
 from hasrd.metrics.bitrate import LOUDNESS_BITS, bitrate
 
 
-def model_card(config: Mapping[str, Any], folder: str, allow_import: bool = False, scores: str = "") -> str:
-    """Return the card as Markdown.
+class CardScores(NamedTuple):
+    """What was measured of a model.
+
+    Attributes:
+        measures: Their names.
+        section: Of the card, Markdown.
+    """
+
+    measures: tuple[str, ...] = ()
+    section: str = ""
+
+
+NOT_MEASURED = CardScores()
+
+
+def model_card(
+    config: Mapping[str, Any], folder: str, allow_import: bool = False, scores: CardScores = NOT_MEASURED
+) -> str:
+    """Return the card as Markdown, with the block of metadata that the Hugging Face Hub reads.
 
     Args:
         config: config.yaml of the packed model.
-        folder: Its folder's name.
+        folder: What it is loaded by: its folder's name, or its name on the Hub.
         allow_import: See `hasrd.registry.resolve`.
-        scores: Section on what was measured, Markdown.
+        scores: What was measured.
     """
     name, source = config["name"], config["source"]
     sets = ", ".join(source["train_sets"]) or "not noted"
-    lines = ["---", "library_name: hasrd", "tags: [audio, speech-tokenizer]"]
-    lines += [f"license: {config['licence']}"] if config["licence"] else []
-    lines += [
+    corpora = ", ".join(config["datasets"])
+    facts = {
+        "library_name": "hasrd",
+        "pipeline_tag": "audio-to-audio",
+        "tags": ["audio", "speech-tokenizer"],
+        "license": config["licence"],
+        "language": config["language"],
+        "datasets": config["datasets"],
+        "metrics": list(scores.measures),
+    }
+    lines = [
         "---",
+        yaml.safe_dump({key: value for key, value in facts.items() if value}, sort_keys=False, allow_unicode=True)
+        + "---",
         "",
         f"# {name}",
         "",
@@ -33,6 +63,10 @@ def model_card(config: Mapping[str, Any], folder: str, allow_import: bool = Fals
         f"Encoder `{config['encoder']}`, quantizer `{config['quantizer']}`, decoder `{config['decoder']}`.",
         "",
         "## Use",
+        "",
+        "```",
+        f"pip install 'hasrd[hub] >= {hasrd.__version__}'",
+        "```",
         "",
         "```python",
         "import hasrd, soundfile",
@@ -56,7 +90,8 @@ def model_card(config: Mapping[str, Any], folder: str, allow_import: bool = Fals
         table_row(("long speech", _long_speech(config["window"]))),
     ]
     lines += [
-        table_row(("trained on", sets)),
+        table_row(("trained on", f"{corpora} ({sets})" if corpora else sets)),
+        *([table_row(("languages", ", ".join(config["language"])))] if config["language"] else []),
         table_row(("licence of the weights", config["licence"] or "not stated")),
         table_row(("made with", f"hasrd {config['hasrd']}")),
         table_row(("SHA-256 of the trained weights", f"`{source['weights_sha256']}`")),
@@ -68,7 +103,7 @@ def model_card(config: Mapping[str, Any], folder: str, allow_import: bool = Fals
     if foreign:
         lines += ["", f"It has classes from outside of hasrd ({', '.join(foreign)}): they must be importable where the"]
         lines += ["model is loaded, and loading takes `allow_import=True`."]
-    return "\n".join([*lines, *(["", scores] if scores else [])]) + "\n"
+    return "\n".join([*lines, *(["", scores.section] if scores.section else [])]) + "\n"
 
 
 def _long_speech(window: float | None) -> str:

@@ -23,7 +23,7 @@ from hasrd.encoder.speech_encoder import SpeechEncoder
 from hasrd.errors import UserError
 from hasrd.jobs.atomic import atomic_path
 from hasrd.jobs.digest import sha256
-from hasrd.models.weights import building, load_strict, read_config_of, read_safetensors, read_weights
+from hasrd.models.weights import building, load_strict, part_of, read_config_of, read_safetensors, read_weights
 
 # What is used where no weights are named: the recipe's own choice, else those of the last epoch.
 DEFAULT_WEIGHTS = ("valid.mel_distance.best.pth", "latest.pth")
@@ -167,10 +167,8 @@ def load_trained(experiment: Experiment, allow_import: bool) -> Codec:
         speech_encoder = load_encoder(experiment.encoder, wanted, allow_import=allow_import)[1].frozen()
     with building(experiment.config_file):
         codec = Codec(**build_modules(experiment.config, speech_encoder, allow_import=allow_import))
-    prefix = "codec."
     states = read_weights(experiment.weights, "train the codec again (stage 5), or name others")
-    tensors = {key[len(prefix) :]: value for key, value in states.items() if key.startswith(prefix)}
-    load_strict(codec, tensors, experiment.weights)
+    load_strict(codec, part_of(states, "codec"), experiment.weights)
     return codec.eval().requires_grad_(False)
 
 

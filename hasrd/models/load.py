@@ -9,6 +9,7 @@ that it names by import path is refused unless the caller allows it.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,8 @@ from hasrd.config import read_yaml
 from hasrd.errors import UserError, first_line
 from hasrd.jobs.digest import sha256
 from hasrd.models.checkpoint import PACKAGE, PEER, UNKNOWN, embed_encoder, kind_of, load_trained, read_experiment
-from hasrd.models.package import CONFIG, load_packed
+from hasrd.models.hub import fetch, is_repo_id
+from hasrd.models.package import CONFIG, copy_packed, load_packed, pack
 from hasrd.models.weights import building
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
@@ -91,20 +93,27 @@ def load(
     compile: bool = False,
     model_file: str | None = None,
     allow_import: bool = False,
+    revision: str | None = None,
 ) -> Tokenizer:
-    """Load a tokenizer from a packed model or from the experiment folder of a trained codec.
+    """Load a tokenizer from a packed model, the experiment folder of a trained codec, or the Hugging Face Hub.
 
     Args:
-        path: Folder that `hasrd pack` or stage 5 of a recipe wrote.
+        path: Folder that `hasrd pack` or stage 5 of a recipe wrote; or "org/name", a packed model on the Hub, where
+            there is no such folder.
         device: "cpu", "cuda", "cuda:1", ...
         dtype: "float32" or "bfloat16", of the weights of encoder and decoder; waves stay float32.
         compile: Let torch.compile join what the convolutions do element by element, at their first use; on CPUs alone.
         model_file: Of an experiment: name of the weights; by default the best, else the latest.
         allow_import: Import classes that its configuration names by import path, which runs their code.
+        revision: Of a model on the Hub: branch, tag or commit; None: the newest.
 
     Raises:
-        UserError: No such folder, device or type, or what `load_model` raises.
+        UserError: No such folder, device or type, or what `load_model` or `hasrd.models.hub.fetch` raises.
     """
+    if not Path(path).is_dir() and is_repo_id(path):
+        path = fetch(str(path), revision)
+    elif revision is not None:
+        raise UserError(f"{path}: revision {revision} is for models on the Hub: leave it out")
     if not Path(path).is_dir():
         raise UserError(f"{path}: no such folder: give a packed model (hasrd pack) or a codec's experiment folder")
     dtype = DTYPES.get(dtype, dtype)
@@ -116,7 +125,17 @@ def load(
         embed_encoder(model.codec)
     elif dtype != torch.float32:
         raise UserError(f"{path}: a codec of another package computes in float32")
-    return Tokenizer(prepare(model.codec.to(device), dtype, compile), model.sha256)
+    if model.kind == PACKAGE:
+        write = partial(copy_packed, path, model.config)
+    else:
+        write = partial(_pack, path, model_file=model_file, allow_import=allow_import)
+    return Tokenizer(prepare(model.codec.to(device), dtype, compile), model.sha256, write)
+
+
+def _pack(exp_dir: str | Path, out: Path, **options: Any) -> None:
+    from hasrd.report.card import card_scores  # of all measures: not needed to load a model
+
+    pack(exp_dir, out, scores=card_scores, **options)
 
 
 def _device(name: str | torch.device) -> torch.device:

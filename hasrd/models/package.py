@@ -10,11 +10,13 @@ the caller allows it (`hasrd.registry.resolve`).
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
-from typing import Any, Callable, Iterator, Mapping
+from typing import Any, Callable, Iterator, Mapping, Sequence
 
 import yaml
 from safetensors.torch import save_file
+from torch import Tensor
 
 import hasrd
 from hasrd.codec.build import PARTS, build_modules
@@ -27,11 +29,13 @@ from hasrd.errors import UserError
 from hasrd.jobs.atomic import atomic_folder
 from hasrd.jobs.digest import sha256
 from hasrd.loss.distillation import CHOICES as LOSSES
-from hasrd.models.card import model_card
+from hasrd.models.card import NOT_MEASURED, CardScores, model_card
 from hasrd.models.checkpoint import PACKAGE, PEER, embed_encoder, kind_of, load_trained, read_experiment
-from hasrd.models.weights import building, load_strict, read_weights
+from hasrd.models.weights import building, load_strict, part_of, read_safetensors, read_weights
 
 CONFIG, WEIGHTS, CARD = "config.yaml", "model.safetensors", "README.md"
+# For a training that goes on from the model; it is not needed to use it.
+DISCRIMINATOR = "discriminator.safetensors"
 # Of the folder's layout; a reader refuses a higher number. Since 2 there may be a `loudness`, which none must ignore.
 FORMAT = 2
 # Of a distillation, what is about the data of the training.
@@ -45,7 +49,11 @@ def pack(
     name: str | None = None,
     licence: str | None = None,
     allow_import: bool = False,
-    scores: Callable[[Path, str], str] | None = None,
+    scores: Callable[[Path, str], CardScores] | None = None,
+    language: Sequence[str] = (),
+    datasets: Sequence[str] = (),
+    repo_id: str | None = None,
+    with_discriminator: bool = False,
     window: float | str | None = OF_MODEL,
 ) -> Path:
     """Write the codec of an experiment to a new folder, which appears when it is complete and can be loaded.
@@ -57,8 +65,12 @@ def pack(
         name: What the model card calls it; by default the folder's name.
         licence: Of the weights, as text; stands in config.yaml and on the card.
         allow_import: Import classes that the experiment names by import path.
-        scores: Makes the card's section on scores of the experiment and the SHA-256 of its weights
-            (`hasrd.report.card.score_section`); without it the card has none.
+        scores: Tells what was measured, of the experiment and the SHA-256 of its weights
+            (`hasrd.report.card.card_scores`); without it the card has no scores.
+        language: Codes of the languages that it was trained on, such as "en"; in config.yaml and on the card.
+        datasets: Names of the corpora that it was trained on, those of the Hugging Face Hub where they are there.
+        repo_id: "org/name" on the Hub, which the card then tells to load it by; by default the folder's name.
+        with_discriminator: Write the discriminator as well, for trainings that go on from the model.
         window: Seconds of the windows in which longer speech is encoded; None: it is encoded whole. By default the
             codec's own.
 
@@ -72,8 +84,7 @@ def pack(
     out = Path(out)
     if window != OF_MODEL:
         check_window(window)
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise UserError(f"{out}: is there already: choose another name, or remove it")
+    check_new(out)
     experiment = read_experiment(exp_dir, model_file)
     if kind_of(experiment.config) == PEER:
         raise UserError(f"{exp_dir}: a codec of others: pass on what its authors publish")
@@ -82,11 +93,16 @@ def pack(
     for key, value in tensors.items():
         if value.is_floating_point() and not value.isfinite().all():
             raise UserError(f"{experiment.weights}: '{key}' is not finite: the training diverged, or is not complete")
+    judge = part_of(read_weights(experiment.weights), "discriminator") if with_discriminator else {}
+    if with_discriminator and not judge:
+        raise UserError(f"{experiment.weights}: no discriminator in it: leave out --with_discriminator")
     config: dict[str, Any] = {
         "format": FORMAT,
         "hasrd": hasrd.__version__,
         "name": name or out.resolve().name,
         "licence": licence,
+        "language": list(language),
+        "datasets": list(datasets),
         **_model_keys(experiment.config),
         "window": codec.window if window == OF_MODEL else window,
         "source": {
@@ -99,12 +115,44 @@ def pack(
     with atomic_folder(out) as temporary:
         save_file(tensors, temporary / WEIGHTS, metadata={"format": "pt"})
         config["model_sha256"] = sha256(temporary / WEIGHTS)
+        if judge:
+            save_file({key: value.contiguous() for key, value in judge.items()}, temporary / DISCRIMINATOR)
+            config |= {key: experiment.config.get(key) for key in ("discriminator", "discriminator_conf")}
+            config["discriminator_sha256"] = sha256(temporary / DISCRIMINATOR)
         (temporary / CONFIG).write_text(yaml.safe_dump(config, sort_keys=False, allow_unicode=True), encoding="utf-8")
-        section = scores(Path(exp_dir), config["source"]["weights_sha256"]) if scores else ""
-        card = model_card(config, out.name, allow_import, section)
+        measured = scores(Path(exp_dir), config["source"]["weights_sha256"]) if scores else NOT_MEASURED
+        card = model_card(config, repo_id or out.name, allow_import, measured)
         (temporary / CARD).write_text(card, encoding="utf-8")
         load_packed(temporary, allow_import)
     return out
+
+
+def check_new(out: Path) -> None:
+    """Raise UserError where something is at `out` already that is no empty folder."""
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise UserError(f"{out}: is there already: choose another name, or remove it")
+
+
+def copy_packed(folder: str | Path, config: Mapping[str, Any], out: str | Path) -> None:
+    """Copy a packed model to a new folder, which appears when it is complete.
+
+    Args:
+        folder: The packed model.
+        config: Its configuration when it was loaded.
+        out: Folder to write; it must not be there yet, or be empty.
+
+    Raises:
+        UserError: A folder that is not empty, or another model in `folder` than the one that was loaded.
+    """
+    folder, out = Path(folder), Path(out)
+    check_new(out)
+    with atomic_folder(out) as temporary:
+        for name in (CONFIG, WEIGHTS, CARD, DISCRIMINATOR):
+            if name in (CONFIG, WEIGHTS) or (folder / name).is_file():
+                with building(folder / name):
+                    shutil.copyfile(folder / name, temporary / name)
+        if read_packed_config(temporary) != config or sha256(temporary / WEIGHTS) != config["model_sha256"]:
+            raise UserError(f"{folder}: not the model any more that was loaded from there: load it again")
 
 
 def load_packed(folder: str | Path, allow_import: bool = False) -> tuple[dict[str, Any], Codec]:
@@ -135,6 +183,21 @@ def load_packed(folder: str | Path, allow_import: bool = False) -> tuple[dict[st
             raise UserError(f"{weights}: '{key}' is {tensors[key].dtype}, but {value.dtype} is needed")
     load_strict(codec, tensors, weights)
     return config, codec.eval().requires_grad_(False)
+
+
+def read_discriminator(folder: str | Path, config: Mapping[str, Any]) -> dict[str, Tensor] | None:
+    """Read the discriminator's tensors of a packed model with this configuration; None where it has none.
+
+    Raises:
+        UserError: The file is damaged, or missing although the configuration names it.
+    """
+    if not config.get("discriminator_sha256"):
+        return None
+    path = Path(folder) / DISCRIMINATOR
+    tensors = read_safetensors(path)[0]
+    if sha256(path) != config["discriminator_sha256"]:
+        raise UserError(f"{path}: its SHA-256 is not the one in {CONFIG}: damaged or not complete: get it again")
+    return tensors
 
 
 def read_packed_config(folder: str | Path) -> dict[str, Any]:

@@ -90,6 +90,12 @@ def read_config_of(path: str | Path, advice: str = "get it again") -> dict[str, 
     return config
 
 
+def part_of(tensors: Mapping[str, Tensor], part: str) -> dict[str, Tensor]:
+    """Return the tensors of one part of a model, with their names in it."""
+    prefix = f"{part}."
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+
+
 def load_strict(module: nn.Module, tensors: Mapping[str, Tensor], path: str | Path) -> None:
     """Load all of a module's tensors, and no others, all of them finite.
 

@@ -7,6 +7,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from hasrd.encoder.tiles import whole
+
 # Elements of one product: 64 MiB. At 8192 centroids and 10 minutes of tokens one piece would take
 # 600 MiB.
 _MAX_ELEMENTS = 1 << 24
@@ -30,5 +32,6 @@ def assign(x: Tensor, centroids: Tensor) -> Tensor:
         x, centroids = x.float(), centroids.float()
         norms = centroids.square().sum(dim=1)
         rows = max(1, _MAX_ELEMENTS // len(centroids))
-        parts = [torch.addmm(norms, part, centroids.t(), alpha=-2.0).argmin(dim=1) for part in x.split(rows)]
+        pieces = (x,) if whole() else x.split(rows)
+        parts = [torch.addmm(norms, part, centroids.t(), alpha=-2.0).argmin(dim=1) for part in pieces]
     return parts[0] if len(parts) == 1 else torch.cat(parts)

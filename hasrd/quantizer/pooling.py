@@ -21,7 +21,7 @@ def pool(x: Tensor, mask: Tensor, stride: int) -> tuple[Tensor, Tensor]:
     """
     if stride == 1:
         return x, mask
-    spare = -x.shape[1] % stride
+    spare = (x.shape[1] + stride - 1) // stride * stride - x.shape[1]
     groups = F.pad(x * mask[..., None], (0, 0, 0, spare)).unflatten(1, (-1, stride))
     counts = F.pad(mask, (0, spare)).unflatten(1, (-1, stride)).sum(2)
     return groups.sum(2) / counts.clamp(min=1)[..., None], counts > 0

@@ -5,10 +5,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Mapping, Sequence
 
 from hasrd.config import read_json
 from hasrd.markdown import table_row
 from hasrd.metrics.scores import MEASURES
+from hasrd.models.card import CardScores
 from hasrd.report.cells import score_cell
 from hasrd.report.collect import Results, ScoreRow, collect
 from hasrd.report.specification import header
@@ -16,10 +18,12 @@ from hasrd.report.streams import decoded_from, probe_label
 
 # Measures whose rows are no systems of speech or probes: what they are of.
 _WHOLE = {"bitrate": "All streams", "codebook": "All streams"}
+# Of decoded speech, those that the card shows first: words, voice, sound.
+_FIRST = ("recogniser_wer", "speaker_similarity", "mel")
 
 
-def score_section(exp_dir: Path, weights_sha256: str) -> str:
-    """Return the section as Markdown: a table for each test set that the experiment has scores of.
+def card_scores(exp_dir: Path, weights_sha256: str) -> CardScores:
+    """Return what was measured: for each test set a short table, and one of all measures.
 
     Args:
         exp_dir: The experiment, whose score files are read; what was not scored is not on the card.
@@ -29,8 +33,8 @@ def score_section(exp_dir: Path, weights_sha256: str) -> str:
     measures = [measure for measure in MEASURES if any(found.score.measure == measure for found in results.scores)]
     sets = results.test_sets(measures)
     if not sets:
-        return "## Scores\n\nNone were measured."
-    lines = ["## Scores", "", "Means, with a 95% bootstrap interval over utterances and their number (n)."]
+        return CardScores((), "## Scores\n\nNone were measured.")
+    lines, used = ["## Scores", "", "Means over utterances."], set()
     for test_set in sets:
         lines += ["", f"### {test_set}", ""]
         facts = exp_dir / "tokens" / test_set / "codes.json"
@@ -38,12 +42,28 @@ def score_section(exp_dir: Path, weights_sha256: str) -> str:
         if scored not in (None, weights_sha256):
             lines.append("Scored with other weights of this experiment than these: left out.")
             continue
-        lines += ["| measure | of | value |", "|---|---|---|"]
-        for measure in measures:
-            for found in results.find(measure, test_set):
-                cells = (header(measure), _label(results, found), score_cell([found]).text)
-                lines.append(table_row(cells))
-    return "\n".join(lines)
+        rows = {measure: results.find(measure, test_set) for measure in measures}
+        used.update(measure for measure, found in rows.items() if found)
+        lines += _short_table(results, {measure: rows[measure] for measure in _FIRST if rows.get(measure)})
+        lines += ["<details><summary>All measures, with a 95% bootstrap interval over utterances and their number (n)"]
+        lines += ["</summary>", "", "| measure | of | value |", "|---|---|---|"]
+        for measure, found in rows.items():
+            lines += [table_row((header(measure), _label(results, row), score_cell([row]).text)) for row in found]
+        lines += ["", "</details>"]
+    return CardScores(tuple(measure for measure in measures if measure in used), "\n".join(lines))
+
+
+def _short_table(results: Results, columns: Mapping[str, Sequence[ScoreRow]]) -> list[str]:
+    """Lines of a table with a row for each kind of decoded speech, of the measures that there are."""
+    if not columns:
+        return []
+    cells = {
+        measure: {_label(results, row): score_cell([row]).value for row in reversed(rows)}
+        for measure, rows in columns.items()
+    }
+    labels = dict.fromkeys(_label(results, row) for rows in columns.values() for row in rows)
+    lines = [table_row(("decoded from", *map(header, columns))), "|---" * (len(columns) + 1) + "|"]
+    return [*lines, *(table_row((label, *(cells[m].get(label, "") for m in columns))) for label in labels), ""]
 
 
 def _label(results: Results, found: ScoreRow) -> str:

@@ -5,6 +5,8 @@
 from __future__ import annotations
 
 import argparse
+import copy
+from pathlib import Path
 
 from espnet2.tasks import gan_codec as espnet
 from espnet2.tasks.abs_task import optim_classes
@@ -22,12 +24,14 @@ from hasrd.espnet.codec_model import CodecModel
 from hasrd.jobs.digest import sha256
 from hasrd.loss.distillation import build_distillation
 from hasrd.models.checkpoint import load_encoder
+from hasrd.models.initial import InitialModel, read_initial
 from hasrd.models.kmeans import load_kmeans
 from hasrd.registry import ALLOW_IMPORT, resolve
 from hasrd.tasks.preprocess import AtLoudness, PadTo, Segment
 from hasrd.tasks.training import TrainingTask
 from hasrd.teacher.levels import open_levels
 from hasrd.train.gan_trainer import GANTrainer
+from hasrd.train.options import merge
 
 # Of each clip of the valid set, whatever the training's segments: trainings with other segments are judged on the same.
 VALID_SECONDS = 5.0
@@ -72,6 +76,13 @@ class CodecTask(TrainingTask, espnet.GANCodecTask):
             type=str_or_none,
             default=None,
             help="SHA-256 that the encoder file must have; noted in config.yaml when left out",
+        )
+        group.add_argument(
+            "--init_model",
+            type=str_or_none,
+            default=None,
+            help="Start from this codec, a packed model or an experiment folder: parts that are not given here, frozen "
+            "encoder, centroids, level and all weights come from there (docs/finetune.md)",
         )
         group.add_argument("--allow_import", type=str2bool, default=False, help=ALLOW_IMPORT)
         group.add_argument(
@@ -168,6 +179,10 @@ class CodecTask(TrainingTask, espnet.GANCodecTask):
         `args` are those of a training, whose configuration a person has named: its classes are imported.
         """
         speech_encoder = None
+        initial = None
+        if args.init_model is not None:
+            initial = read_initial(args.init_model, allow_import=args.allow_import)
+            cls._start_from(args, initial)
         if args.frozen_encoder and args.encoder_file is None:
             raise UserError(
                 "--encoder_file not given: with frozen_encoder: true the codec stands on a trained encoder, "
@@ -193,19 +208,21 @@ class CodecTask(TrainingTask, espnet.GANCodecTask):
                 "semantic_layer": facts["layer"],
                 "num_clusters": len(centroids),
             }
-        elif part_class(vars(args), "quantizer", quantizer.CHOICES, allow_import=True).needs_kmeans:
+        elif initial is None and part_class(vars(args), "quantizer", quantizer.CHOICES, allow_import=True).needs_kmeans:
             raise UserError(
                 f"--kmeans_file not given: the quantizer {args.quantizer} takes its first tokens from k-means on a "
                 "frozen encoder: set frozen_encoder: true and run stages 3 and 4, or choose another quantizer"
             )
         codec = Codec(**build_modules(vars(args), speech_encoder, allow_import=True))
-        if centroids is not None:
-            codec.quantizer.set_centroids(centroids)
         if (args.loudness is not None or args.shift_phase) and args.iterator_type == "chunk":
             raise UserError("loudness, shift_phase: not with iterator_type: chunk, which cuts segments after them")
         judge = None
         if args.discriminator is not None:
             judge = resolve(discriminator.CHOICES, args.discriminator, allow_import=True)(**args.discriminator_conf)
+        if initial is not None:
+            initial.put_into(codec, judge)
+        if centroids is not None:
+            codec.quantizer.set_centroids(centroids)
         teaching = None
         if args.distillation:
             if args.segment is None or args.iterator_type == "chunk":
@@ -214,6 +231,38 @@ class CodecTask(TrainingTask, espnet.GANCodecTask):
             live = {level: make(args.allow_import) for level, make in levels.live.items()}
             teaching = build_distillation(args.distillation, codec.quantizer, levels.sizes, live, allow_import=True)
         return CodecModel(codec=codec, discriminator=judge, distillation=teaching, **args.model_conf)
+
+    @classmethod
+    def _start_from(cls, args: argparse.Namespace, initial: InitialModel) -> None:
+        """Take what `args` leave open from the model that the training starts from, its frozen encoder first.
+
+        A part is left open where its option has the default; of one that is the same, single arguments are left open.
+
+        Raises:
+            UserError: Another encoder is given, or a class that is not allowed.
+        """
+        where, config = f"--init_model {initial.folder}", initial.config
+        if initial.encoder_sha256 is None:
+            if args.encoder_file is not None:
+                raise UserError(f"{where}: it trained an encoder of its own: leave out --encoder_file")
+        elif args.encoder_file is None and initial.encoder_file is not None:
+            args.encoder_file, args.encoder_sha256 = str(initial.encoder_file), initial.encoder_sha256
+        elif args.encoder_file is None:
+            args.encoder_file = str(Path(args.output_dir) / "encoder.safetensors")
+            args.encoder_sha256 = initial.write_encoder(Path(args.encoder_file))
+        elif sha256(args.encoder_file) != initial.encoder_sha256:
+            raise UserError(f"{where}: it stands on another encoder than {args.encoder_file}: leave out --encoder_file")
+        if config.get("discriminator"):
+            # Whoever trains has named the classes of the options, but not this one; the codec's are loaded already.
+            resolve(discriminator.CHOICES, config["discriminator"], allow_import=args.allow_import)
+        for choices in cls.class_choices_list:
+            name, conf = choices.name, f"{choices.name}_conf"
+            if config.get(name) and getattr(args, name) in (choices.default, config[name]):
+                setattr(args, name, config[name])
+                whole = copy.deepcopy(config.get(conf) or {})
+                merge(whole, getattr(args, conf) or {})
+                setattr(args, conf, whole)
+        args.loudness = config.get("loudness") if args.loudness is None else args.loudness
 
     @classmethod
     def build_optimizers(cls, args: argparse.Namespace, model: CodecModel) -> list:

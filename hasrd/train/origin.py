@@ -68,7 +68,7 @@ def origin_of(options: Mapping[str, Any]) -> Origin:
         path = Path(file)
         if path.is_file():
             files[name], values[name] = path, value.removeprefix(file)
-        elif path.is_dir() and os.sep in value:
+        elif path.is_dir() and (os.sep in value or name == "init_model"):
             values[name] = ""
             own_files, own_tables = _read_of(path)
             files.update({f"{name}/{key}": own for key, own in own_files.items()})

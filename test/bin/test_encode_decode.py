@@ -40,9 +40,9 @@ def run(monkeypatch):
 @pytest.fixture(scope="module")
 def packed(codec_dir, tmp_path_factory) -> Path:
     from hasrd.models.package import pack as write
-    from hasrd.report.card import score_section
+    from hasrd.report.card import card_scores
 
-    return write(codec_dir, tmp_path_factory.mktemp("packed") / "model", scores=score_section)
+    return write(codec_dir, tmp_path_factory.mktemp("packed") / "model", scores=card_scores)
 
 
 @pytest.fixture

@@ -101,7 +101,8 @@ def test_every_form_of_a_wave(model, noise):
     [
         (torch.zeros(0), "no samples"),
         (torch.zeros(2, 800), "one channel"),
-        (torch.zeros(1, 1, 800), "one channel"),
+        (torch.zeros(1, 2, 800), "one channel"),
+        (torch.zeros(0, 1, 800), "no utterances"),
         (np.zeros((800, 2), np.float32), "one channel"),
         (torch.tensor([0.0, np.nan, np.inf]), "2 samples are NaN or infinite"),
         (torch.zeros(800, dtype=torch.int32), "int16"),
@@ -123,6 +124,68 @@ def test_lengths_must_fit(model):
         assert "lengths" in message(model.encode, torch.zeros(2, 800), RATE, lengths=lengths)
     assert "no samples" in message(model.encode, torch.zeros(2, 800), RATE, lengths=[800, 0])
     assert "of a list have their own" in message(model.encode, [torch.zeros(800)], RATE, lengths=[800])
+
+
+def test_it_is_a_module(model, noise):
+    """Its forward is a resynthesis at the loudness of the input, alone and as a part of a model that trains."""
+    wave = torch.stack([noise(6000), 0.1 * noise(6000, 1)])
+    expected = model.decode(model.encode(list(wave), RATE))
+    outer = torch.nn.ModuleDict({"tokenizer": model, "other": torch.nn.Linear(1, 1)}).train()
+    assert outer.training and not any(part.training for part in model.modules())
+    assert torch.equal(model(wave), expected) and torch.equal(outer["tokenizer"](wave[:, None]), expected[:, None])
+    levels = [model.encode(list(x), RATE).loudness for x in (wave, expected)]
+    assert torch.allclose(*levels, atol=0.5)
+    assert model.to("cpu") is model and model.float() is model and not any(p.requires_grad for p in model.parameters())
+    for move in (model.half, model.double, lambda: model.to(torch.bfloat16)):
+        assert "dtype=" in message(move)
+    for shape in ((), (800,), (2, 2, 800), (1, 1, 1, 800)):
+        assert "(B, 1, N) is needed" in message(model, torch.zeros(shape))
+
+
+def test_all_of_it_moves(codec_dir, noise):
+    """No tensor is kept where a move to another device does not find it."""
+    model = hasrd.load(codec_dir)
+    model(noise(6000)[None])
+    model.to("meta")
+    for part in model.modules():
+        values = [*vars(part).values(), *part.parameters(recurse=False), *part.buffers(recurse=False)]
+        assert {value.device.type for value in values if isinstance(value, torch.Tensor)} <= {"meta"}, type(part)
+
+
+def test_batches_with_a_channel(model, noise):
+    wave = torch.stack([noise(6000), noise(6000, 1)])[:, None]
+    assert same(model.encode(wave, RATE), model.encode(list(wave[:, 0]), RATE))
+    assert same(model.encode(wave.numpy(), RATE), model.encode(list(wave[:, 0]), RATE))
+    shorter = model.encode([wave[0, 0], wave[1, 0, :2500]], RATE)
+    assert same(model.encode(wave, RATE, lengths=[6000, 2500]), shorter)
+
+
+def test_latents_are_what_is_quantized(model, noise):
+    """The semantic code is the centroid nearest to the semantic layer, whatever the padding beside it."""
+    waves = [noise(6000), noise(3000, 1)]
+    tokens = model.encode(waves, RATE)
+    latents, lengths = model.latents(waves, RATE, layer="semantic")
+    assert torch.equal(lengths, tokens.lengths)
+    distance = torch.cdist(latents, model.codebook("semantic").expand(2, -1, -1))
+    for i, length in enumerate(lengths):
+        assert torch.equal(distance[i, :length].argmin(-1), tokens.codes[i, :length, 0])
+        assert not latents[i, length:].any()
+    layers = [model.latents(waves[0], layer=layer)[0] for layer in range(3)]
+    assert torch.equal(model.latents(waves[0])[0], layers[2]) and not torch.allclose(layers[0], layers[2])
+    assert torch.allclose(latents[:1], layers[model.codec.semantic_layer], atol=1e-5)
+    for layer in (3, -1, "acoustic", 1.0):
+        assert "layers 0 to 2" in message(model.latents, waves[0], layer=layer)
+    assert "Hz, but this model" in message(model.latents, waves[0], 8000)
+
+
+def test_codebooks_add_up_to_what_is_decoded(model, noise):
+    codes = model.encode(noise(6000), RATE).codes[0]
+    books = [model.codebook("semantic"), model.codebook("acoustic", 0), model.codebook("acoustic", 1)]
+    assert [len(book) for book in books] == list(model.codebook_sizes)
+    total = sum(book[code] for book, code in zip(books, codes.unbind(-1)))
+    assert torch.allclose(total, model.codec.vectors(codes[None])[0], atol=1e-6)
+    for stream, m in (("acoustic", 2), ("acoustic", -1), ("speaker", 0)):
+        assert "'acoustic': 2" in message(model.codebook, stream, m)
 
 
 def test_another_rate(model, noise):
@@ -227,6 +290,7 @@ def test_damaged_token_files(model, noise, tmp_path_factory, data):
 
 
 def test_folders_that_are_no_model(codec_dir, tmp_path):
+    assert "for models on the Hub" in message(hasrd.load, codec_dir, revision="main")
     assert "no such folder" in message(hasrd.load, tmp_path / "none")
     assert "no such folder" in message(hasrd.load, codec_dir / "config.yaml")
     assert "give a packed model" in message(hasrd.load, tmp_path)
@@ -351,6 +415,13 @@ assert model.decode(tokens).shape == (1, 9000)
 model.save_tokens(sys.argv[2], tokens)
 assert torch.equal(model.load_tokens(sys.argv[2]).codes, tokens.codes)
 model.encode(wave, 24000, resample=True)
+for hub in (lambda: model.push_to_hub("org/name"), lambda: hasrd.load("org/name")):
+    try:
+        hub()
+    except hasrd.UserError as error:
+        assert "needs the package huggingface_hub" in str(error)
+    else:
+        raise AssertionError
 import hasrd.bin.main
 for words in (["encode", sys.argv[1], sys.argv[3], sys.argv[2] + ".1.npz"],
               ["decode", sys.argv[1], sys.argv[2] + ".1.npz", sys.argv[2] + ".wav"]):

@@ -46,6 +46,16 @@ def test_select(tokens):
         tokens.select("semantic")
 
 
+def test_the_other_order_of_codes(tokens):
+    codes = tokens.to_bkt()
+    assert codes.shape == (2, 3, 5) and torch.equal(codes[1, 2], tokens.codes[1, :, 2])
+    fields = {name: value for name, value in vars(tokens).items() if name != "codes"}
+    again = Tokens.from_bkt(codes, **fields)
+    assert torch.equal(again.codes, tokens.codes) and again.strides == tokens.strides
+    with pytest.raises(ValueError, match=r"\(B, K, T\)"):
+        Tokens.from_bkt(codes[0], **fields)
+
+
 def test_first(tokens):
     two = tokens.first(2)
     assert torch.equal(two.codes, tokens.codes[..., :2])

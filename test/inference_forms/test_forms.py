@@ -171,3 +171,9 @@ def test_the_trained_classes_do_not_know_them():
     code = "import sys, hasrd.decoder.dac, hasrd.encoder.cnn_conformer; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert "hasrd.encoder.tiles" in done.stdout and "hasrd.inference_forms" not in done.stdout
+
+
+def test_shared_memory_follows_its_input():
+    scratch = layers.Scratch()
+    for device in ("cpu", "meta", "cpu"):
+        assert scratch.rows("a", 3, 2, torch.zeros(1, device=device)).device.type == device

@@ -20,14 +20,14 @@ from hasrd.jobs.digest import sha256
 from hasrd.metrics.scores import Score, write_score
 from hasrd.models.load import load_codec
 from hasrd.models.package import FORMAT, load_packed, pack
-from hasrd.report.card import score_section
+from hasrd.report.card import card_scores
 
 RATE = 16000
 
 
 @pytest.fixture(scope="module")
 def packed(codec_dir, tmp_path_factory) -> Path:
-    return pack(codec_dir, tmp_path_factory.mktemp("packed") / "small", licence="cc-by-4.0", scores=score_section)
+    return pack(codec_dir, tmp_path_factory.mktemp("packed") / "small", licence="cc-by-4.0", scores=card_scores)
 
 
 @pytest.fixture
@@ -218,11 +218,13 @@ def test_the_card_has_the_scores_that_are_there(codec_dir, tmp_path):
     for test_set, digest in (("test_clean", sha256(exp / "latest.pth")), ("test_other", "0" * 64)):
         (exp / "tokens" / test_set).mkdir(parents=True)
         (exp / "tokens" / test_set / "codes.json").write_text(json.dumps({"model": digest}))
-    card = (pack(exp, tmp_path / "out", name="My model", licence="mit", scores=score_section) / "README.md").read_text()
+    card = (pack(exp, tmp_path / "out", name="My model", licence="mit", scores=card_scores) / "README.md").read_text()
     assert "# My model" in card and "license: mit" in card
     assert "| Mel distance ↓ | Semantic stream only | 1.23 [1.13, 1.33] (n=17) |" in card
     assert "| CER (%) ↓ | All tokens | 12.3 [11.0, 13.0] (n=17) |" in card
     assert "5.68" not in card and "left out" in card
+    assert "metrics:\n- mel\n- cer\n" in card or "metrics:\n- cer\n- mel\n" in card
+    assert "| decoded from | Mel distance ↓ |\n|---|---|\n| Semantic stream only | 1.23 |\n" in card
     assert "| trained on | train_960 |" in card and "secret" not in card
     assert "| frame rate | 31.25 Hz (512 samples a token) |" in card
     assert "| stream `acoustic` | 2 x 16 entries, 0.25 kbps |" in card

@@ -210,6 +210,16 @@ def test_streams_alone(name, imported, speech):
     assert torch.equal(codec.decode(tokens.first(1)), codec.decode(tokens, ["semantic"]))
 
 
+def test_as_a_module(peer, speech):
+    """It resynthesises, and says what it does not know of its inside."""
+    model = Tokenizer(peer[2])
+    wave = speech[0][:1, :5000]
+    assert torch.equal(model(wave[:, None])[:, 0], model.decode(model.encode(wave, 16000)))
+    for ask in (lambda: model.latents(wave, 16000), lambda: model.codebook(model.stream_names[0])):
+        with pytest.raises(UserError, match="another package"):
+            ask()
+
+
 def test_a_decoder_that_draws_noise_draws_the_same(imported, speech):
     _, codec = imported("snac")
     tokens = codec.encode(speech[0][:1])

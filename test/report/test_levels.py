@@ -12,7 +12,7 @@ from exp_tree import HAC, level_tree, put, put_books, put_probe, put_rate, repor
 from hasrd.data.kaldi import write_table
 from hasrd.report.audio import examples
 from hasrd.report.builder import build, tables_of
-from hasrd.report.card import score_section
+from hasrd.report.card import card_scores
 from hasrd.report.cells import MISSING
 from hasrd.report.claims import claims
 from hasrd.report.collect import collect
@@ -180,7 +180,7 @@ def test_other_tables_have_rows_of_its_streams(root):
     assert [label for label in rows if label.startswith("Semantic")] == ["Semantic only (paper)"]
     assert rows[f"Lexical only: {MADE}"][1].value == "0.30" and rows[f"Lexical only: {MADE}"][3].value == "30.0"
     assert f"Prosodic only: {MADE}" not in rows and rows["Prosodic only: codec_mine"][2] is MISSING
-    shown = score_section(root / "exp" / MADE, "")
+    shown = card_scores(root / "exp" / MADE, "").section
     assert "Lexical stream only" in shown and "Lexical tokens" in shown
 
 

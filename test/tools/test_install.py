@@ -328,7 +328,7 @@ def test_every_requirement_is_pinned_with_hashes():
             assert re.match(r"[a-z0-9-]+==[^ ]+( ; [^\\]+)? \\$|    --hash=sha256:[0-9a-f]{64}( \\)?$", line), line
             assert line.endswith("\\") == following.startswith(" "), line
     pins = re.findall(r"^([a-z0-9-]+)==", (lists / "pins.txt").read_text(), flags=re.MULTILINE)
-    for name in ("base", "train", "cpu", "gpu", "eval", "pesq", "dev", "bench"):
+    for name in ("base", "train", "cpu", "gpu", "eval", "pesq", "hub", "onnx", "dev", "bench"):
         for line in (lists / f"{name}.txt").read_text().splitlines():
             if not line.startswith("#"):
                 package = re.match(r"[A-Za-z0-9-]+", line)[0].lower()
