@@ -15,6 +15,7 @@ from hasrd.codec.build import PARTS
 from hasrd.codec.inference import prepare
 from hasrd.codec.latents import BATCH_SAMPLES
 from hasrd.codec.model import TokenizerModel
+from hasrd.codec.window_plan import WINDOW_SECONDS
 from hasrd.config import read_yaml
 from hasrd.data.audio import write_audio
 from hasrd.data.set_work import DataSetRun
@@ -35,6 +36,7 @@ def model_facts(exp_dir: str | Path, model_file: str) -> dict[str, Any]:
     config = read_yaml(Path(exp_dir) / "config.yaml")
     # Where a frozen encoder or another's codec lies does not count: loading refuses one with another hash.
     shaping = {key: value for key, value in config.items() if key.removesuffix("_conf") in SHAPING}
+    shaping.setdefault("window", WINDOW_SECONDS)
     return {"weights": sha256(Path(exp_dir) / model_file), "configuration": shaping}
 
 
