@@ -749,11 +749,12 @@ def _batch(folder: Path) -> None:
 
 
 def _run_batch(path: Path) -> None:
-    from hasrd.data.file_work import Job, run_jobs
+    from hasrd.data.file_lists import Batch, Job
+    from hasrd.data.file_work import Done, FileRun, run_batch
 
     folder = path.parent
     jobs = [Job(name, str(folder / name), folder / name) for name in ("a", "b")]
-    run_jobs(jobs, folder, {"made_by": "x", "model": "0"}, lambda: lambda group: [], 1, "")
+    run_batch(Batch(jobs, folder, folder), {"made_by": "x", "model": "0"}, lambda: lambda group: Done(), FileRun(), "")
 
 
 def _finished(path: Path) -> None:
