@@ -71,9 +71,8 @@ class ModelUse:
         streams, names = self.chosen_streams(), self.tokenizer().stream_names
         held = sum(streams is None or name in streams for name in names)
         if self.codebooks is not None and not 1 <= self.codebooks <= held:
-            raise UserError(
-                f"--codebooks {self.codebooks}: there are {held} in {', '.join(streams or ['all streams'])}"
-            )
+            shown = ", ".join(streams or ["all streams"])
+            raise UserError(f"--codebooks {self.codebooks}: this model has {held} in {shown}")
         model = self.tokenizer().model_sha256
         # Missing where it is not given, as in the settings of earlier versions.
         codebooks = {} if self.codebooks is None else {"codebooks": self.codebooks}
