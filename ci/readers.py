@@ -46,6 +46,7 @@ OTHERS = {
     "hasrd/metrics/scoring/audio.py": "values of its own chunks, through hasrd.config",
     "hasrd/codec/probe_inputs.py": "contents.json of its own, through hasrd.config; damage counts as none",
     "hasrd/codec/data_set.py": "a configuration through hasrd.config",
+    "hasrd/data/file_lists.py": "copies pipes to files and back, whatever is in them",
     "hasrd/report/mapping.py": "codes.json, as row token_facts",
     "hasrd/models/card.py": "shows how speech is read, and reads none",
     "hasrd/report/card.py": "codes.json of its own, through hasrd.config",
