@@ -6,9 +6,9 @@ FILE is an audio file, and OUT the .npz file to write; or a folder, searched wit
 same folders with a .npz for each file; or a wav.scp (or a data directory that has one), and OUT gets UTTERANCE.npz and
 tokens.scp. Of several, OUT is a folder. Each .npz holds codes (T, M) and what is needed to read them.
 
-OUT is named with -o, or is the last of several paths, unless that has the name of audio or of a table. Without it, each
-.npz lies beside its audio. "-" is standard input or output. Audio of another sample rate or of several channels is
-converted, and that is said.
+OUT is named with -o, or is the last of several paths, unless that has the name of audio. Without it, each .npz lies
+beside its audio. "-" is standard input or output. Audio of another sample rate or of several channels is converted, and
+that is said.
 """
 
 from __future__ import annotations

@@ -57,7 +57,7 @@ def encode_files(
     with batches_of(paths, out, ENCODE) as batches:
         if kaldi:
             _check_kaldi(batches)
-        settings = use.settings("hasrd encode", window=window_seconds(use, window))
+        settings = use.settings("hasrd encode", resample=not strict_rate, window=window_seconds(use, window))
         work = functools.partial(EncodeWork, use, strict_rate, window)
         finish = functools.partial(write_kaldi, level=use.tokenizer().codec.loudness) if kaldi else None
         run_files(batches, ENCODE, settings, work, run, finish, KALDI if kaldi else ())

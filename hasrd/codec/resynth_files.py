@@ -39,7 +39,9 @@ def resynth_files(
         UserError: Inputs or outputs that can't be, or files that failed; the rest is done.
     """
     with batches_of(paths, out, RESYNTH.writing(form)) as batches:
-        settings = use.settings("hasrd resynth", format=form, window=window_seconds(use, window))
+        settings = use.settings(
+            "hasrd resynth", format=form, resample=not strict_rate, window=window_seconds(use, window)
+        )
         run_files(batches, RESYNTH, settings, functools.partial(ResynthWork, use, strict_rate, window), run)
 
 

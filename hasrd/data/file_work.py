@@ -32,10 +32,11 @@ from hasrd.jobs.workers import run_workers
 from hasrd.progress import progress
 
 SETTINGS = "settings.json"
-# A line for each file: its name, and the facts of its source, or [] before it is made. The last line of a name counts.
+# A line for each file: its name, and the facts of its source; [] before it is made, null where that failed. The last
+# line of a name counts.
 SOURCES = ".sources.jsonl"
-# Settings that earlier versions noted, and that make no difference any more.
-FORMER = ("resample",)
+# What was made with the first value of a setting stays as it is with the second.
+WIDER = {"resample": (False, True)}
 # Files that a worker takes at a time, so that the short ones can share a batch.
 GROUP = 16
 ELSEWHERE = "name another place with -o"
@@ -102,8 +103,8 @@ class _Records:
             self._append([name, []] for name in (*names, *(job.name for job in jobs)) if name not in known)
         return known
 
-    def add(self, made: Mapping[str, Facts]) -> None:
-        """Note what is made, and of what."""
+    def add(self, made: Mapping[str, Facts | None]) -> None:
+        """Note what is made, and of what; None takes the note away."""
         with self.locked():
             self._append([name, facts] for name, facts in made.items())
 
@@ -119,7 +120,9 @@ class _Records:
                     name, facts = json.loads(line)
                 except (ValueError, TypeError, RecursionError):
                     continue
-                if isinstance(name, str) and isinstance(facts, list) and len(facts) in (0, 5):
+                if isinstance(name, str) and facts is None:
+                    known.pop(name, None)
+                elif isinstance(name, str) and isinstance(facts, list) and len(facts) in (0, 5):
                     known[name] = facts
         return known
 
@@ -228,11 +231,12 @@ def _keep_settings(path: Path, settings: dict[str, Any]) -> None:
         write_json(path, settings)
         return
     before = read_json(path, advice=ELSEWHERE)
-    for key in sorted({*before, *settings}.difference(FORMER)):
-        if before.get(key) != settings.get(key):
-            raise UserError(
-                f"{path.parent}: its files were made with {key} {before.get(key)}, not {settings.get(key)}: {ELSEWHERE}"
-            )
+    for key in sorted({*before, *settings}):
+        values = before.get(key), settings.get(key)
+        if values[0] != values[1] and values != WIDER.get(key):
+            raise UserError(f"{path.parent}: its files were made with {key} {values[0]}, not {values[1]}: {ELSEWHERE}")
+    if before != settings:
+        write_json(path, settings)
 
 
 def _do(
@@ -248,7 +252,9 @@ def _do(
             if records is not None:
                 for reason in part.failed.values():
                     print(f"failed: {reason}", file=sys.stderr, flush=True)
-                records.add({name: own for name, own in facts.items() if name not in part.failed})
+                made = {name: own for name, own in facts.items() if name not in part.failed}
+                lost = [job.name for job in group if job.name in part.failed and not job.target.exists()]
+                records.add({**made, **dict.fromkeys(lost)})
             yield from group
 
     for _ in progress(done(), total=len(jobs), desc=desc, unit="file") if len(jobs) > 1 else done():

@@ -19,6 +19,7 @@ import torch
 
 import hasrd
 from hasrd.bin import decode, encode, resynth, tokens
+from hasrd.data import file_work
 from hasrd.data.kaldi import read_table
 from hasrd.data.resample import resample
 from hasrd.errors import UserError
@@ -183,10 +184,11 @@ def other_audio(speech: np.ndarray, path: Path) -> np.ndarray:
     return soundfile.read(path, dtype="float32")[0]
 
 
-def test_other_rates_and_channels_of_real_speech(packed, place, speech, capsys):
+def test_other_rates_and_channels_of_real_speech(packed, place, speech, capsys, monkeypatch):
     stereo = other_audio(speech, place / "in/stereo.wav")
     soundfile.write("in/slow.flac", speech[::2], 8000)
-    run(encode, packed, "in", "out")
+    monkeypatch.setattr(file_work, "GROUP", 1)
+    run(encode, packed, "in", "out", "--nj", 2)
     err = capsys.readouterr().err
     assert err.count("note: 2 of 3 files resampled to 16000 Hz") == 1
     assert err.count("note: 1 of 3 files mixed down to one channel") == 1
@@ -206,10 +208,22 @@ def test_other_rates_and_channels_of_real_speech(packed, place, speech, capsys):
     )
     with pytest.raises(SystemExit):
         run(encode, packed, "one.wav", "--strict_rate", "--resample")
-    # A folder that an earlier version made, which noted whether it resampled.
-    settings = json.loads(Path("out/settings.json").read_text())
-    Path("out/settings.json").write_text(json.dumps({**settings, "resample": False}))
-    run(encode, packed, "in", "out")
+    # What a message advises works in the same folder: what was refused is converted, the rest stays. Not the other way.
+    run(encode, packed, "in", "strict")
+    assert files(place / "strict", ".npz") == files(place / "out", ".npz")
+    err = capsys.readouterr().err
+    assert "1 of 3 files are there already" in err and "2 of 3 files resampled" in err
+    assert "made with resample True, not False: name another place with -o" in error_of(
+        encode, packed, "in", "strict", "--strict_rate"
+    )
+
+
+def test_a_file_that_failed_leaves_its_name_to_others(packed, place):
+    Path("in/bad.wav").write_text("no audio")
+    assert "1 of 2 files failed" in error_of(encode, packed, "in")
+    Path("in/bad.npz").write_text("somebody's")
+    assert "in/bad.npz: is there already" in error_of(encode, packed, "in")
+    assert Path("in/bad.npz").read_text() == "somebody's"
 
 
 def test_pipes(packed, place, speech):
