@@ -28,9 +28,9 @@ from hasrd.errors import UserError
 @pytest.fixture(scope="module")
 def packed(codec_dir, tmp_path_factory) -> Path:
     from hasrd.models.package import pack
-    from hasrd.report.card import score_section
+    from hasrd.report.card import card_scores
 
-    return pack(codec_dir, tmp_path_factory.mktemp("packed") / "model", scores=score_section)
+    return pack(codec_dir, tmp_path_factory.mktemp("packed") / "model", scores=card_scores)
 
 
 @pytest.fixture
