@@ -108,6 +108,7 @@ def commands() -> list[Unit]:
     lines: dict[str, tuple[Callable[[Path], None], tuple[str, ...]]] = {
         "encode": (_folder, ("codec", "audio", "out/tokens")),
         "decode": (_with_tokens, ("codec", "tokens", "out/speech")),
+        "resynth": (_folder, ("codec", "audio", "out/heard")),
         "pack": (_folder, ("codec", "out/packed")),
         "subset_data": (_folder, ("--data", "data", "--out", "out/subset", "--num_utts", "5")),
         "dump_feats": (_folder, ("--data", "data", "--dump", "out/dump", "--chunk_size", "4")),

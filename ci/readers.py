@@ -46,6 +46,7 @@ OTHERS = {
     "hasrd/metrics/scoring/audio.py": "values of its own chunks, through hasrd.config",
     "hasrd/codec/probe_inputs.py": "contents.json of its own, through hasrd.config; damage counts as none",
     "hasrd/codec/data_set.py": "a configuration through hasrd.config",
+    "hasrd/data/file_lists.py": "copies pipes to files and back, whatever is in them",
     "hasrd/report/mapping.py": "codes.json, as row token_facts",
     "hasrd/models/card.py": "shows how speech is read, and reads none",
     "hasrd/report/card.py": "codes.json of its own, through hasrd.config",
@@ -749,11 +750,12 @@ def _batch(folder: Path) -> None:
 
 
 def _run_batch(path: Path) -> None:
-    from hasrd.data.file_work import Job, run_jobs
+    from hasrd.data.file_lists import Batch, Job
+    from hasrd.data.file_work import Done, FileRun, run_batch
 
     folder = path.parent
     jobs = [Job(name, str(folder / name), folder / name) for name in ("a", "b")]
-    run_jobs(jobs, folder, {"made_by": "x", "model": "0"}, lambda: lambda group: [], 1, "")
+    run_batch(Batch(jobs, folder, folder), {"made_by": "x", "model": "0"}, lambda: lambda group: Done(), FileRun(), "")
 
 
 def _finished(path: Path) -> None:

@@ -14,8 +14,10 @@ from hasrd.errors import UserError, run_main
 # Sub-command -> module with `main()`, imported when it is called (some take many seconds to import), and what it does.
 # For people who use a tokenizer.
 USE: dict[str, tuple[str, str]] = {
-    "encode": ("hasrd.bin.encode", "turn speech into tokens: a file, a folder or a wav.scp"),
-    "decode": ("hasrd.bin.decode", "turn tokens into speech: a file, a folder or a table"),
+    "encode": ("hasrd.bin.encode", "turn speech into tokens: files, folders, a wav.scp or a pipe"),
+    "decode": ("hasrd.bin.decode", "turn tokens into speech: files, folders, a table or a pipe"),
+    "resynth": ("hasrd.bin.resynth", "turn speech into tokens and back in one step"),
+    "tokens": ("hasrd.bin.tokens", "print tokens, for people or as JSON"),
     "export-units": ("hasrd.bin.export_units", "write token sets that language models are trained on"),
     "info": ("hasrd.bin.info", "show what a configuration builds or a model is: sizes, rates, memory"),
     "pack": ("hasrd.bin.pack", "write a trained codec to a folder that can be passed on"),

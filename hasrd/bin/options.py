@@ -37,20 +37,6 @@ def fill(cls: type[Options], args: argparse.Namespace) -> Options:
     return cls(**{field.name: getattr(args, field.name) for field in fields(cls)})
 
 
-def add_model_use(parser: argparse.ArgumentParser) -> None:
-    """Add the model and the ways of computing that `hasrd encode` and `hasrd decode` have in common."""
-    parser.add_argument("model", help="packed model, experiment folder of a codec, or ORG/NAME on the Hub")
-    parser.add_argument("input", type=Path, help="what to read (see above)")
-    parser.add_argument("out", type=Path, help="file to write for a file, else folder")
-    parser.add_argument("--streams", metavar="NAME,...", help="only these streams, such as semantic (default: all)")
-    parser.add_argument("--nj", type=int, default=1, help="processes (default: 1, with all its threads)")
-    parser.add_argument("--device", default="cpu", help="cpu (default), cuda, cuda:1, ...")
-    parser.add_argument("--dtype", default="float32", choices=("float32", "bfloat16"), help="of encoder and decoder")
-    parser.add_argument("--compile", action="store_true", help="translate first: worth it for hours of audio on a CPU")
-    parser.add_argument("--model_file", help="of an experiment: name of the weights (default: the best)")
-    add_allow_import(parser)
-
-
 def add_set_run(parser: argparse.ArgumentParser, nj: str = "processes", shard: bool = True) -> None:
     """Add how the work over a data set is shared: the options of `DataSetRun` beside the set and the folder."""
     parser.add_argument("--nj", type=int, default=1, help=nj)

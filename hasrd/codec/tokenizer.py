@@ -231,7 +231,7 @@ class Tokenizer(nn.Module, Pretrained):
             if not resample:
                 raise UserError(
                     f"{name}{sample_rate} Hz, but this model takes {self.sample_rate} Hz: resample it, or let it be "
-                    "done (resample=True, --resample)"
+                    "done (resample=True)"
                 )
             wave = torch.from_numpy(resample_wave(wave.cpu().numpy(), sample_rate, self.sample_rate))
         return wave.to(self.device)

@@ -126,14 +126,15 @@ def _promises(path: str, info: Any) -> Iterator[tuple[str, int, int]]:
             file.seek(size + size % 2, os.SEEK_CUR)
 
 
-def check_info(path: str | Path, info: AudioInfo, sample_rate: int) -> None:
-    """Raise UserError unless the header tells of at least one sample, one channel and `sample_rate` Hz."""
+def check_info(path: str | Path, info: AudioInfo, sample_rate: int, mix: bool = False) -> None:
+    """Raise UserError unless the header tells of at least one sample, one channel (`mix`: or several) and `sample_rate`
+    Hz."""
     if info.sample_rate != sample_rate:
         raise UserError(
             f"{path}: {info.sample_rate} Hz, but {sample_rate} Hz is needed: "
             f"resample it (for example: sox IN -r {sample_rate} OUT)"
         )
-    if info.channels != 1:
+    if info.channels != 1 and not mix:
         raise UserError(
             f"{path}: {info.channels} channels, but one is needed: keep one (for example: sox IN OUT remix 1)"
         )
@@ -154,7 +155,7 @@ def read_audio(path: str | Path, sample_rate: int) -> np.ndarray:
 
 
 class AudioReader:
-    """A file of one channel, whose samples are read when a slice of them is asked for: `reader[start:stop]`.
+    """A file as one channel, whose samples are read when a slice of them is asked for: `reader[start:stop]`.
 
     Slices are read one behind the other; they may overlap. One that begins before the last one did reads the file from
     its first sample again: after a jump, decoders of compressed audio don't give exactly the same samples.
@@ -162,6 +163,7 @@ class AudioReader:
     Args:
         path: The file.
         sample_rate: What it must have, in Hz.
+        mix: Give the mean of several channels, instead of refusing them.
 
     Raises:
         UserError: What `audio_info` and `check_info` refuse.
@@ -169,9 +171,9 @@ class AudioReader:
 
     ndim = 1
 
-    def __init__(self, path: str | Path, sample_rate: int) -> None:
+    def __init__(self, path: str | Path, sample_rate: int, mix: bool = False) -> None:
         info = audio_info(path)
-        check_info(path, info, sample_rate)
+        check_info(path, info, sample_rate, mix)
         self.path = str(path)
         self.sample_rate = sample_rate
         self._num_samples = info.num_samples
@@ -201,7 +203,10 @@ class AudioReader:
             blocks = [self._last] if len(self._last) else []
             count = self._start + len(self._last)
             while count < stop:
-                blocks.append(self._file.read(min(BLOCK, stop - count), dtype="float32"))
+                block = self._file.read(min(BLOCK, stop - count), dtype="float32")
+                # Infinities in two channels make what `check_samples` refuses below.
+                with np.errstate(invalid="ignore"):
+                    blocks.append(block if block.ndim == 1 else block.mean(axis=1))
                 if not len(blocks[-1]):
                     raise UserError(f"{self.path}: cut off: {count} of {len(self)} samples can be read: {AGAIN}")
                 count += len(blocks[-1])

@@ -1,179 +1,208 @@
 # Copyright 2026 The hasrd authors
 # Apache-2.0
-"""One output file for each of many input files: found, done in parallel, and gone on with after an interruption.
+"""One output file for each of many input files: made in parallel, by several jobs, and again after an interruption.
 
 A file that fails is named, and the rest is done. `settings.json` in the output folder says how its files were made, and
-`.sources.jsonl` what was in the files that they were made of. A file that is there already, of the same content, is
-skipped; one whose source has changed is made again; a run with other settings is refused.
+`.sources.jsonl` which they are and what was in the files that they were made of. A file that is there already, of the
+same content, is skipped; one whose source has changed is made again; a run with other settings is refused, and so is
+one that would write over a file that is not noted there. Where the output folder is that of the inputs, both names
+begin with that of the command (`.encode.settings.json`).
 """
 
 from __future__ import annotations
 
 import functools
 import json
+import os
 import sys
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Callable, Mapping, Sequence
+from typing import Any, Callable, Iterable, Mapping, Sequence
 
 from hasrd.config import read_json
-from hasrd.data.kaldi import read_table, write_table
-from hasrd.data.walk import walk_files
+from hasrd.data.file_lists import Batch, Job, Kind
+from hasrd.data.kaldi import write_table
 from hasrd.errors import UserError, of_one_input
 from hasrd.jobs.atomic import write_json
+from hasrd.jobs.chunks import parse_shard
 from hasrd.jobs.lock import exclusive
-from hasrd.jobs.names import inside
-from hasrd.jobs.origin import Facts, facts_of, source_file
+from hasrd.jobs.origin import Facts
 from hasrd.jobs.workers import run_workers
 from hasrd.progress import progress
 
 SETTINGS = "settings.json"
-# A line for each file that was made: its name and the facts of its source. The last line of a name counts.
+# A line for each file: its name, and the facts of its source; [] before it is made, null where that failed. The last
+# line of a name counts.
 SOURCES = ".sources.jsonl"
+# What was made with the first value of a setting stays as it is with the second.
+WIDER = {"resample": (False, True)}
 # Files that a worker takes at a time, so that the short ones can share a batch.
 GROUP = 16
+ELSEWHERE = "name another place with -o"
+
+
+@dataclass
+class Done:
+    """What came of a group of jobs.
+
+    Attributes:
+        failed: Name of each job that failed, to what is wrong.
+        counts: What was done beside that people should know, in words, to the number of files.
+    """
+
+    failed: dict[str, str] = field(default_factory=dict)
+    counts: Counter = field(default_factory=Counter)
+
+
+Work = Callable[[Sequence[Job]], Done]
 
 
 @dataclass(frozen=True)
-class Job:
-    """One file: what it is called in messages and tables, where it comes from and where it goes to.
-
-    One with a problem, a name that its target cannot have, fails; the others are done.
+class FileRun:
+    """How many do the work over files.
 
     Attributes:
-        beside: What tables beside an archive say of it.
+        nj: Processes.
+        shard: `i/n` does part i of n, for the jobs of an array.
     """
 
-    name: str
-    source: str
-    target: Path
-    beside: str = ""
-    problem: str = ""
-
-    def facts(self, known: Facts | None = None) -> Facts:
-        """What is in the source; of an archive's entry (`file:offset`), in the archive, where it is, and `beside`."""
-        file = source_file(self.source)
-        return [*facts_of(file, known and known[:4]), self.source.removeprefix(file) + self.beside]
-
-    def is_done(self, known: Facts | None) -> bool:
-        """Whether the target is there, made of what is now in the source."""
-        if known is None or not self.target.exists():
-            return False
-        try:
-            now = self.facts(known)
-        except OSError:
-            return False
-        # Size, hash and place; the times may be others.
-        return [now[0], *now[3:]] == [known[0], *known[3:]]
+    nj: int = 1
+    shard: str = "1/1"
 
 
-def _job(name: str, source: str, out: Path, suffix: str, folders: bool = False) -> Job:
-    try:
-        return Job(name, source, inside(out, name, suffix, folders))
-    except UserError as error:
-        return Job(name, source, out, str(error))
+class _Records:
+    """Settings and sources of a batch's folder; several shards may use them at once."""
+
+    def __init__(self, batch: Batch) -> None:
+        assert batch.folder is not None
+        self.folder, self.beside = batch.folder, batch.beside
+        hidden = f".{batch.beside}" if batch.beside else ""
+        self.settings = self.folder / (f"{hidden}.{SETTINGS}" if hidden else SETTINGS)
+        self.sources = self.folder / f"{hidden}{SOURCES}"
+        self.part = hidden
+
+    def locked(self):
+        """Hold what several shards write."""
+        return exclusive(self.folder, f"{self.part}.records", wait=True)
+
+    def begin(self, settings: Mapping[str, Any], jobs: Sequence[Job], tables: Sequence[Path]) -> dict[str, Facts]:
+        """Note the settings and the names of what will be made; return what is noted of sources.
+
+        Raises:
+            UserError: Other settings are noted, or a file is there that is not noted.
+        """
+        with self.locked():
+            known = self.read()
+            # In a folder of outputs, earlier versions noted neither tables nor what they were about to make.
+            ours = self.settings.exists() and not self.beside
+            names = {f"/{path.name}": path for path in tables}
+            there = [path for name, path in names.items() if name not in known and not ours and path.exists()]
+            refuse_there([*there, *(job.target for job in jobs if job.name not in known and not job.problem)])
+            _keep_settings(self.settings, json.loads(json.dumps(dict(settings))))
+            self._append([name, []] for name in (*names, *(job.name for job in jobs)) if name not in known)
+        return known
+
+    def add(self, made: Mapping[str, Facts | None]) -> None:
+        """Note what is made, and of what; None takes the note away."""
+        with self.locked():
+            self._append([name, facts] for name, facts in made.items())
+
+    def read(self) -> dict[str, Facts]:
+        """Read the facts of the sources of what is there, [] of what is not made yet.
+
+        A line that a kill has cut off counts as none.
+        """
+        known: dict[str, Facts] = {}
+        if self.sources.is_file():
+            for line in self.sources.read_text(encoding="utf-8", errors="replace").splitlines():
+                try:
+                    name, facts = json.loads(line)
+                except (ValueError, TypeError, RecursionError):
+                    continue
+                if isinstance(name, str) and facts is None:
+                    known.pop(name, None)
+                elif isinstance(name, str) and isinstance(facts, list) and len(facts) in (0, 5):
+                    known[name] = facts
+        return known
+
+    def _append(self, lines: Iterable[list]) -> None:
+        text = "".join(json.dumps(line) + "\n" for line in lines)
+        if not text:
+            return
+        with open(self.sources, "ab+") as file:
+            if file.tell():
+                file.seek(-1, os.SEEK_END)
+                # What a kill has cut off takes no other line with it.
+                text = text if file.read() == b"\n" else f"\n{text}"
+            file.write(text.encode("utf-8", "surrogateescape"))
 
 
-# Does a group of jobs; returns the names of those that failed with what is wrong.
-Work = Callable[[Sequence[Job]], list[tuple[str, str]]]
+def refuse_there(paths: Iterable[Path]) -> None:
+    """Raise UserError where one of these is there: nothing is written over."""
+    there = next((path for path in paths if path.exists()), None)
+    if there is not None:
+        raise UserError(f"{there}: is there already, and nothing is written over: {ELSEWHERE}")
 
 
-def list_jobs(source: Path, out: Path, suffixes: Sequence[str], out_suffix: str, table: str) -> tuple[list[Job], str]:
-    """List what there is to do.
-
-    Args:
-        source: A file; a folder, searched with all folders in it, linked ones too; or a table (.scp; or a folder that
-            has `table`).
-        out: The file to write for a file, else the folder.
-        suffixes: Of the input files, lower case.
-        out_suffix: Of the output files.
-        table: Name of the table that stands for a folder which has it.
-
-    Returns:
-        The jobs in the order of their names, and where they come from: "file", "folder" or "table".
-
-    Raises:
-        UserError: Nothing there, or two inputs for one output.
-    """
-    if source.is_dir() and (source / table).is_file():
-        source = source / table
-    if source.suffix == ".scp":
-        names = read_table(source)
-        return [_job(name, names[name], out, out_suffix) for name in sorted(names)], "table"
-    if source.is_dir():
-        found: dict[str, Job] = {}
-        for path in sorted(walk_files(source)):
-            if path.suffix.lower() not in suffixes or path.name.startswith("."):
-                continue
-            name = path.relative_to(source).with_suffix("").as_posix()
-            if name in found:
-                raise UserError(f"{path}: {found[name].source} would have the same output: rename one of them")
-            found[name] = _job(name, str(path), out, out_suffix, folders=True)
-        if not found:
-            raise UserError(f"{source}: no files with {', '.join(suffixes)} in it")
-        return list(found.values()), "folder"
-    if not source.is_file():
-        raise UserError(f"{source}: no such file or folder")
-    target = out / f"{source.stem}{out_suffix}" if out.is_dir() else out
-    return [Job(source.name, str(source), target)], "file"
-
-
-def run_jobs(
-    jobs: Sequence[Job],
-    out: Path | None,
+def run_batch(
+    batch: Batch,
     settings: Mapping[str, Any],
     make_work: Callable[[], Work],
-    nj: int,
+    run: FileRun,
     desc: str,
-) -> dict[str, str]:
+    tables: Sequence[Path] = (),
+    finish: Callable[[dict[str, Path]], None] | None = None,
+) -> Done:
     """Do what is not done yet.
 
     Args:
-        jobs: From `list_jobs`.
-        out: The output folder; None for one file alone, which must not be there yet.
+        batch: From `list_batches`.
         settings: All that shapes the outputs beside the inputs.
         make_work: Builds the work in each process; see `run_workers`.
-        nj: Processes.
+        run: How many do it.
         desc: What progress is called.
-
-    Returns:
-        The jobs that failed: name to what is wrong, which was also printed.
+        tables: Files that `finish` writes. Of a shard, they are removed as soon as something has to be made, and
+            written when all shards have done their part.
+        finish: Is called with the files that come from tables, name to file.
 
     Raises:
         UserError: Outputs that something else made, or another process that writes to the folder.
     """
-    if out is None or not (out / SETTINGS).exists():
-        there = next((job.target for job in jobs if not job.problem and job.target.exists()), None)
-        if there is not None:
-            raise UserError(f"{there}: is there already: remove it, or choose another name")
-    if out is None:
-        with exclusive(jobs[0].target):
-            return _do(jobs, make_work, 1, desc)
+    index, count = parse_shard(run.shard)
+    if batch.folder is None:
+        if count > 1:
+            raise UserError(f"--shard {run.shard}: one file is not shared: leave it out, or name a folder or a table")
+        refuse_there([batch.jobs[0].target])
+        with exclusive(batch.jobs[0].target):
+            return _do(batch.jobs, make_work, 1, desc)
+    out, mine = batch.folder, batch.jobs[index::count]
     if out.exists() and not out.is_dir():
-        raise UserError(f"{out}: is a file: name the folder to write to")
+        raise UserError(f"{out}: is a file: name the folder to write to, with -o")
     out.mkdir(parents=True, exist_ok=True)
-    with exclusive(out):
-        _keep_settings(out / SETTINGS, json.loads(json.dumps(dict(settings))))
-        known = _read_sources(out / SOURCES)
-        todo = [job for job in jobs if not job.is_done(known.get(job.name))]
-        if len(todo) < len(jobs):
+    records = _Records(batch)
+    with exclusive(out, records.part + (f".{index + 1}.{count}" if count > 1 else "")):
+        known = records.begin(settings, mine, tables)
+        todo = [job for job in mine if not job.is_done(known.get(job.name))]
+        if len(todo) < len(mine):
             rest = "going on with the rest" if todo else "nothing to do"
-            print(f"{out}: {len(jobs) - len(todo)} of {len(jobs)} files are there already, {rest}", file=sys.stderr)
-        return _do(todo, make_work, nj, desc, out / SOURCES)
+            print(f"{out}: {len(mine) - len(todo)} of {len(mine)} files are there already, {rest}", file=sys.stderr)
+        if todo and count > 1:
+            for path in tables:
+                path.unlink(missing_ok=True)
+        done = _do(todo, make_work, run.nj, desc, records)
+        if finish is not None:
+            with exclusive(out, f"{records.part}.tables", wait=True):
+                if count == 1 or (not done.failed and _all_done(batch.jobs, records.read())):
+                    made = {job.name: job.target for job in batch.jobs if job.table and job.name not in done.failed}
+                    if made:
+                        finish(made)
+    return done
 
 
-def _read_sources(path: Path) -> dict[str, Facts]:
-    """Read the facts of the sources of what is there; a line that a kill has cut off counts as none."""
-    known: dict[str, Facts] = {}
-    if path.is_file():
-        for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-            try:
-                name, facts = json.loads(line)
-            except (ValueError, TypeError, RecursionError):
-                continue
-            if isinstance(name, str) and isinstance(facts, list) and len(facts) == 5:
-                known[name] = facts
-    return known
+def _all_done(jobs: Sequence[Job], known: Mapping[str, Facts]) -> bool:
+    """Whether all shards have done their part; no file is looked at before all are noted."""
+    return all(known.get(job.name) for job in jobs) and all(job.is_done(known[job.name]) for job in jobs)
 
 
 class _Recorded:
@@ -182,17 +211,18 @@ class _Recorded:
     def __init__(self, make_work: Callable[[], Work]) -> None:
         self.work = make_work()
 
-    def __call__(self, group: Sequence[Job]) -> tuple[dict[str, Facts], list[tuple[str, str]]]:
+    def __call__(self, group: Sequence[Job]) -> tuple[dict[str, Facts], Done]:
         facts: dict[str, Facts] = {}
-        failed = []
+        failed = {}
         for job in group:
             try:
                 if job.problem:
                     raise UserError(job.problem)
                 facts[job.name] = job.facts()
             except Exception as error:
-                failed.append((job.name, of_one_input(error)))
-        return facts, failed + self.work([job for job in group if job.name in facts])
+                failed[job.name] = of_one_input(error)
+        done = self.work([job for job in group if job.name in facts])
+        return facts, Done({**failed, **done.failed}, done.counts)
 
 
 def _keep_settings(path: Path, settings: dict[str, Any]) -> None:
@@ -200,77 +230,96 @@ def _keep_settings(path: Path, settings: dict[str, Any]) -> None:
     if not path.exists():
         write_json(path, settings)
         return
-    before = read_json(path, advice="choose another folder")
+    before = read_json(path, advice=ELSEWHERE)
     for key in sorted({*before, *settings}):
-        if before.get(key) != settings.get(key):
-            raise UserError(
-                f"{path.parent}: its files were made with {key} {before.get(key)}, not {settings.get(key)}: "
-                "choose another folder, or remove this one"
-            )
+        values = before.get(key), settings.get(key)
+        if values[0] != values[1] and values != WIDER.get(key):
+            raise UserError(f"{path.parent}: its files were made with {key} {values[0]}, not {values[1]}: {ELSEWHERE}")
+    if before != settings:
+        write_json(path, settings)
 
 
 def _do(
-    jobs: Sequence[Job], make_work: Callable[[], Work], nj: int, desc: str, sources: Path | None = None
-) -> dict[str, str]:
+    jobs: Sequence[Job], make_work: Callable[[], Work], nj: int, desc: str, records: _Records | None = None
+) -> Done:
     groups = [jobs[start : start + GROUP] for start in range(0, len(jobs), GROUP)]
-    failed: dict[str, str] = {}
+    whole = Done()
 
     def done():
-        for group, (facts, wrong) in run_workers(functools.partial(_Recorded, make_work), groups, nj):
-            for name, reason in wrong:
-                failed[name] = reason
-                print(f"failed: {reason}", file=sys.stderr, flush=True)
-            if sources is not None:
-                made = [[name, own] for name, own in facts.items() if name not in failed]
-                with open(sources, "a", encoding="utf-8") as file:
-                    file.write("".join(json.dumps(line) + "\n" for line in made))
+        for group, (facts, part) in run_workers(functools.partial(_Recorded, make_work), groups, nj):
+            whole.failed.update(part.failed)
+            whole.counts.update(part.counts)
+            if records is not None:
+                for reason in part.failed.values():
+                    print(f"failed: {reason}", file=sys.stderr, flush=True)
+                made = {name: own for name, own in facts.items() if name not in part.failed}
+                lost = [job.name for job in group if job.name in part.failed and not job.target.exists()]
+                records.add({**made, **dict.fromkeys(lost)})
             yield from group
 
     for _ in progress(done(), total=len(jobs), desc=desc, unit="file") if len(jobs) > 1 else done():
         pass
-    return failed
+    return whole
 
 
-def raise_failed(failed: Mapping[str, str], total: int) -> None:
+def run_files(
+    batches: Sequence[Batch],
+    kind: Kind,
+    settings: Mapping[str, Any],
+    make_work: Callable[[], Work],
+    run: FileRun,
+    finish: Callable[[Path, dict[str, Path]], None] | None = None,
+    beside: Sequence[str] = (),
+) -> None:
+    """Make the files of all batches, list them in a table where they come from one, and say how many there are.
+
+    Args:
+        batches: From `batches_of`.
+        kind: What the command reads and writes.
+        settings, make_work, run: Of `run_batch`.
+        finish: Makes what else belongs to a table, of the folder and the table's entries, name to file.
+        beside: Names of the files that it makes.
+
+    Raises:
+        UserError: As of `run_batch`; or some files failed, and the rest is done.
+    """
+    failed, total = [], 0
+    counts: Counter = Counter()
+
+    def write_tables(folder: Path, made: dict[str, Path]) -> None:
+        write_table(folder / kind.out_table, {name: str(path) for name, path in made.items()})
+        if finish is not None:
+            finish(folder, made)
+
+    try:
+        for batch in batches:
+            tables: list[Path] = []
+            if batch.folder is not None and any(job.table for job in batch.jobs):
+                tables = [batch.folder / name for name in (kind.out_table, *beside)]
+            write = functools.partial(write_tables, batch.folder) if tables else None
+            done = run_batch(batch, settings, make_work, run, f"{kind.what} for {batch.out}", tables, write)
+            index, count = parse_shard(run.shard)
+            part = len(batch.jobs[index::count])
+            total += part
+            failed += done.failed.values()
+            counts.update(done.counts)
+            if not done.failed:
+                shard = f" of {len(batch.jobs)}, shard {run.shard}" if count > 1 else ""
+                print(f"{batch.out}: {kind.what} of {part}{shard} file{'s' if len(batch.jobs) > 1 else ''}")
+                if tables and not tables[0].is_file():
+                    print(f"{tables[0]}: is written when all shards are done")
+    finally:
+        for what, number in sorted(counts.items()):
+            print(f"note: {number} of {total} file{'s' if total > 1 else ''} {what}", file=sys.stderr)
+    raise_failed(failed, total)
+
+
+def raise_failed(failed: Sequence[str], total: int) -> None:
     """Raise UserError where something failed: the message itself for one file alone, else how many."""
     if failed and total == 1:
-        raise UserError(next(iter(failed.values())))
+        raise UserError(failed[0])
     if failed:
         raise UserError(
             f"{len(failed)} of {total} files failed, named above; the others are done. Repair them or take them out, "
             "and run the same command again"
         )
-
-
-def run_files(
-    jobs: Sequence[Job],
-    kind: str,
-    source: Path,
-    out: Path,
-    settings: Mapping[str, Any],
-    make_work: Callable[[], Work],
-    nj: int,
-    what: str,
-    table: str,
-    finish: Callable[[dict[str, Path]], None] | None = None,
-) -> None:
-    """Make the files that `list_jobs` found, list them in a table where they come from one, and say how many there are.
-
-    Args:
-        jobs, kind: From `list_jobs` of `source` and `out`.
-        settings, make_work, nj: Of `run_jobs`.
-        what: What is made.
-        table: Name of the table that is written into `out`.
-        finish: Makes what else belongs to a table from its entries, name to file.
-
-    Raises:
-        UserError: As of `run_jobs`; or some files failed, and the rest is done.
-    """
-    failed = run_jobs(jobs, None if kind == "file" else out, settings, make_work, nj, f"{what} of {source}")
-    done = {job.name: job.target for job in jobs if job.name not in failed}
-    if kind == "table" and done:
-        write_table(out / table, {name: str(path) for name, path in done.items()})
-        if finish is not None:
-            finish(done)
-    raise_failed(failed, len(jobs))
-    print(f"{out}: {what} of {len(jobs)} file{'s' if len(jobs) > 1 else ''}")

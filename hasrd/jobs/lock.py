@@ -25,7 +25,7 @@ _held: set[int] = set()
 
 
 @contextmanager
-def exclusive(path: str | Path, part: str = "") -> Iterator[None]:
+def exclusive(path: str | Path, part: str = "", wait: bool = False) -> Iterator[None]:
     """Hold the lock of a file or folder that is written to; a second process ends at once and says who holds it.
 
     The lock is the kernel's (flock): it dies with its process, however that ends. Its file is hidden, lies in the
@@ -34,15 +34,16 @@ def exclusive(path: str | Path, part: str = "") -> Iterator[None]:
     Args:
         path: What is written to: a folder that exists, or else a file.
         part: Several parts of one folder can be written to at the same time, each under a lock of its own.
+        wait: Wait for the other process: of what is held for moments.
 
     Raises:
-        UserError: Another process holds the lock.
+        UserError: Another process holds the lock, and this one does not wait.
     """
     path = Path(path)
     name = ".lock" if path.is_dir() else f".{path.name[:200]}.lock"
     place = (path if path.is_dir() else path.parent) / f"{name}{part}"
     place.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = _acquire(place, path)
+    descriptor = _acquire(place, path, wait)
     if descriptor is not None:
         _held.add(descriptor)
     try:
@@ -55,11 +56,11 @@ def exclusive(path: str | Path, part: str = "") -> Iterator[None]:
             os.close(descriptor)
 
 
-def _acquire(place: Path, path: Path) -> int | None:
+def _acquire(place: Path, path: Path, wait: bool) -> int | None:
     while True:
         descriptor = os.open(place, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except OSError as error:
             holder = _read(descriptor)
             os.close(descriptor)

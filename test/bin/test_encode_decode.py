@@ -135,7 +135,7 @@ def test_what_fails_is_named_and_the_rest_is_done(run, packed, audio, tmp_path, 
     soundfile.write(audio / "stereo.wav", np.zeros((900, 2)), 16000)
     soundfile.write(audio / "loud.wav", np.full(900, 100.0), 16000, subtype="FLOAT")
     out = tmp_path / "tokens"
-    assert "5 of 9 files failed" in error_of(run, encode, packed, audio, out)
+    assert "5 of 9 files failed" in error_of(run, encode, packed, audio, out, "--strict_rate")
     lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("failed: ")]
     for name in ("empty.wav", "sub/text.flac", "slow.wav", "stereo.wav", "loud.wav"):
         assert len([line for line in lines if f"{audio}/{name}: " in line]) == 1
@@ -215,7 +215,8 @@ def test_a_full_disk_ends_the_batch(run, packed, audio, tmp_path, monkeypatch):
 def test_resampling(run, packed, tmp_path):
     (tmp_path / "audio").mkdir()
     soundfile.write(tmp_path / "audio/x.wav", 0.1 * np.random.default_rng(0).standard_normal(8000), 8000)
-    assert "8000 Hz, but 16000 Hz" in error_of(run, encode, packed, tmp_path / "audio/x.wav", tmp_path / "x.npz")
+    words = (packed, tmp_path / "audio/x.wav", tmp_path / "x.npz", "--strict_rate")
+    assert "8000 Hz, but 16000 Hz" in error_of(run, encode, *words)
     run(encode, packed, tmp_path / "audio", tmp_path / "out", "--resample")
     assert hasrd.load(packed).load_tokens(tmp_path / "out/x.npz").num_samples.tolist() == [16000]
 

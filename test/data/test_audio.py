@@ -10,7 +10,7 @@ from typing import Callable
 import numpy as np
 import pytest
 
-from hasrd.data.audio import AudioInfo, audio_info, check_samples, read_audio
+from hasrd.data.audio import AudioInfo, AudioReader, audio_info, check_samples, read_audio
 from hasrd.errors import UserError
 
 soundfile = pytest.importorskip("soundfile")
@@ -166,3 +166,16 @@ def test_samples_far_outside_are_refused(tmp_path: Path, loudest: float):
 def test_a_command_is_refused(entry: str):
     with pytest.raises(UserError, match="is a command, not a file"):
         read_audio(entry, 16000)
+
+
+def test_channels_are_averaged_where_that_is_asked_for(tmp_path: Path, one_line):
+    wave = np.random.default_rng(0).uniform(-0.5, 0.5, (9000, 3)).astype(np.float32)
+    soundfile.write(tmp_path / "a.wav", wave, 16000, subtype="FLOAT")
+    reader = AudioReader(tmp_path / "a.wav", 16000, mix=True)
+    for part in (slice(0, 4000), slice(3000, 7000), slice(None)):
+        np.testing.assert_allclose(reader[part], wave.mean(axis=1)[part], atol=1e-7)
+    assert len(reader) == 9000 and reader[:].ndim == 1
+    one_line("3 channels, but one is needed", AudioReader, tmp_path / "a.wav", 16000)
+    wave[10] = [np.inf, -np.inf, 0]
+    soundfile.write(tmp_path / "b.wav", wave, 16000, subtype="FLOAT")
+    one_line("b.wav: 1 samples are NaN or infinite", lambda: AudioReader(tmp_path / "b.wav", 16000, mix=True)[:])

@@ -67,6 +67,9 @@ def test_the_page(place, monkeypatch):
 
     shell(place, commands)
     assert soundfile.info("speech2.wav").frames == len(wave)
+    for name in ("speech3.wav", "piped.wav"):
+        assert (place / name).read_bytes() == (place / "speech2.wav").read_bytes()
+    assert (place / "all_tokens/recordings/more/b.npz").is_file() and (place / "recordings/a.npz").is_file()
     assert (place / "decoded/more/b.wav").is_file() and (place / "tokens/a.npz").is_file()
     for name in ("tokens.scp", "codes.scp", "codes.json", "utt2num_samples", "utt2loudness", "utt1.npz"):
         assert (place / "tokens_test" / name).is_file()

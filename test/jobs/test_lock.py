@@ -57,6 +57,24 @@ def test_parts_of_a_folder_are_locked_one_by_one(tmp_path):
             pass
 
 
+def test_waiting_writers_lose_nothing(tmp_path):
+    """Each of three processes reads a number and writes the next one, 200 times, while nobody else does."""
+    code = """
+import sys
+from pathlib import Path
+from hasrd.jobs.lock import exclusive
+number = Path(sys.argv[1], "number")
+for _ in range(200):
+    with exclusive(sys.argv[1], ".n", wait=True):
+        number.write_text(str(int(number.read_text()) + 1))
+"""
+    (tmp_path / "number").write_text("0")
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    running = [subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], env=environment) for _ in range(3)]
+    assert [process.wait() for process in running] == [0, 0, 0]
+    assert (tmp_path / "number").read_text() == "600" and len(list(tmp_path.iterdir())) == 1
+
+
 def test_the_file_may_be_a_link_to_nothing_of_ours(tmp_path):
     (tmp_path / "victim").write_text("precious")
     (tmp_path / ".lock").symlink_to(tmp_path / "victim")
