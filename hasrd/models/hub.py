@@ -97,13 +97,13 @@ class Pretrained(ModelHubMixin):
         Raises:
             UserError: As of `fetch` and `hasrd.load`.
         """
-        from hasrd.models.load import load
+        import hasrd
 
         folder = Path(pretrained_model_name_or_path)
         if not folder.is_dir() and is_repo_id(pretrained_model_name_or_path):
             download = {"token": token, "cache_dir": cache_dir, "force_download": force_download}
             folder = fetch(str(pretrained_model_name_or_path), revision, local_files_only=local_files_only, **download)
-        return load(folder, **options)
+        return hasrd.load(folder, **options)
 
     def save_pretrained(self, save_directory: str | Path, **options: Any) -> str | None:
         """Write the packed model to a new or empty folder; with push_to_hub=True also to the Hub.
