@@ -26,8 +26,8 @@ def option(kind: Any, help: str, default: Any = None, **more: Any) -> Any:
 
 
 def names(text: str) -> list[str]:
-    """Return names that were joined by commas."""
-    return list(filter(None, text.split(",")))
+    """Return names that were joined by commas or blanks."""
+    return text.replace(",", " ").split()
 
 
 def _sizes(text: str) -> list[int]:

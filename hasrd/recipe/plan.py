@@ -148,6 +148,7 @@ class Plan:
         self.needs_encoder = self.frozen_encoder or any(teacher.source == "ssl" for teacher in self.teachers)
         self._find_probes()
         self._check_recogniser()
+        self._check_measures()
         self._find_names()
 
     def runs(self, stage: int) -> bool:
@@ -262,6 +263,18 @@ class Plan:
             from hasrd.metrics.scoring.experiment import find_recogniser
 
             find_recogniser(self.values["recogniser"], self.values["lang"], nj=1, ngpu=0)
+
+    def _check_measures(self) -> None:
+        """Look up the measures that are named, which stage 8 alone would do else."""
+        if self.runs(8) and self.values["quality_measures"] != "all":
+            from hasrd.metrics.measure import names
+            from hasrd.metrics.scoring.choice import find_measure
+
+            for name in names(self.values["quality_measures"]):
+                try:
+                    find_measure(name)
+                except UserError as error:
+                    raise UserError(f"--quality_measures: {error}") from None
 
     def _find_names(self) -> None:
         """Name the folders whose names depend on results, as far as these are there."""

@@ -143,6 +143,10 @@ def test_probes(words, probes, recipe):
     assert " ".join(plan_of(*words).probes) == probes
 
 
+def test_measures_are_joined_by_commas_or_blanks():
+    assert plan_of("--quality_measures", "stoi pesq") and plan_of("--quality_measures", "stoi,pesq")
+
+
 def test_a_recogniser_needs_a_language(recipe, one_line):
     one_line("--recogniser /models/base: state the one language", plan_of, "--recogniser", "/models/base")
     assert plan_of("--recogniser", "/models/base", "--lang", "de").values["recogniser"] == "/models/base"
@@ -297,6 +301,7 @@ def test_names_of_a_peer_and_of_tags(recipe, encoder_file):
         (["--layer_probe_config", "a.yaml"], "--layer_probe_config a.yaml: no such configuration"),
         (["--probes", "mel"], "--probes: unknown probe 'mel'"),
         (["--probes", "layer_100"], "unknown probe 'layer_100'"),
+        (["--quality_measures", "stoi,loudest"], "--quality_measures: unknown measure 'loudest'"),
         (["--probes", "mix", "--peer", "a:b"], "--probes mix: this codec has no frozen encoder"),
         (["--encoder_file", "nowhere"], "--encoder_file nowhere: no such file"),
         (["--lang", "en es", "--recogniser", "large"], "state the one language that is spoken"),

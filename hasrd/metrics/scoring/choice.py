@@ -36,8 +36,8 @@ def score_experiment(
         asked: Names or import paths of measures; None: all.
         exp_dir, data, train_data, inputs, conversion: See `score_codec`; None for `exp_dir`: probes alone.
         probes: `<system>=<folder>` of each.
-        quality_measures: Of those that are taken of the whole reconstruction, the ones to take, joined by commas; or
-            "all".
+        quality_measures: Of those that are taken of the whole reconstruction, the ones to take, joined by commas or
+            blanks; or "all".
         recogniser, lang, ngpu: See `find_recogniser`.
 
     Raises:
