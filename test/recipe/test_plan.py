@@ -143,7 +143,7 @@ def test_probes(words, probes, recipe):
     assert " ".join(plan_of(*words).probes) == probes
 
 
-def test_measures_are_joined_by_commas_or_blanks():
+def test_measures_are_joined_by_commas_or_blanks(recipe):
     assert plan_of("--quality_measures", "stoi pesq") and plan_of("--quality_measures", "stoi,pesq")
 
 
