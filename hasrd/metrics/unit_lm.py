@@ -26,9 +26,9 @@ from hasrd.metrics.measure import Inputs, Measure, Result, content
 from hasrd.metrics.scoring.tokens import TOKENS, CodesReading, check_range, read_codes
 from hasrd.metrics.undefined import Undefined
 from hasrd.quantizer.streams import ACOUSTIC
+from hasrd.units import SPECIAL
 from hasrd.units.arrangements import deduplicate, once
 from hasrd.units.bpe import UnitBpe
-from hasrd.units.layout import SPECIAL
 
 ORDER = 3
 # Of the training set; utterances are left out evenly beyond: BPE takes 15 s a million.

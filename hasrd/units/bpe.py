@@ -16,7 +16,7 @@ from typing import Iterable
 import numpy as np
 
 from hasrd.errors import UserError, first_line
-from hasrd.units.layout import SPECIAL
+from hasrd.units import SPECIAL
 
 # The CJK ideographs that were first in Unicode, then those of extension B.
 _BLOCKS = ((0x4E00, 20992), (0x20000, 42720))
@@ -43,7 +43,7 @@ class UnitBpe:
         UserError: Not such a model.
 
     Attributes:
-        vocabulary: The pieces by id; the first are `hasrd.units.layout.SPECIAL`.
+        vocabulary: The pieces by id; the first are `hasrd.units.SPECIAL`.
     """
 
     def __init__(self, model: bytes, units: int) -> None:

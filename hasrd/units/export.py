@@ -33,10 +33,11 @@ from hasrd.jobs.origin import Origin, origin_file, why_stale, write_record
 from hasrd.progress import progress
 from hasrd.quantizer.streams import select_streams
 from hasrd.registry import resolve
+from hasrd.units import SPECIAL
 from hasrd.units.bpe import UnitBpe
 from hasrd.units.formats import CHOICES
 from hasrd.units.formats.base import Example, Export, Format
-from hasrd.units.layout import SPECIAL, Layout
+from hasrd.units.layout import Layout
 from hasrd.units.source import TokenSet, same_facts
 
 FORMAT = 1

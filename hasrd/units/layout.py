@@ -11,11 +11,9 @@ import numpy as np
 
 from hasrd.codec.token_file import TokenFacts
 from hasrd.codec.tokens import Tokens
+from hasrd.units import PAD, SPECIAL
 from hasrd.units.arrangements import deduplicate, delay, first_ids, flatten, held, once, repeat, undelay, unflatten
 
-# The first words of each vocabulary. Units have none of these ids but PAD, which delays leave.
-SPECIAL = ("<pad>", "<bos>", "<eos>", "<unk>")
-PAD = 0
 # Archives of tokens hold no larger codes.
 MOST_CODES = 2**24
 # Days of speech.

@@ -146,13 +146,13 @@ class Payload:
 
 
 @pytest.fixture
-def refused(one_line):
-    """refused(match, source): such a teacher cannot be made."""
+def not_made(one_line):
+    """not_made(match, source): such a teacher cannot be made."""
     return lambda match, source: one_line(match, SentenceTeacher, str(source))
 
 
 @pytest.mark.parametrize("safe", [True, False])
-def test_nothing_in_the_folder_is_run(copy, monkeypatch, safe, refused):
+def test_nothing_in_the_folder_is_run(copy, monkeypatch, safe, not_made):
     monkeypatch.chdir(copy)
     expected = SentenceTeacher(str(copy)).embed(["a"])
     (copy / "pytorch_model.bin").write_bytes(pickle.dumps({"a": Payload()}))
@@ -161,7 +161,7 @@ def test_nothing_in_the_folder_is_run(copy, monkeypatch, safe, refused):
         assert np.array_equal(SentenceTeacher(str(copy)).embed(["a"]), expected)
     else:
         (copy / "model.safetensors").unlink()
-        refused("can't be loaded", copy)
+        not_made("can't be loaded", copy)
     assert not (copy / "was-run").exists()
 
 
@@ -171,35 +171,35 @@ def set_part(folder: Path, index: int, **changes) -> None:
     (folder / "modules.json").write_text(json.dumps(modules))
 
 
-def test_only_known_parts_are_imported(copy, refused):
+def test_only_known_parts_are_imported(copy, not_made):
     for name in ("os.system", "sentence_transformers.models.CLIPModel", "evil_Transformer", "evil.Transformer"):
         set_part(copy, 3, type=name)
-        refused(f"its part {name} is not supported", copy)
+        not_made(f"its part {name} is not supported", copy)
     set_part(copy, 3, type="sentence_transformers.models.Normalize", path="../elsewhere")
-    refused("outside of the model's folder", copy)
+    not_made("outside of the model's folder", copy)
     set_part(copy, 3, path="3_Normalize")
     config = copy / "2_Dense/config.json"
     dense = json.loads(config.read_text())
     for name in ("os.getcwd", "builtins.print", "evil.Tanh", "torchx.nn.Tanh", ["torch.nn.Tanh"], 1):
         config.write_text(json.dumps({**dense, "activation_function": name}))
-        refused("2_Dense/config.json: activation_function", copy)
+        not_made("2_Dense/config.json: activation_function", copy)
     config.write_text(json.dumps(dense))
 
 
-def test_damage_is_one_line(copy, tmp_path, refused):
-    refused("modules.json: no such file: give the folder", tmp_path)
+def test_damage_is_one_line(copy, tmp_path, not_made):
+    not_made("modules.json: no such file: give the folder", tmp_path)
     weights = load_file(copy / "model.safetensors")
     name = "encoder.layer.1.output.dense.weight"
     save_file({key: value for key, value in weights.items() if key != name}, copy / "model.safetensors")
-    refused(f"no tensor {name} in model.safetensors", copy)
+    not_made(f"no tensor {name} in model.safetensors", copy)
     (copy / "model.safetensors").write_bytes(b"x" * 100)
-    refused("can't be loaded", copy)
+    not_made("can't be loaded", copy)
     for content in ("", "[]", "{}", "[1]", '[{"path": ""}]'):
         (copy / "modules.json").write_text(content)
-        refused("modules.json: (not what is needed|not JSON|no parts)", copy)
+        not_made("modules.json: (not what is needed|not JSON|no parts)", copy)
 
 
-def test_packages_without_a_model_are_one_line(refused):
-    refused("no such package is installed", "package:no-such-package-anywhere")
-    refused("no such package is installed", "package:")
-    refused("carries no sentence-transformers model", "package:pytest")
+def test_packages_without_a_model_are_one_line(not_made):
+    not_made("no such package is installed", "package:no-such-package-anywhere")
+    not_made("no such package is installed", "package:")
+    not_made("carries no sentence-transformers model", "package:pytest")

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from hasrd.codec.token_file import TokenFacts
 from hasrd.codec.tokens import Tokens
+from hasrd.units import PAD, SPECIAL
 from hasrd.units.arrangements import deduplicate, delay, first_ids, flatten, once, repeat, undelay, unflatten
-from hasrd.units.layout import KINDS, PAD, SPECIAL, Layout, Units
+from hasrd.units.layout import KINDS, Layout, Units
 
 
 @st.composite

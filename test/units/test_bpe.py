@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from hasrd.data.kaldi import read_table
 from hasrd.errors import UserError
+from hasrd.units import SPECIAL
 from hasrd.units.bpe import MOST_UNITS, UnitBpe, character
 from hasrd.units.export import read_export
-from hasrd.units.layout import SPECIAL
 
 UNITS = 30
 

@@ -14,9 +14,8 @@ from hasrd.codec.token_file import write_token_file
 from hasrd.data.kaldi import read_table, write_table
 from hasrd.errors import UserError
 from hasrd.jobs.lock import exclusive
-from hasrd.units import export
+from hasrd.units import SPECIAL, export
 from hasrd.units.export import read_export
-from hasrd.units.layout import SPECIAL
 
 SEMANTIC = ("--streams", "semantic")
 

@@ -22,9 +22,10 @@ from hasrd.data.kaldi import read_table, write_lines
 from hasrd.data.token_list import token_list
 from hasrd.errors import UserError
 from hasrd.jobs.names import inside
+from hasrd.units import SPECIAL
 from hasrd.units.bpe import character
 from hasrd.units.formats.base import Export, Format, Lines, add_side, read_side, refuse_empty, side_names, with_side
-from hasrd.units.layout import SPECIAL, Layout, Units
+from hasrd.units.layout import Layout, Units
 
 
 class ASR2Format(Format):
