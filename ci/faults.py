@@ -493,6 +493,7 @@ def main() -> None:
     args = parser.parse_args()
     suite = Suite(args.out, args.mounts, args.seed)
     end, found = time.monotonic() + 60 * args.minutes, 0
+    args.page.write_text(page(suite), encoding="utf-8")
     for kind, unit, other in suite.trials():
         key = _key(kind, unit, other)
         if not re.search(args.only, key) if args.only else key in suite.state:
