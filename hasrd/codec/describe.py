@@ -226,7 +226,7 @@ def _description(
 ) -> Description:
     parameters: dict[str, int | None] = dict.fromkeys(("encoder", "quantizer", "decoder", "discriminator"))
     parameters |= {part: _count(module) for part, module in modules.items()}
-    judge = parameters["discriminator"] or 0
+    discriminator = parameters["discriminator"] or 0
     trained = sum(number for number in parameters.values() if number)
     frozen = bool(config.get("frozen_encoder") or config.get("encoder_file"))
     if frozen:
@@ -245,7 +245,7 @@ def _description(
         "weights_float32": 4 * sum(used.values()),
         "weights_bfloat16": 4 * sum(used.values()) - 2 * half,
         "training": {
-            "weights": 4 * (sum(used.values()) + judge + state.get("distillation", 0)),
+            "weights": 4 * (sum(used.values()) + discriminator + state.get("distillation", 0)),
             "gradients": 4 * trained,
             "optimizer": 8 * trained if adam else None,
         },

@@ -56,11 +56,15 @@ class TokenFacts:
     codebook_strides: tuple[int, ...] | None = None
 
     def __post_init__(self) -> None:
-        strides = (1,) * len(self.stream_names) if self.codebook_strides is None else self.codebook_strides
-        if not len(self.stream_names) == len(self.codebook_sizes) == len(strides):
+        if not len(self.stream_names) == len(self.codebook_sizes) == len(self.strides):
             raise ValueError("a name, a size and a stride are needed for each codebook")
-        if any(number < 1 for number in (*self.codebook_sizes, *strides)):
+        if any(number < 1 for number in (*self.codebook_sizes, *self.strides)):
             raise ValueError("sizes and strides of codebooks are 1 or more")
+
+    @property
+    def strides(self) -> tuple[int, ...]:
+        """M numbers: `codebook_strides`, 1 for each codebook where it is None."""
+        return (1,) * len(self.stream_names) if self.codebook_strides is None else self.codebook_strides
 
 
 @dataclass(frozen=True)

@@ -86,13 +86,13 @@ def read_initial(folder: str | Path, *, allow_import: bool = False) -> InitialMo
         raise UserError(f"--init_model {folder}: a codec of another package cannot be trained here")
     assert isinstance(model.codec, Codec)
     if model.kind == PACKAGE:
-        judge = read_discriminator(folder, model.config)
+        discriminator = read_discriminator(folder, model.config)
         encoder_sha256 = (model.config.get("source") or {}).get("encoder_sha256")
-        return InitialModel(folder, model.config, model.codec, None, encoder_sha256, judge)
+        return InitialModel(folder, model.config, model.codec, None, encoder_sha256, discriminator)
     experiment = read_experiment(folder)
-    judge = part_of(read_weights(experiment.weights), "discriminator") or None
+    discriminator = part_of(read_weights(experiment.weights), "discriminator") or None
     encoder = experiment.encoder, model.config.get("encoder_sha256")
-    return InitialModel(folder, model.config, model.codec, *encoder, judge)
+    return InitialModel(folder, model.config, model.codec, *encoder, discriminator)
 
 
 @torch.no_grad()

@@ -12,6 +12,7 @@ import copy
 import io
 import logging
 import warnings
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ from hasrd.models.load import Model, load_model
 from hasrd.models.package import check_new
 
 ENCODER, DECODER, FACTS = "encoder.onnx", "decoder.onnx", "onnx.json"
+PACKAGES = ("onnx", "onnxscript", "onnxruntime")
 MISSING = "hasrd export needs onnx, onnxscript and onnxruntime: install them, or hasrd with its extra [onnx]"
 # Of runtimes that are a few years old.
 OPSET = 18
@@ -57,6 +59,7 @@ class ConvLogMel(nn.Module):
         kernel = torch.cat([spectra.real, spectra.imag], dim=-1).t()
         self.register_buffer("kernel", kernel[:, None].float())
         self.register_buffer("mel", log_mel.mel)
+        self.sample_rate, self.window = log_mel.sample_rate, log_mel.window
         self.frame_shift, self.num_frames = log_mel.frame_shift, log_mel.num_frames
 
     def forward(self, wave: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
@@ -92,16 +95,12 @@ class EncoderGraph(nn.Module):
 
     def __init__(self, codec: Codec) -> None:
         super().__init__()
-        self.codec = codec
+        self.encoder, self.quantizer = codec.speech_encoder, codec.quantizer
 
     def forward(self, wave: Tensor) -> Tensor:
         """Encode one utterance."""
-        lengths = torch.ones(1, dtype=torch.long) * wave.shape[1]
-        feats, lengths = self.codec.frontend(wave, lengths)
-        if self.codec.normalize is not None:
-            feats, lengths = self.codec.normalize(feats, lengths)
-        encoded = self.codec.encoder(feats, lengths)
-        return self.codec.quantizer.encode(encoded.layers, encoded.lengths)
+        encoded = self.encoder(wave, torch.ones(1, dtype=torch.long) * wave.shape[1])
+        return self.quantizer.encode(encoded.layers, encoded.lengths)
 
 
 class DecoderGraph(nn.Module):
@@ -133,11 +132,11 @@ def export_onnx(model: str | Path, out: str | Path, model_file: str | None = Non
         UserError: A missing package, a folder that is not empty, a model with a part that cannot be exported, a graph
             that does not give what torch gives, or what `load_model` raises.
     """
-    try:
-        import onnxruntime
-        import onnxscript  # noqa: F401
-    except ImportError as error:
-        raise UserError(f"{MISSING} ({error})") from error
+    missing = [name for name in PACKAGES if find_spec(name) is None]
+    if missing:
+        raise UserError(f"{MISSING} (not found: {', '.join(missing)})")
+    import onnxruntime
+
     out = Path(out)
     check_new(out)
     loaded = load_model(model, model_file, allow_import=allow_import)

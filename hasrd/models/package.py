@@ -93,8 +93,8 @@ def pack(
     for key, value in tensors.items():
         if value.is_floating_point() and not value.isfinite().all():
             raise UserError(f"{experiment.weights}: '{key}' is not finite: the training diverged, or is not complete")
-    judge = part_of(read_weights(experiment.weights), "discriminator") if with_discriminator else {}
-    if with_discriminator and not judge:
+    discriminator = part_of(read_weights(experiment.weights), "discriminator") if with_discriminator else {}
+    if with_discriminator and not discriminator:
         raise UserError(f"{experiment.weights}: no discriminator in it: leave out --with_discriminator")
     config: dict[str, Any] = {
         "format": FORMAT,
@@ -115,8 +115,9 @@ def pack(
     with atomic_folder(out) as temporary:
         save_file(tensors, temporary / WEIGHTS, metadata={"format": "pt"})
         config["model_sha256"] = sha256(temporary / WEIGHTS)
-        if judge:
-            save_file({key: value.contiguous() for key, value in judge.items()}, temporary / DISCRIMINATOR)
+        if discriminator:
+            contiguous = {key: value.contiguous() for key, value in discriminator.items()}
+            save_file(contiguous, temporary / DISCRIMINATOR)
             config |= {key: experiment.config.get(key) for key in ("discriminator", "discriminator_conf")}
             config["discriminator_sha256"] = sha256(temporary / DISCRIMINATOR)
         (temporary / CONFIG).write_text(yaml.safe_dump(config, sort_keys=False, allow_unicode=True), encoding="utf-8")

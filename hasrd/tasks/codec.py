@@ -216,11 +216,12 @@ class CodecTask(TrainingTask, espnet.GANCodecTask):
         codec = Codec(**build_modules(vars(args), speech_encoder, allow_import=True))
         if (args.loudness is not None or args.shift_phase) and args.iterator_type == "chunk":
             raise UserError("loudness, shift_phase: not with iterator_type: chunk, which cuts segments after them")
-        judge = None
+        adversary = None
         if args.discriminator is not None:
-            judge = resolve(discriminator.CHOICES, args.discriminator, allow_import=True)(**args.discriminator_conf)
+            make = resolve(discriminator.CHOICES, args.discriminator, allow_import=True)
+            adversary = make(**args.discriminator_conf)
         if initial is not None:
-            initial.put_into(codec, judge)
+            initial.put_into(codec, adversary)
         if centroids is not None:
             codec.quantizer.set_centroids(centroids)
         teaching = None
@@ -230,7 +231,7 @@ class CodecTask(TrainingTask, espnet.GANCodecTask):
             levels = open_levels(args.distillation, allow_import=True)
             live = {level: make(args.allow_import) for level, make in levels.live.items()}
             teaching = build_distillation(args.distillation, codec.quantizer, levels.sizes, live, allow_import=True)
-        return CodecModel(codec=codec, discriminator=judge, distillation=teaching, **args.model_conf)
+        return CodecModel(codec=codec, discriminator=adversary, distillation=teaching, **args.model_conf)
 
     @classmethod
     def _start_from(cls, args: argparse.Namespace, initial: InitialModel) -> None:

@@ -79,7 +79,7 @@ class Layout:
     @property
     def strides(self) -> tuple[int, ...]:
         """Frames that each codebook's code stands for."""
-        return self.facts.codebook_strides or (1,) * len(self.sizes)
+        return self.facts.strides
 
     @property
     def delays(self) -> tuple[int, ...]:

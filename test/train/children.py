@@ -13,7 +13,7 @@ import signal
 import socket
 import sys
 from pathlib import Path
-from typing import Callable
+from typing import Callable, Sequence
 
 import numpy as np
 import soundfile
@@ -97,11 +97,20 @@ def train_in_two(task: type, argv: list[str], folder: Path) -> list[dict[str, to
             "localhost", "--dist_master_port", str(port), "--multiprocessing_distributed", "true",
         ]  # fmt: skip
         notes = note_weights(task, folder / f"weights{rank}.pth"), note_randomness(folder / f"draws{rank}")
-        before = lambda notes=notes: [note() for note in notes]  # noqa: E731
-        processes.append(start(task, argv + own, folder / f"log{rank}", before))
+        processes.append(start(task, argv + own, folder / f"log{rank}", all_of(notes)))
     for rank, process in enumerate(processes):
         finish(process, folder / f"log{rank}")
     return [weights(folder, f"weights{rank}.pth") for rank in range(2)]
+
+
+def all_of(notes: Sequence[Callable[[], None]]) -> Callable[[], None]:
+    """Return one function that calls all of these."""
+
+    def before() -> None:
+        for note in notes:
+            note()
+
+    return before
 
 
 def note_weights(task: type, path: Path) -> Callable[[], None]:
