@@ -97,7 +97,11 @@ def test_a_file_system_without_locks_is_said_once(tmp_path, monkeypatch, capsys)
 
 def test_a_forked_child_does_not_keep_the_lock(tmp_path):
     """A loader of data that lives on after a kill of the training."""
-    fork = "    import os\n    child = os.fork()\n    if child == 0: time.sleep(60)\n    print(child)\n"
+    # The child says that it runs: until it does, it has not yet let go of what it was born with.
+    fork = (
+        "    import os\n    read, write = os.pipe()\n    child = os.fork()\n"
+        "    if child == 0: os.write(write, b'1'), time.sleep(60)\n    os.read(read, 1)\n    print(child)\n"
+    )
     code = HOLD.replace("    print", f"{fork}    print")
     process = subprocess.Popen(
         [sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE, text=True,
