@@ -15,7 +15,7 @@ from typing import Sequence
 from hasrd.codec.window_plan import OF_MODEL, parse_window
 from hasrd.errors import run_main
 from hasrd.jobs.lock import exclusive
-from hasrd.models.package import pack
+from hasrd.models.package import STORED, pack
 from hasrd.registry import add_allow_import
 from hasrd.report.card import card_scores
 
@@ -47,6 +47,12 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--with_discriminator", action="store_true", help="write it as well, for trainings that start from the model"
     )
+    parser.add_argument(
+        "--dtype",
+        choices=list(STORED),
+        default="float32",
+        help="of the weights in the file (default: %(default)s); bfloat16 is half as large",
+    )
     add_allow_import(parser, "the experiment")
     return parser
 
@@ -59,7 +65,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     with exclusive(args.out.parent, f".{args.out.name}"):
         options = (args.model_file, args.name, args.licence, args.allow_import)
         card = {"language": args.language, "datasets": args.datasets, "repo_id": args.repo_id}
-        more = {"with_discriminator": args.with_discriminator, "window": args.window}
+        more = {"with_discriminator": args.with_discriminator, "window": args.window, "dtype": args.dtype}
         out = pack(args.exp_dir, args.out, *options, scores=card_scores, **card, **more)
     print(f"{out}: packed")
 

@@ -14,6 +14,7 @@ import shutil
 from pathlib import Path
 from typing import Any, Callable, Iterator, Mapping, Sequence
 
+import torch
 import yaml
 from safetensors.torch import save_file
 from torch import Tensor
@@ -38,6 +39,8 @@ CONFIG, WEIGHTS, CARD = "config.yaml", "model.safetensors", "README.md"
 DISCRIMINATOR = "discriminator.safetensors"
 # Of the folder's layout; a reader refuses a higher number. Since 2 there may be a `loudness`, which none must ignore.
 FORMAT = 2
+# In which weights can be stored. They are computed with in the type that `hasrd.load` is asked for.
+STORED = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 # Of a distillation, what is about the data of the training.
 OF_DATA = ("targets", "teacher")
 
@@ -55,6 +58,7 @@ def pack(
     repo_id: str | None = None,
     with_discriminator: bool = False,
     window: float | str | None = OF_MODEL,
+    dtype: str = "float32",
 ) -> Path:
     """Write the codec of an experiment to a new folder, which appears when it is complete and can be loaded.
 
@@ -73,6 +77,8 @@ def pack(
         with_discriminator: Write the discriminator as well, for trainings that go on from the model.
         window: Seconds of the windows in which longer speech is encoded; None: it is encoded whole. By default the
             codec's own.
+        dtype: Of the weights in the file, "float32" or "bfloat16". The second is half as large; some tokens of it
+            differ from the experiment's.
 
     Returns:
         The folder.
@@ -93,6 +99,7 @@ def pack(
     for key, value in tensors.items():
         if value.is_floating_point() and not value.isfinite().all():
             raise UserError(f"{experiment.weights}: '{key}' is not finite: the training diverged, or is not complete")
+    tensors = {key: _stored(value, STORED[dtype]) for key, value in tensors.items()}
     discriminator = part_of(read_weights(experiment.weights), "discriminator") if with_discriminator else {}
     if with_discriminator and not discriminator:
         raise UserError(f"{experiment.weights}: no discriminator in it: leave out --with_discriminator")
@@ -104,6 +111,7 @@ def pack(
         "language": list(language),
         "datasets": list(datasets),
         **_model_keys(experiment.config),
+        "dtype": dtype,
         "window": codec.window if window == OF_MODEL else window,
         "source": {
             "weights_sha256": sha256(experiment.weights),
@@ -180,8 +188,10 @@ def load_packed(folder: str | Path, allow_import: bool = False) -> tuple[dict[st
         codec = fold_weight_norm(Codec(**build_modules(config, allow_import=allow_import)))
     tensors = read_weights(weights)
     for key, value in codec.state_dict().items():
-        if key in tensors and tensors[key].dtype != value.dtype:
-            raise UserError(f"{weights}: '{key}' is {tensors[key].dtype}, but {value.dtype} is needed")
+        needed = _stored(value, STORED[config["dtype"]]).dtype
+        if key in tensors and tensors[key].dtype != needed:
+            raise UserError(f"{weights}: '{key}' is {tensors[key].dtype}, but {needed} is needed")
+    # Copying into the codec's own tensors gives them back their type.
     load_strict(codec, tensors, weights)
     return config, codec.eval().requires_grad_(False)
 
@@ -213,7 +223,14 @@ def read_packed_config(folder: str | Path) -> dict[str, Any]:
         raise UserError(f"{path}: not the configuration of a packed model (hasrd pack)")
     if config["format"] > FORMAT:
         raise UserError(f"{path}: made by hasrd {config.get('hasrd')}, this is {hasrd.__version__}: install that one")
+    # Those of earlier versions do not say it.
+    if config.setdefault("dtype", "float32") not in STORED:
+        raise UserError(f"{path}: dtype {config['dtype']}: choose one of {', '.join(STORED)}")
     return config
+
+
+def _stored(value: Tensor, dtype: torch.dtype) -> Tensor:
+    return value.to(dtype) if value.is_floating_point() else value
 
 
 def _model_keys(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from hasrd.quantizer.kmeans import assign
 from hasrd.quantizer.output import QuantizerOutput, masked_mean, rms
-from hasrd.quantizer.pooling import hold, pool
+from hasrd.quantizer.pooling import POOLINGS, hold
 from hasrd.quantizer.quantizer import Quantizer
 from hasrd.quantizer.residual_vq import ResidualStack
 from hasrd.quantizer.streams import ACOUSTIC
@@ -25,9 +25,10 @@ class HASRDQuantizer(Quantizer):
         Ha      = H W - Hs_bar                                        (equation 2)
         decoder input = Hs_bar + sum_m Ha_bar_m, Ha_bar = residual VQ of Ha  (equation 3)
 
-    With `acoustic_stride` (ours), Ha is averaged over so many frames before its residual VQ and held for as many after
+    With `acoustic_stride` (ours), Ha is pooled over so many frames before its residual VQ and held for as many after
     it: what changes slowly, such as the voice, still gets through, while what changes fast is left to the semantic
-    tokens, and the acoustic stream costs as many times fewer bits.
+    tokens, and the acoustic stream costs as many times fewer bits. With `mixed_layers` (ours), only some layers are in
+    H, such as those below the semantic one.
 
     Args:
         input_size: D.
@@ -41,9 +42,11 @@ class HASRDQuantizer(Quantizer):
             acoustic codebooks; the semantic one is always kept.
         dead_share: of the acoustic codebooks, see ResidualStack.
         acoustic_stride: frames that share their acoustic codes; 1 is the paper's.
+        acoustic_pooling: how one vector is made of these frames: "mean", "attention" or "convolution".
+        mixed_layers: indices of the layers that H is mixed of; None, as in the paper, is all.
 
     Raises:
-        ValueError: The encoder has no such layer, or a stride below 1.
+        ValueError: The encoder has no such layer, a stride below 1, or an unknown pooling.
     """
 
     needs_kmeans = True
@@ -60,6 +63,8 @@ class HASRDQuantizer(Quantizer):
         quantizer_dropout: float = 0.5,
         dead_share: float = 0.0,
         acoustic_stride: int = 1,
+        acoustic_pooling: str = "mean",
+        mixed_layers: Sequence[int] | None = None,
     ) -> None:
         super().__init__(
             input_size,
@@ -71,20 +76,28 @@ class HASRDQuantizer(Quantizer):
             raise ValueError(f"semantic_layer {semantic_layer}: there are {num_layers} layers")
         if acoustic_stride < 1:
             raise ValueError(f"acoustic_stride {acoustic_stride}: at least 1 frame is needed")
+        self.mixed_layers = sorted(set(range(num_layers) if mixed_layers is None else mixed_layers))
+        if not self.mixed_layers or not 0 <= self.mixed_layers[0] <= self.mixed_layers[-1] < num_layers:
+            raise ValueError(f"mixed_layers {mixed_layers}: choose some of the {num_layers} layers, from 0 on")
+        if acoustic_pooling not in POOLINGS:
+            raise ValueError(f"acoustic_pooling {acoustic_pooling}: choose one of {', '.join(POOLINGS)}")
+        self.num_layers = num_layers
         self.semantic_layer = semantic_layer
         self.acoustic_stride = acoustic_stride
         self.codebook_strides = (1,) + (acoustic_stride,) * num_codebooks
         advice = "the k-means centroids are not set: call set_centroids() or load a state dict"
         self.register_late("centroids", (num_clusters, input_size), advice)
-        self.layer_logits = nn.Parameter(torch.zeros(num_layers))
+        self.layer_logits = nn.Parameter(torch.zeros(len(self.mixed_layers)))
         self.mix = nn.Linear(input_size, input_size, bias=False)
         nn.init.eye_(self.mix.weight)
+        self.pool = POOLINGS[acoustic_pooling](input_size, acoustic_stride)
         self.acoustic = ResidualStack(input_size, num_codebooks, codebook_size, codebook_dim, dead_share)
 
     @property
     def layer_weights(self) -> Tensor:
-        """(L,) alpha: positive, with sum 1."""
-        return self.layer_logits.float().softmax(dim=0)
+        """(L,) alpha: positive, with sum 1; zero for a layer that is not mixed."""
+        mixed = dict(zip(self.mixed_layers, self.layer_logits.float().softmax(dim=0)))
+        return torch.stack([mixed.get(n, self.layer_logits.new_zeros(())) for n in range(self.num_layers)])
 
     @property
     def num_parameters(self) -> int:
@@ -109,12 +122,13 @@ class HASRDQuantizer(Quantizer):
 
     def _split(self, layers: Sequence[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
         """Return the semantic codes (B, U), Hs_bar and Ha (both (B, U, D)) of L layers (B, U, D)."""
-        if len(layers) != len(self.layer_logits):
-            raise ValueError(f"{len(layers)} layers: this quantizer mixes {len(self.layer_logits)}")
+        if len(layers) != self.num_layers:
+            raise ValueError(f"{len(layers)} layers: this quantizer mixes {self.num_layers}")
         layer = layers[self.semantic_layer]
         codes = assign(layer.detach().flatten(0, 1), self.centroids).view(layer.shape[:2])
         semantic = self.centroids[codes]
-        mixed = sum(a * layer for a, layer in zip(self.layer_weights, layers))
+        alpha = self.layer_weights
+        mixed = sum(alpha[n] * layers[n] for n in self.mixed_layers)
         return codes, semantic, self.mix(mixed) - semantic
 
     def quantize(self, layers: Sequence[Tensor], mask: Tensor, keep: Tensor) -> QuantizerOutput:
@@ -125,7 +139,7 @@ class HASRDQuantizer(Quantizer):
         """
         self.check_set()
         code, semantic, residual = self._split(layers)
-        slow, slow_mask = pool(residual, mask, self.acoustic_stride)
+        slow, slow_mask = self.pool(residual, mask)
         acoustic, codes, commitment, codebook = self.acoustic(slow, slow_mask, keep)
         acoustic, codes = (hold(x, self.acoustic_stride, code.shape[1]) for x in (acoustic, codes))
         with torch.no_grad():
@@ -144,7 +158,7 @@ class HASRDQuantizer(Quantizer):
     def look_up(self, layers: Sequence[Tensor], mask: Tensor) -> Tensor:
         """Return the codes (B, U, M) of L layers (B, U, D), the semantic one first."""
         code, _, residual = self._split(layers)
-        slow, _ = pool(residual, mask, self.acoustic_stride)
+        slow, _ = self.pool(residual, mask)
         codes = hold(self.acoustic.look_up(slow), self.acoustic_stride, code.shape[1])
         return torch.cat([code[..., None], codes], dim=-1)
 
