@@ -88,6 +88,7 @@ def model_card(
         "|---|---|",
         *(table_row(fact) for fact in _facts(describe(config, allow_import), config.get("loudness"))),
         table_row(("long speech", _long_speech(config["window"]))),
+        table_row(("weights in the file", config["dtype"])),
     ]
     lines += [
         table_row(("trained on", f"{corpora} ({sets})" if corpora else sets)),

@@ -84,6 +84,27 @@ def test_its_codes_are_the_experiments_on_real_speech(packed, codec_dir, librisp
         assert torch.equal(model.encode(wave, rate).codes, codec.encode(torch.from_numpy(wave)[None]).codes)
 
 
+def test_weights_in_bfloat16(codec_dir, packed, tmp_path, refused):
+    """Half as large; the model computes with the rounded weights in the type that is asked for."""
+    half = pack(codec_dir, tmp_path / "half", dtype="bfloat16")
+    sizes = [(folder / "model.safetensors").stat().st_size for folder in (half, packed)]
+    assert sizes[0] < 0.6 * sizes[1], "the header and integers stay"
+    assert "| weights in the file | bfloat16 |" in (half / "README.md").read_text()
+    states = load_packed(half)[1].state_dict()
+    for name, value in load_packed(packed)[1].state_dict().items():
+        rounded = value.bfloat16().to(value.dtype) if value.is_floating_point() else value
+        assert states[name].dtype == value.dtype and torch.equal(states[name], rounded), name
+    wave = 0.1 * torch.randn(1, 20011, generator=torch.Generator().manual_seed(0))
+    model = hasrd.load(half)
+    copied = tmp_path / "copied"
+    model.save_pretrained(copied)
+    assert torch.equal(model.encode(wave, RATE).codes, hasrd.load(copied).encode(wave, RATE).codes)
+    tensors = load_file(half / "model.safetensors")
+    mixed = {**tensors, "quantizer.layer_logits": tensors["quantizer.layer_logits"].float()}
+    assert "torch.float32, but torch.bfloat16 is needed" in refused(load_packed, rewrite(half, mixed))
+    assert "dtype int4: choose one of float32, bfloat16" in refused(load_packed, rewrite(half, tensors, dtype="int4"))
+
+
 def test_windows_of_long_speech(codec_dir, copy, tmp_path, refused):
     for window, words in ((2.0, "overlapping windows of 2 s"), (None, "| long speech | encoded whole |")):
         model = pack(codec_dir, tmp_path / str(window), window=window)

@@ -14,7 +14,10 @@ from hasrd.quantizer.pooling import POOLINGS, hold
 
 
 @given(
-    pooling=st.sampled_from(sorted(POOLINGS)), frames=st.integers(1, 23), stride=st.integers(1, 7), seed=st.integers(0, 9)
+    pooling=st.sampled_from(sorted(POOLINGS)),
+    frames=st.integers(1, 23),
+    stride=st.integers(1, 7),
+    seed=st.integers(0, 9),
 )
 def test_means_over_the_frames_that_count(pooling, frames, stride, seed):
     """What is learned begins as the mean."""
