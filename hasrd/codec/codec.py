@@ -19,6 +19,7 @@ from hasrd.decoder.decoder import Decoder
 from hasrd.encoder.layers import length_mask
 from hasrd.encoder.output import EncoderOutput
 from hasrd.encoder.speech_encoder import SpeechEncoder
+from hasrd.errors import UserError
 from hasrd.frontend import loudness as level
 from hasrd.quantizer.quantizer import Quantizer
 
@@ -199,6 +200,12 @@ class Codec(TokenizerModel):
             index = (frames == number).nonzero().squeeze(1)
             if number:
                 part = self._extend(latent[index], tokens.lengths[index], number * self.frame_shift)
-                part = self.decoder(part.to(self.decoder_dtype))[:, : wave.shape[1]]
+                part = self.decoder(part.to(self.decoder_dtype))
+                if part.shape[1] != number * self.frame_shift:
+                    raise UserError(
+                        f"{type(self.decoder).__name__}: gives {part.shape[1]} samples of {number} tokens, but its hop "
+                        f"is {self.decoder.hop}: let them agree"
+                    )
+                part = part[:, : wave.shape[1]]
                 wave[index, : part.shape[1]] = part.to(wave.dtype)
         return wave * length_mask(samples, wave.shape[1])

@@ -92,12 +92,21 @@ class SpeechEncoder(nn.Module):
 
         Returns:
             `num_layers` tensors (B, num_tokens(N), D) and their lengths; with `mask` a `MaskedOutput`.
+
+        Raises:
+            UserError: The encoder's class gives another number of layers than it says.
         """
         feats, lengths = self.feats(wave, lengths)
         if self.normalize is not None:
             feats, lengths = self.normalize(feats, lengths)
         seen, masked = (feats, None) if mask is None else mask(feats, lengths)
         output = self.encoder(seen.to(self.encoder_dtype), lengths)
+        if len(output.layers) != self.num_layers:
+            name = type(getattr(self.encoder, "module", self.encoder)).__name__
+            raise UserError(
+                f"{name}: forward gives {len(output.layers)} layers, but its num_layers is {self.num_layers}: let them "
+                "agree"
+            )
         return output if mask is None else MaskedOutput(output.layers, output.lengths, feats, masked)
 
     def frozen(self) -> SpeechEncoder:

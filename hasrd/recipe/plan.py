@@ -20,6 +20,7 @@ from hasrd.errors import UserError
 from hasrd.jobs.digest import sha256, values_sha256
 from hasrd.recipe.names import exp_name
 from hasrd.recipe.options import HELP, OPTIONS, check
+from hasrd.teacher import CHOICES as TEACHERS
 from hasrd.teacher.source import teacher_name
 from hasrd.train.options import effective_config, key_value, split_args
 
@@ -80,9 +81,13 @@ def find_teacher(level: str, words: list[str], config: str) -> Teacher:
         if name != level:
             continue
         # An import path has a colon of its own.
-        match = re.fullmatch(r"([^:]*\.[^:]*:[^:]*|[^:.]*):([^,]*)((?:,[^,=]+=[^,]*)*)", text)
+        kinds = "|".join(TEACHERS)
+        match = re.fullmatch(rf"({kinds}|(?!(?:{kinds}):)[^:]+:[^:]+):([^,]+)((?:,[^,=]+=[^,]*)*)", text)
         if not match:
-            raise UserError(f"--teachers: '{word}' is not <level>=<kind>:<source>[,<option>=<value>]: see {HELP}")
+            raise UserError(
+                f"--teachers: '{word}' is not <level>=<kind>:<source>[,<option>=<value>], where the kind is "
+                f"{', '.join(TEACHERS)} or <module>:<Class>: see {HELP}"
+            )
         return Teacher(level, *match.groups())
     raise UserError(f"--teachers: {config} distils '{level}', for which none is named: see {HELP}")
 

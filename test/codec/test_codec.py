@@ -269,6 +269,15 @@ def test_frozen_encoder():
     assert torch.equal(frozen.encode(wave, samples).codes, codec.encode(wave, samples).codes)
 
 
+def test_a_decoder_that_gives_too_few_samples_is_refused(codec, one_line, monkeypatch):
+    """In place of silence at the end."""
+    tokens = codec.encode(*waves([4000]))
+    whole = codec.decoder.forward
+    monkeypatch.setattr(codec.decoder, "forward", lambda latent: whole(latent)[:, 1:])
+    name = type(codec.decoder).__name__
+    one_line(f"{name}: gives .* samples of .* tokens, but its hop is {codec.decoder.hop}", codec.decode, tokens)
+
+
 def test_hop_of_the_decoder_must_fit():
     config = {**SMALL, "decoder_conf": {**SMALL["decoder_conf"], "upsample": 2}}
     with pytest.raises(ValueError, match="512 samples .* 256"):

@@ -93,6 +93,15 @@ def test_a_token_more_for_each_shift(models, pair, samples):
     assert int(model.num_tokens(torch.tensor(samples))) == model.num_tokens(samples)
 
 
+def test_another_number_of_layers_than_stated_is_refused(models, one_line):
+    """In place of a codec whose numbers of layers mean others."""
+    stated, frozen = models["log_mel", "cnn_conformer"], models["log_mel", "cnn_conformer"].frozen()
+    for model in (SpeechEncoder(stated.frontend, None, stated.encoder), frozen):
+        model.num_layers += 1
+        words = f"gives {model.num_layers - 1} layers, but its num_layers is {model.num_layers}"
+        one_line(f"{type(stated.encoder).__name__}: forward {words}", model, torch.zeros(1, 9000), torch.tensor([9000]))
+
+
 def test_the_papers_rates():
     """HASRD, section 3: 31.25 tokens a second; 4 frames of 25 ms, 8 ms apart, make the first."""
     model = build_speech_encoder({"frontend": "log_mel", "encoder": "cnn_conformer"}, weightless=True)

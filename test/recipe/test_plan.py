@@ -163,6 +163,7 @@ def test_a_recogniser_needs_a_language(recipe, one_line):
         ("a=speech:/m/x.y:z,layer=3", "speech", "/m/x.y:z", ["layer=3"], []),
         ("a=text:package:gt-all,languages=en+fr,x=1.5", "text", "package:gt-all", ["x=1.5"], ["en", "fr"]),
         ("a=my.module:Class:source=1", "my.module:Class", "source=1", [], []),
+        ("a=energy:Energy:4,layer=1", "energy:Energy", "4", ["layer=1"], []),
     ],
 )
 def test_teachers(word, kind, source, conf, languages):
@@ -170,7 +171,20 @@ def test_teachers(word, kind, source, conf, languages):
     assert (found.kind, found.source, found.conf, found.languages) == (kind, source, conf, languages)
 
 
-@pytest.mark.parametrize("word", ["a=", "a=speech", "a=my.module:Class", "a=speech:x,layer", "a=speech:x,,b=1"])
+@pytest.mark.parametrize(
+    "word",
+    [
+        "a=",
+        "a=speech",
+        "a=speech:",
+        "a=my.module:Class",
+        "a=energy:Energy",
+        "a=speach:ssl",
+        "a=:x:y",
+        "a=speech:x,layer",
+        "a=speech:x,,b=1",
+    ],
+)
 def test_what_is_no_teacher_is_one_line(word, one_line):
     one_line("is not <level>=<kind>:<source>", find_teacher, "a", [word], "codec.yaml")
     one_line("codec.yaml distils 'b', for which none is named", find_teacher, "b", [word], "codec.yaml")
