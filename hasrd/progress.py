@@ -15,7 +15,8 @@ class _Lines:
     """A file for tqdm that gets whole lines where a terminal would draw over the last one."""
 
     def write(self, text: str) -> None:
-        line = text.strip()
+        # At the start there is no rate, at the end nothing left.
+        line = text.strip().removesuffix(", ? left").removesuffix(", 00:00 left")
         if line:
             print(line, file=sys.stderr, flush=True)
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from hasrd.data.kaldi import read_table
 from hasrd.metrics.scores import read_rows
-from hasrd.report.collect import Results
+from hasrd.report.collect import Results, in_order
 from hasrd.report.specification import row_key
 from hasrd.report.streams import HASRD_STREAMS, probe_rows, streams_of
 
@@ -91,7 +91,8 @@ def _read(path: Path) -> dict[str, str]:
 def examples(
     folders: Sequence[Path], data: Path, results: Results, test_sets: Sequence[str], number: int
 ) -> list[Example]:
-    """Choose `number` utterances, evenly over the first set that has decoded audio (`**/<set>/<version>/wav.scp`).
+    """Choose `number` utterances, evenly over the first set, in the order of the tables, that has decoded audio
+    (`**/<set>/<version>/wav.scp`).
 
     There are fewer where so many would take the page beyond its size.
 
@@ -101,7 +102,7 @@ def examples(
         results: For what probes read, and which codecs come from elsewhere.
         test_sets: Only these sets.
     """
-    for test_set in test_sets:
+    for test_set in in_order(test_sets):
         codecs = _decoded(folders, test_set, results)
         if not codecs or not (data / test_set / "wav.scp").exists():
             continue
@@ -149,10 +150,10 @@ def _tables(folder: Path) -> Iterator[Path]:
 
 
 def _original(data: Path, codecs: Mapping[str, Mapping[str, Path]]) -> _Version:
-    """Return the recordings, and what a recogniser understands of them (every codec's folder has the same)."""
-    folders = [path.parent / "original" for paths in codecs.values() for path in paths.values()]
-    heard = next((version.heard for version in map(_Version.read, folders) if version.heard), {})
-    return _Version(read_table(data / "wav.scp"), heard)
+    """Return the recordings, and what a recogniser understands of them, which lies beside the codecs' folders."""
+    homes = dict.fromkeys(path.parents[3] for paths in codecs.values() for path in paths.values())
+    heard = (_read(home / "recognised" / data.name / "text") for home in homes)
+    return _Version(read_table(data / "wav.scp"), next(filter(None, heard), {}))
 
 
 def _choose(

@@ -163,7 +163,7 @@ def _verdict(in_order: bool, separated: bool) -> str:
     return HOLDS if separated else IN_ORDER
 
 
-def _below(low: ScoreRow, high: ScoreRow) -> tuple[str, str]:
+def below(low: ScoreRow, high: ScoreRow) -> tuple[str, str]:
     """Judge that one score is below another.
 
     Returns:
@@ -186,7 +186,7 @@ def _below(low: ScoreRow, high: ScoreRow) -> tuple[str, str]:
 
 def _against(low: ScoreRow, high: ScoreRow, beside: str = "", digits: int = 2) -> tuple[str, str]:
     """Return the evidence that one score is below another, and the verdict; `beside`: what else is said of both."""
-    verdict, near = _below(low, high)
+    verdict, near = below(low, high)
     return f"{low.score.mean:.{digits}f} against {high.score.mean:.{digits}f}{beside}{near}", verdict
 
 
@@ -209,7 +209,7 @@ def _reconstruction(codec: _Experiment) -> Claim:
         return codec.claim(text, f"no score of: {'; '.join(missing)}")
     combined = scores.pop("combined")
     nearest = min(scores, key=lambda system: scores[system].score.mean)
-    verdict, near = _below(combined, scores[nearest])
+    verdict, near = below(combined, scores[nearest])
     control = f"nearest control {scores[nearest].score.mean:.2f} ({labels[nearest].lower()})"
     return codec.claim(text, f"{combined.score.mean:.2f}; {control}{near}", verdict)
 
@@ -264,7 +264,7 @@ def _conversion(codec: _Experiment) -> Claim:
     value = converted.score.mean
     before = codec.score("target_similarity", "combined")
     if before is not None:
-        verdict, near = _below(before, converted)
+        verdict, near = below(before, converted)
         evidence = f"similarity to the target {value:.2f}, not converted {before.score.mean:.2f}"
         return codec.claim(text, evidence + near, verdict)
     recorded = converted.score.details.get("between_source_and_target")
@@ -274,7 +274,7 @@ def _conversion(codec: _Experiment) -> Claim:
     if source is None:
         return codec.claim(text)
     text = "Converted speech is nearer to the target's voice than to the source's"
-    verdict, near = _below(source, converted)
+    verdict, near = below(source, converted)
     return codec.claim(text, f"{value:.2f} against {source.score.mean:.2f}{near}", verdict)
 
 

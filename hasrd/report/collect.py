@@ -10,7 +10,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Iterator, Mapping, Sequence, TypedDict
+from typing import Any, Iterable, Iterator, Mapping, Sequence, TypedDict
 
 from hasrd.config import read_json
 from hasrd.errors import UserError
@@ -24,6 +24,8 @@ PROBES = ("cer", "wer", "ctc_loss")
 RECONSTRUCTION = ("mel", "stft", "speaker_similarity")
 # System of the recordings, and of a constant in their place, which is also the name of its measure.
 ORIGINAL, MEAN_SPECTRUM = "original", "mean_spectrum"
+# What the names of sets begin with that weights were chosen by.
+_CHOSEN_BY = ("valid", "dev")
 # Folders without anything that a report is made of, but with many files.
 _SKIPPED = frozenset(("tokens", "probe_inputs", "frames", "tensorboard"))
 
@@ -131,8 +133,8 @@ class Results:
         return min(found, key=lambda recipe: (-found[recipe], recipe), default="")
 
     def test_sets(self, measures: Sequence[str]) -> list[str]:
-        """Return the test sets that have a score of any of `measures`, sorted."""
-        return sorted({found.score.test_set for found in self.scores if found.score.measure in measures})
+        """Return the test sets that have a score of any of `measures`, in the order of `in_order`."""
+        return in_order({found.score.test_set for found in self.scores if found.score.measure in measures})
 
     def experiments(
         self, measures: Sequence[str], test_set: str | None = None, systems: Sequence[str] | None = None
@@ -141,6 +143,11 @@ class Results:
         rows = (row for row in self.scores if row.score.measure in measures and not row.run)
         rows = (row for row in rows if test_set in (None, row.score.test_set))
         return sorted({row.experiment for row in rows if systems is None or row.score.system in systems})
+
+
+def in_order(test_sets: Iterable[str]) -> list[str]:
+    """Sort test sets by name, those last by which a training was chosen: the first one is what a summary is of."""
+    return sorted(test_sets, key=lambda name: (name.startswith(_CHOSEN_BY), name))
 
 
 _AGAIN = "remove it and run the stage again"

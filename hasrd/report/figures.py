@@ -24,7 +24,11 @@ COLOURS = ("#2f7fc1", "#d8722c", "#1f9e77", "#b5568f", "#8a7a1f", "#5b6bd0")
 # One a series beside its colour, for eyes that see none.
 MARKERS = "osD^vPX*"
 # Curves worth showing, best first; whole words of a statistic's name.
-_CURVES = "loss acc accuracy masked_accuracy mel mel_loss generator_mel_loss cer_ctc cer wer".split()
+_CURVES = "mel_distance loss acc accuracy masked_accuracy mel mel_loss generator_mel_loss cer_ctc cer wer".split()
+# A statistic that a training has from the epoch on in which its discriminator takes part.
+_OF_DISCRIMINATOR = "discriminator_loss"
+# Of a codec.
+_PADDED = " Validation takes whole utterances, padded with silence to one length, which lowers its values."
 
 
 @dataclass(frozen=True)
@@ -143,7 +147,11 @@ def _draw_weights(axes: Any, series: Sequence[Sequence[float]], labels: Sequence
 def curve_figures(results: Results) -> list[Figure]:
     """Draw up to three statistics of each training by epoch, on the training and the validation set."""
     drawn = {name: _curves(history, name) for name, history in sorted(results.histories.items())}
-    return [Figure(found, f"Training of {name}, by epoch.") for name, found in drawn.items() if found]
+    return [
+        Figure(found, f"Training of {name}, by epoch.{_PADDED if 'mel distance' in found else ''}")
+        for name, found in drawn.items()
+        if found
+    ]
 
 
 def _curves(history: dict[str, Any], name: str) -> str:
@@ -153,12 +161,17 @@ def _curves(history: dict[str, Any], name: str) -> str:
     if not chosen:
         return ""
 
+    joins = next((epoch["epoch"] for epoch in epochs if _OF_DISCRIMINATOR in epoch.get("train", {})), None)
+
     def panel(key: str) -> Callable[[Any], None]:
         def draw(axes: Any) -> None:
             for index, part in enumerate(("train", "valid")):
                 points = [(epoch["epoch"], epoch[part][key]) for epoch in epochs if key in epoch.get(part, {})]
                 if points:
                     axes.plot(*zip(*points), "-o", color=COLOURS[index], markersize=3, linewidth=1.6, label=part)
+            # From the first epoch on there is nothing to mark.
+            if joins is not None and joins > epochs[0]["epoch"]:
+                axes.axvline(joins - 0.5, color=INK, linewidth=1, linestyle="--", label="discriminator joins")
             axes.set_title(key.replace("_", " "), color=INK, fontsize=10)
             axes.set_xlabel("epoch")
             axes.xaxis.get_major_locator().set_params(integer=True)

@@ -12,9 +12,10 @@ from typing import Sequence
 from hasrd.report.audio import Example
 from hasrd.report.cells import Table
 from hasrd.report.claims import Claim
-from hasrd.report.collect import RECONSTRUCTION, Results
+from hasrd.report.collect import Results
 from hasrd.report.figures import Figure, curve_figures, layer_weight_figures, mel_figures
 from hasrd.report.rate_quality import phone_figures, rate_quality_figures
+from hasrd.report.summary import summary
 from hasrd.report.token_map import token_map_figures
 
 
@@ -25,15 +26,6 @@ class FigureGroup:
     title: str
     figures: list[Figure]
     otherwise: str
-
-
-@dataclass(frozen=True)
-class Headline:
-    """One number at the top of the page."""
-
-    value: str
-    label: str
-    note: str
 
 
 # Title to what draws the figures, and what is said where there are none.
@@ -56,12 +48,14 @@ def page(
     results: Results,
     discussion: str = "",
     show_missing: bool = False,
+    single_speaker: bool = False,
 ) -> str:
     """Return the whole page as HTML.
 
     Args:
         discussion: Markdown, of which paragraphs and lists are shown as such.
         show_missing: Say which figures and audio there are not; else they are left out.
+        single_speaker: The corpus has one voice.
     """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -85,7 +79,7 @@ def page(
         discussion=_paragraphs(discussion),
         tables=by_title,
         examples=examples,
-        headlines=_headlines(results),
+        summary=summary(results, claims, single_speaker),
         mel_figures=mel_figures(results),
         figures=[group for group in groups if group.figures or show_missing],
         training=training if training.figures or show_missing else None,
@@ -101,26 +95,3 @@ def _paragraphs(text: str) -> list[list[str]]:
         items = re.split(r"(?m)^[-*] ", "\n".join(lines))
         found.append([" ".join(item.split()) for item in items if item.strip()])
     return [block for block in found if block]
-
-
-def _headlines(results: Results) -> list[Headline]:
-    """Return the numbers at the top, of the first test set; those that were not measured, and several codecs', are left
-    to the tables.
-    """
-    found = []
-    if len(results.experiments(RECONSTRUCTION)) > 1:
-        return found
-    for measure, system, label, form in (
-        ("mel", "combined", "mel distance, all streams", "{:.2f}"),
-        ("speaker_similarity", "combined", "speaker similarity, all streams", "{:.2f}"),
-        ("cer", "tokens_semantic", "character errors of a probe on semantic tokens", "{:.1f}%"),
-        ("bitrate", None, "kbit a second", "{:.2f}"),
-    ):
-        test_sets = results.test_sets([measure])
-        row = results.first(measure, test_sets[0], system) if test_sets else None
-        if row is not None:
-            score = row.score
-            low, high = score.ci95
-            interval = f"{form.format(low)} to {form.format(high)}, " if low < high else ""
-            found.append(Headline(form.format(score.mean), label, f"{interval}{score.test_set}"))
-    return found

@@ -84,7 +84,9 @@ def _write(options: ReportOptions) -> None:
 
         clips = examples(options.expdir, options.datadir, results, test_sets, options.num_examples)
         shown = relative_to(tables, options.out_html.parent)
-        html = page(title, LEAD, facts, judged, shown, clips, results, discussion, show_missing=options.all_tables)
+        html = page(
+            title, LEAD, facts, judged, shown, clips, results, discussion, options.all_tables, options.single_speaker
+        )
         write_text(options.out_html, html)
         print(f"{options.out_html}: {len(html) / 1e6:.1f} MB, {len(clips)} utterances to listen to")
 

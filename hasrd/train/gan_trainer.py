@@ -67,6 +67,11 @@ class GANTrainer(EpochLoop, espnet.GANTrainer):
         )
 
     @classmethod
+    def joins_after(cls, options: GANTrainerOptions) -> int:
+        """Those without the discriminator."""
+        return options.adversarial_start_step
+
+    @classmethod
     def turns(cls, number: int, optimizers: Sequence, options: GANTrainerOptions) -> Sequence[Turn]:
         """Discriminator, then generator; the generator alone up to `--adversarial_start_step`, or without another."""
         adversarial = len(optimizers) > 1 and number > options.adversarial_start_step

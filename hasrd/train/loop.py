@@ -59,25 +59,48 @@ class StepProgress:
 
 
 class Clock:
-    """Prints a line at most every `interval` seconds."""
+    """Prints a line at most every `interval` seconds.
 
-    def __init__(self, first_epoch: int, interval: float = 10.0, quiet: bool = False):
+    The time left is said once it means something: the first steps take longer than the others. While a part of the
+    model is still to join, the steps so far say how long it takes at least.
+
+    Args:
+        first_epoch: The epoch that this process begins with.
+        joins_after: Steps of the whole training after which a step takes longer.
+        quiet: Print nothing.
+    """
+
+    # Of steps that are alike, before the time left is said.
+    MIN_SECONDS, MIN_STEPS = 30.0, 20
+
+    def __init__(self, first_epoch: int, joins_after: int = 0, interval: float = 10.0, quiet: bool = False):
         self.first_epoch = first_epoch
+        self.joins_after = joins_after
         self.interval = interval
         self.quiet = quiet
-        self.start = self.last = time.monotonic()
+        self.begun = self.last = time.monotonic()
+        # Steps of the whole training that were done when the measuring began; None before the first step.
+        self.before: int | None = None
 
     def tick(self, epoch: int, max_epoch: int, step: int, total: int) -> None:
         """Note that `step` of `total` steps of `epoch` are done."""
-        now = time.monotonic()
+        now, done = time.monotonic(), (epoch - 1) * total + step
+        if self.before is None:
+            self.before = done - 1
+        if self.before < self.joins_after <= done:
+            # From here on the steps are others.
+            self.begun, self.before = now, done
         if self.quiet or now - self.last < self.interval:
             return
         self.last = now
-        done = epoch - self.first_epoch + step / total
-        left = (now - self.start) / done * (max_epoch - self.first_epoch + 1 - done)
-        percent = 100 * (epoch - 1 + step / total) / max_epoch
+        steps, elapsed = done - self.before, now - self.begun
+        left = ""
+        if steps >= self.MIN_STEPS and elapsed >= self.MIN_SECONDS:
+            at_least = "more than " if done < self.joins_after else ""
+            left = f", {at_least}{_duration(elapsed / steps * (max_epoch * total - done))} left"
+        percent = 100 * done / (max_epoch * total)
         print(
-            f"training: epoch {epoch}/{max_epoch}, step {step}/{total} ({percent:.0f}%), {_duration(left)} left",
+            f"training: epoch {epoch}/{max_epoch}, step {step}/{total} ({percent:.0f}%){left}",
             file=sys.stderr,
             flush=True,
         )
@@ -89,6 +112,23 @@ def _duration(seconds: float) -> str:
     if hours:
         return f"{hours} h {minutes:02d} min"
     return f"{minutes} min {seconds:02d} s" if minutes else f"{seconds} s"
+
+
+# Statistics that the line of an epoch shows after those that the weights are chosen by.
+_SHOWN = ("loss", "acc", "masked_accuracy", "cer_ctc", "cer")
+
+
+def epoch_line(reporter: Reporter, max_epoch: int, chosen_by: Sequence[str]) -> str:
+    """Return what an epoch came to, in one short line: up to three statistics of training and validation."""
+    epoch = reporter.get_epoch()
+    stats = reporter.stats[epoch]
+    names = [name for name in dict.fromkeys((*chosen_by, *_SHOWN)) if name in stats["valid"]][:3]
+    parts = [
+        f"{part} " + ", ".join(f"{name} {stats[part][name]:.4g}" for name in names if name in stats[part])
+        for part in ("train", "valid")
+    ]
+    took = sum(stats[part]["time"].total_seconds() for part in ("train", "valid"))
+    return f"epoch {epoch}/{max_epoch}: {'; '.join(parts)} ({_duration(took)})"
 
 
 class EpochLoop(StepLoop):
@@ -163,7 +203,7 @@ class EpochLoop(StepLoop):
 
         step_model = Autocast(cls._parallel(model, options, distributed_option), device_type, dtype)
         writers = _summary_writers(output_dir, options.use_tensorboard and main_process)
-        clock = Clock(start_epoch, quiet=not main_process)
+        clock = Clock(start_epoch, cls.joins_after(options), quiet=not main_process)
         usage = UsageReport(model, distributed_option.distributed)
         for epoch in range(start_epoch, options.max_epoch + 1):
             seed_epoch(options.seed, epoch, rank)
@@ -212,6 +252,8 @@ class EpochLoop(StepLoop):
                         scheduler.step()
             if main_process:
                 logging.info(reporter.log_message())
+                chosen_by = [name for _, name, *_ in options.best_model_criterion]
+                print(epoch_line(reporter, options.max_epoch, chosen_by), file=sys.stderr, flush=True)
                 for key, writer in writers.items():
                     reporter.tensorboard_add_scalar(writer, key1=key)
                 states = {
@@ -240,6 +282,11 @@ class EpochLoop(StepLoop):
                 nbest=options.keep_nbest_models,
             )
             write_json(output_dir / "finished.json", {"epochs": reporter.get_epoch(), "max_epoch": options.max_epoch})
+
+    @classmethod
+    def joins_after(cls, options) -> int:
+        """Steps after which another part of the model joins and steps take longer; 0: all are alike."""
+        return 0
 
     @classmethod
     def _resume(cls, output_dir, model, reporter, optimizers, schedulers, scaler, average, ngpu) -> None:

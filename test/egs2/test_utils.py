@@ -184,6 +184,15 @@ def test_run_shows_progress(tmp_path):
     assert output.stdout.strip() == f"job 1 of 2: {lines}"
 
 
+def test_run_shows_a_line_an_epoch(tmp_path):
+    """Not the statistics that the log is full of."""
+    shown = ["training: epoch 1/2, step 30/100 (15%)", "epoch 1/2: train loss 3; valid loss 4 (5 s)", "note: x"]
+    log = "[h] 2026-01-01 00:00:00,000 (loop:1) INFO: 1epoch results: [train] used_0=1.0"
+    output = bash(RUN, "a.log", "printf", r"%s\n", *shown[:2], log, shown[2], cwd=tmp_path)
+    assert output.stdout.splitlines() == [f"    {line}" for line in shown]
+    assert log in (tmp_path / "a.log").read_text()
+
+
 def test_run_sets_threads_and_shares_out_gpus(tmp_path):
     code = 'echo "threads=$OMP_NUM_THREADS gpus=$CUDA_VISIBLE_DEVICES"'
     bash(RUN, "--num_threads", "3", "--gpu", "2", "JOB=1:3", "a.JOB.log", "bash", "-c", code,

@@ -32,8 +32,11 @@ def add_conversion(root: Path, test_set: str = "test") -> None:
     write_table(decoded / "conversion" / "wav.scp", wavs)
     order = sorted(wavs)
     write_table(decoded / "conversion" / "pairs", dict(zip(order, order[1:] + order[:1])))
-    for version in ("original", "conversion"):
-        write_table(decoded / version / "recognised" / "text", {utt: f"{version} of {utt}" for utt in wavs})
+    for version, path in (
+        ("original", root / "exp/recognised" / test_set),
+        ("conversion", decoded / "conversion/recognised"),
+    ):
+        write_table(path / "text", {utt: f"{version} of {utt}" for utt in wavs})
 
 
 def add_map(root: Path, test_set: str = "test", speakers: int = 2, count: int = 40) -> Path:

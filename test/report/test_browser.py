@@ -8,7 +8,7 @@ import shutil
 
 import pytest
 from browser import Browser, find_browser
-from exp_tree import put, report
+from exp_tree import put, put_books, report
 from extras import add_codec, add_conversion, add_map
 
 # Seconds of each player once it knows its audio, or what went wrong. A browser plays only what it can decode.
@@ -27,6 +27,7 @@ CUT = """[...document.querySelectorAll(".plot svg text")].filter(text => {
   return box.left < frame.left - 1 || box.right > frame.right + 1 || box.top < frame.top - 1
     || box.bottom > frame.bottom + 1;
 }).map(text => text.textContent)"""
+OPEN = "document.querySelectorAll('details').forEach(d => d.open = true)"
 WIDE = """[document.documentElement.scrollWidth, window.innerWidth]"""
 
 
@@ -49,11 +50,8 @@ def made(scored, tmp_path_factory):
     add_conversion(root)
     add_map(root)
     put(root / "exp/codec_small", "test", "books_1", mel=3.0)
-    books = [
-        {"codebook": index, "stream": stream, "size": 16, "value": 0.4, "ci95": [0.3, 0.5], "shuffled": 0.1}
-        for index, stream in enumerate(["semantic", "lexical", *["acoustic"] * 7])
-    ]
-    put(root / "exp/codec_small", "test", "combined", pnmi=(0.4, {"codebooks": books}))
+    streams = ["semantic", "lexical", *["acoustic"] * 7]
+    put_books(root / "exp/codec_small", "test", streams, [0.4] * 9, [0.3] * 9)
     report(root, num_examples=2, out_html=root / "index.html")
     return root
 
@@ -66,11 +64,28 @@ def problems(browser):
     return outside + [event for event in browser.events if event["method"] in reported]
 
 
+def test_a_handful_of_screens(browser, made):
+    """As it is opened: the summary within the first, everything within ten of a desktop."""
+    browser.open((made / "index.html").as_uri(), 1280, 900)
+    assert browser.run("document.querySelector('#listen').getBoundingClientRect().top") < 1100
+    assert browser.run("document.documentElement.scrollHeight") < 10 * 900
+
+
+def test_small_tables_are_blocks_on_a_phone(browser, made):
+    """A line for each number, with its column's name, and nothing to scroll sideways."""
+    browser.open((made / "index.html").as_uri(), 360, 800)
+    browser.run(OPEN)
+    boxes = browser.run("[...document.querySelectorAll('.stack')].map(e => [e.scrollWidth, e.clientWidth])")
+    assert boxes and all(inside <= box for inside, box in boxes)
+    cell = "[...document.querySelectorAll('.stack td')].filter(e => e.checkVisibility())[0]"
+    assert browser.run(f"getComputedStyle({cell}, '::before').content === JSON.stringify({cell}.dataset.of)")
+
+
 @pytest.mark.parametrize("dark", [False, True])
 @pytest.mark.parametrize("width, height", [(360, 800), (1280, 900)])
 def test_page(browser, made, width, height, dark):
     browser.open((made / "index.html").as_uri(), width, height, dark)
-    assert browser.run("document.querySelectorAll('details').forEach(d => d.open = true)") is None
+    assert browser.run(OPEN) is None
     needed, given = browser.run(WIDE)
     assert needed <= given <= width
     assert browser.run(SMALL) == [] and browser.run(CUT) == []
@@ -84,6 +99,7 @@ def test_page(browser, made, width, height, dark):
 
 def test_long_tables_scroll_in_their_box(browser, made):
     browser.open((made / "index.html").as_uri(), 360, 800)
+    browser.run(OPEN)
     boxes = browser.run(
         "[...document.querySelectorAll('.scroll')].filter(e => e.checkVisibility())"
         ".map(e => [e.scrollWidth, e.clientWidth, getComputedStyle(e).overflowX, e.tabIndex])"
@@ -91,7 +107,8 @@ def test_long_tables_scroll_in_their_box(browser, made):
     assert any(inside > box for inside, box, *_ in boxes)
     assert all(overflow == "auto" and index == 0 for *_, overflow, index in boxes)
     # A long name is broken, not written over the numbers.
-    over = "[...document.querySelectorAll('.scroll th, .scroll td')].filter(e => e.scrollWidth > e.clientWidth + 1)"
+    cells = "document.querySelectorAll('.scroll th, .scroll td, .stack th, .stack td')"
+    over = f"[...{cells}].filter(e => e.scrollWidth > e.clientWidth + 1)"
     assert browser.run(f"{over}.map(e => e.textContent)") == []
 
 

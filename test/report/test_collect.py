@@ -5,7 +5,7 @@ import json
 import pytest
 from exp_tree import RECIPE, put, put_probe
 
-from hasrd.report.collect import collect
+from hasrd.report.collect import collect, in_order
 
 
 def test_everything_is_found(scored):
@@ -108,3 +108,9 @@ def test_damaged_description_of_a_model(tmp_path, content, one_line):
     put(tmp_path / "codec_hasrd", "test", "combined", mel=1.0)
     (tmp_path / "codec_hasrd" / "info.json").write_text(content)
     one_line("info.json", collect, [tmp_path])
+
+
+def test_sets_that_trainings_were_chosen_by_come_last():
+    assert in_order(["valid", "dev-clean", "test-other", "test-clean", "a"]) == [
+        "a", "test-clean", "test-other", "dev-clean", "valid",
+    ]  # fmt: skip

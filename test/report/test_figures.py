@@ -8,7 +8,7 @@ from exp_tree import put, put_rate
 from extras import add_map
 
 from hasrd.report.collect import Results, collect
-from hasrd.report.figures import layer_weight_figures
+from hasrd.report.figures import curve_figures, layer_weight_figures
 from hasrd.report.rate_quality import curves, phone_figures, rate_quality_figures
 from hasrd.report.token_map import CLASSES, phone_class, token_map_figures
 
@@ -123,3 +123,17 @@ def test_damaged_map(exp, change, one_line):
         content[change] = "other"
     path.write_text("{" if change == "text" else json.dumps(content))
     one_line("test.json", token_map_figures, collect([exp / "exp"]))
+
+
+def history(*parts):
+    """Epochs, each with the statistics of its training."""
+    return {"epochs": [{"epoch": n, "train": part, "valid": {"loss": 1.0}} for n, part in enumerate(parts, 1)]}
+
+
+def test_the_epoch_is_marked_in_which_the_discriminator_joins():
+    alone, together = {"loss": 2.0, "mel_distance": 1.0}, {"loss": 3.0, "mel_distance": 0.9, "discriminator_loss": 2.0}
+    results = Results(histories={"late": history(alone, alone, together), "first": history(together, together)})
+    first, late = curve_figures(results)
+    assert texts(late.svg).count("discriminator joins") == 2 and "discriminator joins" not in texts(first.svg)
+    assert "mel distance" in texts(late.svg) and "padded" in late.caption
+    assert "padded" not in curve_figures(Results(histories={"ssl": history({"loss": 1.0})}))[0].caption

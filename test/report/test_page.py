@@ -98,8 +98,9 @@ def test_what_was_not_measured_is_shown_where_it_is_asked_for(made, exp):
         assert not any(word in words for word in ("missing", "Acoustic tokens", "Speaker similarity", "Table 1, "))
         assert "Table 3, " in words and "(paper)" in words
     md, html, _ = report(exp, all_tables="true", num_examples=0)
-    for shown in (md, html):
-        assert all(word in shown for word in ("missing", "Acoustic tokens", "Speaker similarity", "Table 1"))
+    for shown, word in ((md, "missing"), (html, "not measured")):
+        assert all(word in shown for word in (word, "Acoustic tokens", "Speaker similarity", "Table 1"))
+    assert "missing" not in html
     assert html.count("<svg") == 4
 
 
@@ -136,7 +137,9 @@ def test_missing_audio_and_trainings_are_shown(exp):
     _, html, _ = report(exp)
     assert "no training curves" not in html and 'id="training"' not in html and 'href="#training"' not in html
     _, html, _ = report(exp, all_tables="true")
-    assert "missing: no training curves were found" in html and html.count('<span class="missing">missing</span>') >= 4
+    assert (
+        "Not here: no training curves were found" in html and html.count('<span class="absent">not decoded</span>') >= 4
+    )
     shutil.rmtree(exp / "exp/codec_small/decode")
     _, html, _ = report(exp)
     assert "no decoded audio was found" not in html and 'href="#listen"' not in html

@@ -79,8 +79,7 @@ job_explain() {
 job_follow() {
     # In place of this shell, which would not heed an interrupt before they end.
     exec sed -u -n -E \
-        -e '/[0-9]+epoch started|epoch results|epoch:train:|%\), .* left|^(note|warning): /{
-            s/^\[[^]]*\] [-0-9]+ [:,0-9]+ \([^)]*\) [A-Z]+: //
+        -e '/^epoch [0-9]+\/[0-9]+: |%\)(, .* left.*)?$|^(note|warning|training): /{
             s/^(.{180}).*/\1 .../
             s/^/    '"${job_prefix:-}$3"'/
             p
