@@ -32,7 +32,13 @@ MAY_BE_EMPTY = ("text",)
 ONE_WORD = ("utt2spk", "utt2lang", "utt2num_samples", "utt2num_frames")
 
 
-def read_table(path: str | Path, may_be_empty: bool | None = None, problems: Problems | None = None) -> dict[str, str]:
+def read_table(
+    path: str | Path,
+    may_be_empty: bool | None = None,
+    problems: Problems | None = None,
+    begin: tuple[int, int] = (0, 1),
+    count: int | None = None,
+) -> dict[str, str]:
     """Read `key rest of the line` lines; Kaldi's programs, kaldiio and ESPnet read the same from what is accepted.
 
     The order is the file's, and no line is skipped: entry i stands on line i + 1.
@@ -41,6 +47,7 @@ def read_table(path: str | Path, may_be_empty: bool | None = None, problems: Pro
         path: UTF-8 text file; lines end in LF or CR LF, fields in blanks or tabs.
         may_be_empty: Whether a key may stand alone; by default only in `text`.
         problems: Takes what is wrong with the lines, and then the table lacks those; by default it is an error.
+        begin, count: Of a part of the table, see `read_lines`.
 
     Raises:
         UserError: A missing file; without `problems` also the first ten lines (file and number) that are not UTF-8,
@@ -52,7 +59,7 @@ def read_table(path: str | Path, may_be_empty: bool | None = None, problems: Pro
         may_be_empty = path.name in MAY_BE_EMPTY
     found = Problems() if problems is None else problems
     table: dict[str, str] = {}
-    for number, line in read_lines(path, found):
+    for number, line in read_lines(path, found, begin=begin, count=count):
         key, value = (*line.split(maxsplit=1), "", "")[:2]
         value = value.rstrip()
         problem = name_problem(key) if key else ""

@@ -25,7 +25,8 @@ from chunk_works import (
 )
 
 from hasrd.errors import UserError, explain
-from hasrd.jobs.chunks import parse_shard, run_in_chunks
+from hasrd.jobs.chunks import run_in_chunks
+from hasrd.jobs.sharing import Sharing, parse_shard
 from hasrd.jobs.workers import run_workers
 
 HERE = Path(__file__).resolve().parent
@@ -71,7 +72,7 @@ def test_the_number_of_processes_changes_nothing(tmp_path: Path, inputs, nj: int
     run(inputs, tmp_path / "out", tmp_path / "log")
     expected = contents(tmp_path / "out")
     (tmp_path / "out").rename(tmp_path / "before")
-    run_in_chunks(inputs, tmp_path / "out", make_copy_work, options={"of": "a"}, chunk_size=3, nj=nj)
+    run_in_chunks(inputs, tmp_path / "out", make_copy_work, options={"of": "a"}, chunk_size=3, sharing=Sharing(nj))
     assert contents(tmp_path / "out") == expected
 
 
@@ -121,9 +122,9 @@ def test_a_shorter_list_leaves_no_chunks_behind(tmp_path: Path, inputs):
 
 def test_shards_share_the_work(tmp_path: Path, inputs):
     run(inputs, tmp_path / "whole", tmp_path / "log")
-    assert run(inputs, tmp_path / "out", tmp_path / "log1", shard=(0, 2)) is None
+    assert run(inputs, tmp_path / "out", tmp_path / "log1", sharing=Sharing(shard="1/2")) is None
     assert log_lines(tmp_path / "log1") == ["u0 u1 u2", "u6 u7 u8"]
-    folders = run(inputs, tmp_path / "out", tmp_path / "log2", shard=(1, 2))
+    folders = run(inputs, tmp_path / "out", tmp_path / "log2", sharing=Sharing(shard="2/2"))
     assert log_lines(tmp_path / "log2") == ["u3 u4 u5", "u9"]
     text = "".join((folder / "out").read_text() for folder in folders).replace("/out/", "/whole/")
     assert text.encode() == b"".join(contents(tmp_path / "whole")[f"00000{i}/out"] for i in range(4))
@@ -153,7 +154,7 @@ def test_a_second_process_is_refused(tmp_path: Path, inputs):
 
 def test_a_dead_worker_is_one_line_and_leaves_nothing_half_done(tmp_path: Path, inputs):
     with pytest.raises(UserError, match="a worker process died"):
-        run_in_chunks(inputs, tmp_path / "out", make_dying_work, options={"of": "a"}, chunk_size=3, nj=2)
+        run_in_chunks(inputs, tmp_path / "out", make_dying_work, options={"of": "a"}, chunk_size=3, sharing=Sharing(2))
     assert not contents(tmp_path / "out")
     assert len(run(inputs, tmp_path / "out", tmp_path / "log")) == 4
     assert not list((tmp_path / "out").glob(".tmp-*"))
