@@ -110,6 +110,20 @@ def write_lines(path: str | Path, lines: Iterable[str]) -> None:
     write_text(path, "".join(line + "\n" for line in lines))
 
 
+def wav_table(path: str | Path) -> Path:
+    """Return the wav.scp of a data directory.
+
+    Raises:
+        UserError: There is none, or a `segments` file (not supported).
+    """
+    path = Path(path)
+    if not (path / "wav.scp").is_file():
+        raise UserError(f"{path}: no wav.scp in this folder: run data preparation (stage 1) or name another folder")
+    if (path / "segments").exists():
+        raise UserError(f"{path}/segments: segments are not supported: cut the audio into one file an utterance first")
+    return path / "wav.scp"
+
+
 @dataclass
 class DataDir:
     """A Kaldi data directory in memory.
@@ -136,13 +150,7 @@ class DataDir:
         Raises:
             UserError: No wav.scp, a broken table, or a `segments` file (not supported).
         """
-        path = Path(path)
-        if not (path / "wav.scp").is_file():
-            raise UserError(f"{path}: no wav.scp in this folder: run data preparation (stage 1) or name another folder")
-        if (path / "segments").exists():
-            raise UserError(
-                f"{path}/segments: segments are not supported: cut the audio into one file an utterance first"
-            )
+        path = wav_table(path).parent
         found = Problems() if problems is None else problems
         tables = {name: read_table(path / name, problems=found) for name in TABLES if (path / name).is_file()}
         if problems is None:

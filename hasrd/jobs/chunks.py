@@ -33,7 +33,7 @@ from hasrd.jobs.digest import values_sha256
 from hasrd.jobs.listing import Listing, list_inputs
 from hasrd.jobs.lock import exclusive_shard
 from hasrd.jobs.origin import Origin, source_file, why_stale, write_record
-from hasrd.jobs.sharing import Sharing
+from hasrd.jobs.sharing import ALONE, Sharing
 from hasrd.progress import progress
 
 ChunkWork = Callable[[dict[str, str], Path, Path], None]
@@ -47,7 +47,7 @@ def run_in_chunks(
     *,
     options: Mapping[str, Any],
     chunk_size: int = 100,
-    sharing: Sharing = Sharing(),
+    sharing: Sharing = ALONE,
     desc: str = "",
     made_from: Sequence[Path] = (),
 ) -> list[Path] | None:
@@ -78,7 +78,7 @@ def run_in_chunks(
     out_dir.mkdir(parents=True, exist_ok=True)
     if chunk_size < 1:
         raise UserError(f"--chunk_size {chunk_size}: at least 1 is needed")
-    chunks = _Chunks(list_inputs(inputs), out_dir, dict(options), chunk_size)
+    chunks = _Chunks(list_inputs(inputs, count > 1), out_dir, dict(options), chunk_size)
     division = _Division(out_dir, index, count, chunks.sha256() if count > 1 else "")
     with exclusive_shard(out_dir, (index, count), of=division.of):
         division.begin()

@@ -23,6 +23,8 @@ from hasrd.jobs.origin import Facts, facts_of
 
 # Lines from one whose place is noted to the next.
 STEP = 100
+# Bytes of a table that is not read as a whole, whoever works on it.
+LARGE = 2**26
 
 
 class Listing(Protocol):
@@ -37,17 +39,18 @@ class Listing(Protocol):
         """Return a hash of all, in hexadecimal."""
 
 
-def list_inputs(inputs: Mapping[str, str] | Path) -> Listing:
-    """Return the listing of a mapping, or of an scp table.
+def list_inputs(inputs: Mapping[str, str] | Path, shared: bool) -> Listing:
+    """Return the listing of a mapping, or of an scp table; `shared`: several jobs read their parts of it.
 
     Raises:
         UserError: No such table; of one whose lines are not sorted, also what is wrong with any line.
     """
     if not isinstance(inputs, Path):
         return _Mapping(inputs)
-    table = _Table(inputs)
-    if table.is_sorted:
-        return table
+    if shared or (inputs.is_file() and inputs.stat().st_size > LARGE):
+        table = _Table(inputs)
+        if table.is_sorted:
+            return table
     from hasrd.data.kaldi import read_table
 
     return _Mapping(read_table(inputs))
