@@ -161,6 +161,8 @@ class _Division:
 
     def end(self) -> bool:
         """Note that this shard is done; whether all are, whose notes are removed then."""
+        # Of workers that died on the way.
+        remove_abandoned(self.folder or self.out_dir)
         if self.folder is None:
             return True
         self.folder.mkdir(parents=True, exist_ok=True)

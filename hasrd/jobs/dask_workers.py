@@ -63,7 +63,7 @@ def run_on_dask(
         ) from None
     with client:
         parts = {}
-        done = as_completed()
+        done = as_completed(loop=client.loop)
 
         def submit() -> None:
             most = WAITING * max(1, sum(client.ncores().values()))
