@@ -54,8 +54,8 @@ fail() {
 
 for extra in ${extras//,/ }; do
     case "${extra}" in
-        bench | dev | eval | hub | onnx | pesq) ;;
-        *) fail "--extras ${extras}: '${extra}' is none of bench, dev, eval, hub, onnx, pesq" ;;
+        bench | dask | dev | eval | hub | onnx | pesq) ;;
+        *) fail "--extras ${extras}: '${extra}' is none of bench, dask, dev, eval, hub, onnx, pesq" ;;
     esac
 done
 case "${gpu}" in

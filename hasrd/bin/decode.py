@@ -21,8 +21,8 @@ from hasrd.bin.file_options import parse_files
 from hasrd.bin.options import fill
 from hasrd.codec.decode_files import FORMATS, decode_files
 from hasrd.codec.model_use import ModelUse
-from hasrd.data.file_work import FileRun
 from hasrd.errors import run_main
+from hasrd.jobs.sharing import Sharing
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -35,7 +35,7 @@ def get_parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> None:
     """Decode on the options of the command line, or on `argv`."""
     args = parse_files(get_parser(), argv)
-    decode_files(args.paths, args.out, fill(ModelUse, args), fill(FileRun, args), args.format)
+    decode_files(args.paths, args.out, fill(ModelUse, args), fill(Sharing, args), args.format)
 
 
 if __name__ == "__main__":

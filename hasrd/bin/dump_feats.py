@@ -7,10 +7,11 @@ from __future__ import annotations
 import argparse
 from typing import Sequence
 
+from hasrd.bin.options import add_sharing, fill
 from hasrd.data.archive import COMPRESSION_METHODS
 from hasrd.data.features import dump_features
 from hasrd.errors import run_main
-from hasrd.jobs.chunks import parse_shard
+from hasrd.jobs.sharing import Sharing
 from hasrd.train.options import key_value
 
 
@@ -34,11 +35,10 @@ def get_parser() -> argparse.ArgumentParser:
         choices=tuple(COMPRESSION_METHODS),
         help="none: float32; Kaldi's methods: 3 is 16 bit (half the size, error 3e-4), 2 is 8 bit (error 0.15)",
     )
-    parser.add_argument("--nj", type=int, default=1, help="processes, one thread each")
     parser.add_argument(
         "--chunk_size", type=int, default=100, help="utterances an archive; a killed run loses at most one"
     )
-    parser.add_argument("--shard", default="1/1", metavar="I/N", help="do part I of N (for the jobs of an array)")
+    add_sharing(parser, "processes, one thread each")
     return parser
 
 
@@ -51,9 +51,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         feats_type=args.feats_type,
         feats_conf=dict(args.feats_conf),
         compression_method=COMPRESSION_METHODS[args.compression_method],
-        nj=args.nj,
         chunk_size=args.chunk_size,
-        shard=parse_shard(args.shard),
+        sharing=fill(Sharing, args),
     )
     if frames is None:
         print(f"{args.dump}: shard {args.shard} is done; feats.scp follows when the last shard is")

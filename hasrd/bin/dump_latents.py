@@ -8,8 +8,9 @@ import argparse
 import sys
 from typing import Sequence
 
-from hasrd.bin.options import add_set_run
+from hasrd.bin.options import add_set_run, fill
 from hasrd.errors import run_main
+from hasrd.jobs.sharing import Sharing
 from hasrd.registry import add_allow_import
 
 
@@ -21,7 +22,7 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument("--out", required=True, help="folder of the folders of the sets, such as dump/latents/<name>")
     parser.add_argument("--loudness", type=float, help="level that the codec takes speech at, in LUFS (default: none)")
     parser.add_argument("--max_gb", type=float, default=20.0, help="latents that would take more are not kept")
-    add_set_run(parser, "processes, one thread each", shard=False)
+    add_set_run(parser, "processes, one thread each")
     add_allow_import(parser, "an encoder's file")
     return parser
 
@@ -37,10 +38,13 @@ def main(argv: Sequence[str] | None = None) -> None:
         args.encoder_file,
         args.loudness,
         max_gb=args.max_gb,
-        nj=args.nj,
+        sharing=fill(Sharing, args),
         ngpu=args.ngpu,
         allow_import=args.allow_import,
     )
+    if folders and not fill(Sharing, args).is_whole:
+        print(f"{args.out}: shard {args.shard} is done; a run without --shard joins the parts")
+        return
     if folders:
         print(f"{', '.join(map(str, folders))}: {gigabytes:.3g} GB")
         return

@@ -8,9 +8,10 @@ import argparse
 from pathlib import Path
 from typing import Sequence
 
-from hasrd.bin.options import add_set_run
+from hasrd.bin.options import add_set_run, fill
 from hasrd.data.archive import COMPRESSION_METHODS
 from hasrd.errors import UserError, run_main
+from hasrd.jobs.sharing import Sharing
 from hasrd.registry import add_allow_import
 from hasrd.teacher import CHOICES
 from hasrd.train.options import key_value
@@ -30,7 +31,7 @@ def get_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--data", help="data directory")
     parser.add_argument("--out", help="folder of the targets, such as dump/teacher/<name>/<set>")
-    add_set_run(parser, "processes, one thread each", shard=False)
+    add_set_run(parser, "processes, one thread each")
     parser.add_argument(
         "--compression_method",
         default="3",
@@ -61,18 +62,22 @@ def main(argv: Sequence[str] | None = None) -> None:
         raise UserError("--data and --out: both are needed to run a teacher")
     from hasrd.teacher.cache import dump_teacher
 
+    sharing = fill(Sharing, args)
     facts = dump_teacher(
         args.data,
         args.out,
         args.teacher,
         conf,
-        nj=args.nj,
+        sharing=sharing,
         ngpu=args.ngpu,
         compression_method=COMPRESSION_METHODS[args.compression_method],
         max_gb=args.max_gb,
         languages=args.languages,
         allow_import=args.allow_import,
     )
+    if facts is None:
+        print(f"{args.out}: shard {args.shard} is done; a run without --shard joins the parts")
+        return
     size = sum(path.stat().st_size for path in Path(args.out).rglob("*") if path.is_file())
     if facts["kind"] == "speech":
         what = f"{facts['num_frames']} frames of {facts['num_utterances']} utterances"

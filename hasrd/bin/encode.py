@@ -21,8 +21,8 @@ from hasrd.bin.file_options import parse_files
 from hasrd.bin.options import fill
 from hasrd.codec.encode_files import encode_files
 from hasrd.codec.model_use import ModelUse
-from hasrd.data.file_work import FileRun
 from hasrd.errors import run_main
+from hasrd.jobs.sharing import Sharing
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -36,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Encode on the options of the command line, or on `argv`."""
     args = parse_files(get_parser(), argv)
     options = {"strict_rate": args.strict_rate, "kaldi": args.kaldi, "window": args.window}
-    encode_files(args.paths, args.out, fill(ModelUse, args), fill(FileRun, args), **options)
+    encode_files(args.paths, args.out, fill(ModelUse, args), fill(Sharing, args), **options)
 
 
 if __name__ == "__main__":

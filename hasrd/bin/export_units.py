@@ -14,7 +14,6 @@ import argparse
 from pathlib import Path
 from typing import Sequence
 
-from hasrd.bin.options import add_set_run
 from hasrd.data.kaldi import DataDir
 from hasrd.errors import UserError, run_main
 from hasrd.registry import add_allow_import
@@ -32,7 +31,8 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument("--out", required=True, type=Path, help="folder to write")
     parser.add_argument("--exp_dir", help="codec (stage 5), for the tokens of --data, in place of TOKENS")
     parser.add_argument("--model_file", help="weights inside it (default: the best, else the latest)")
-    add_set_run(parser, nj="processes that tokenise", shard=False)
+    parser.add_argument("--nj", type=int, default=1, help="processes that tokenise")
+    parser.add_argument("--ngpu", type=int, default=0, help="1: compute on the GPU, in one process")
     parser.add_argument("--data", nargs="+", default=[], help="data directories, in the order of TOKENS: transcripts")
     parser.add_argument("--streams", help="only these, joined by commas, such as semantic (default: all)")
     parser.add_argument("--kind", choices=KINDS, help="one sequence (default), delayed codebooks, or rows of codes")

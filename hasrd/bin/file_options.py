@@ -8,6 +8,7 @@ import argparse
 from pathlib import Path
 from typing import Sequence
 
+from hasrd.bin.options import add_sharing
 from hasrd.codec.window_plan import OF_MODEL, parse_window
 from hasrd.registry import add_allow_import
 
@@ -26,8 +27,7 @@ def get_parser(doc: str, audio: bool) -> argparse.ArgumentParser:
     parser.add_argument("-o", "--out", metavar="OUT", type=Path, help="file or folder to write (see above)")
     parser.add_argument("--streams", nargs="+", metavar="NAME", help="only these, such as semantic (default: all)")
     parser.add_argument("--codebooks", type=int, metavar="N", help="only the first N codebooks (default: all)")
-    parser.add_argument("--nj", type=int, default=1, help="processes (default: 1, with all its threads)")
-    parser.add_argument("--shard", default="1/1", metavar="I/N", help="do part I of N (for the jobs of an array)")
+    add_sharing(parser, "processes (default: 1, with all its threads)")
     parser.add_argument("--device", default="cpu", help="cpu (default), cuda, cuda:1, ...")
     parser.add_argument("--dtype", default="float32", choices=("float32", "bfloat16"), help="of encoder and decoder")
     parser.add_argument("--compile", action="store_true", help="translate first: worth it for hours of audio on a CPU")

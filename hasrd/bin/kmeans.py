@@ -3,7 +3,8 @@
 """Train the k-means of the semantic codebook on one layer of a frozen encoder (stage 4).
 
 Memory is bounded by `--max_memory_gb`, whatever the size of the corpus: the number of frames is known beforehand, and
-each utterance contributes its share of what fits.
+each utterance contributes its share of what fits. With `--stream true` all frames are used, from the disk. The frames
+can be computed by the jobs of an array (`--shard`); a run without it then trains on all of them.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import argparse
 from pathlib import Path
 from typing import Sequence
 
-from hasrd.bin.options import fill
+from hasrd.bin.options import add_set_run, fill, str2bool
 from hasrd.codec.semantic import KMeansSetup, train_kmeans
 from hasrd.errors import run_main
 from hasrd.registry import add_allow_import
@@ -27,10 +28,15 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument("--num_clusters", type=int, default=1024, help="number of semantic tokens")
     parser.add_argument("--portion", type=float, default=0.1, help="share of the utterances to take")
     parser.add_argument("--max_memory_gb", type=float, default=4.0, help="bound of the memory for frames")
+    parser.add_argument(
+        "--stream",
+        type=str2bool,
+        default=False,
+        help="true: all frames stay on the disk, and each iteration passes over them; --max_memory_gb holds the start",
+    )
     parser.add_argument("--niter", type=int, default=30, help="iterations")
     parser.add_argument("--seed", type=int, default=0, help="random seed")
-    parser.add_argument("--nj", type=int, default=1, help="processes that compute latents")
-    parser.add_argument("--ngpu", type=int, default=0, help="1: compute latents on the GPU, in one process")
+    add_set_run(parser, "processes that compute latents")
     parser.add_argument("--out", required=True, type=Path, help="file to write: kmeans.npz")
     add_allow_import(parser, "the encoder's file")
     return parser

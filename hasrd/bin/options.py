@@ -37,12 +37,22 @@ def fill(cls: type[Options], args: argparse.Namespace) -> Options:
     return cls(**{field.name: getattr(args, field.name) for field in fields(cls)})
 
 
-def add_set_run(parser: argparse.ArgumentParser, nj: str = "processes", shard: bool = True) -> None:
-    """Add how the work over a data set is shared: the options of `DataSetRun` beside the set and the folder."""
+def add_sharing(parser: argparse.ArgumentParser, nj: str = "processes") -> None:
+    """Add by whom the work over a data set is done: the options of `Sharing`."""
     parser.add_argument("--nj", type=int, default=1, help=nj)
+    parser.add_argument("--shard", default="1/1", metavar="I/N", help="do part I of N alone (for the jobs of an array)")
+    parser.add_argument(
+        "--scheduler",
+        default="",
+        metavar="ADDRESS",
+        help="of Dask, such as tcp://host:8786: its workers do it in place of --nj processes (docs/scale.md)",
+    )
+
+
+def add_set_run(parser: argparse.ArgumentParser, nj: str = "processes") -> None:
+    """Add how the work over a data set is done: the options of `DataSetRun` beside the set and the folder."""
+    add_sharing(parser, nj)
     parser.add_argument("--ngpu", type=int, default=0, help="1: compute on the GPU, in one process")
-    if shard:
-        parser.add_argument("--shard", default="1/1", metavar="I/N", help="do part I of N (for the jobs of an array)")
 
 
 def add_codec_run(parser: argparse.ArgumentParser, codec_needed: bool = True) -> None:

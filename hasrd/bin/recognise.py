@@ -12,9 +12,9 @@ import argparse
 from pathlib import Path
 from typing import Sequence
 
-from hasrd.bin.options import add_set_run
+from hasrd.bin.options import add_set_run, fill
 from hasrd.errors import run_main
-from hasrd.jobs.chunks import parse_shard
+from hasrd.jobs.sharing import Sharing
 from hasrd.metrics.recogniser import DEFAULT_MODEL, recognise
 
 
@@ -40,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         UserError: No model, or audio that can't be used.
     """
     args = get_parser().parse_args(argv)
-    recognise(args.wav_scp, args.out, args.model, args.language, args.nj, args.ngpu, parse_shard(args.shard))
+    recognise(args.wav_scp, args.out, args.model, args.language, fill(Sharing, args), args.ngpu)
 
 
 if __name__ == "__main__":

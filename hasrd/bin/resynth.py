@@ -19,8 +19,8 @@ from hasrd.bin.options import fill
 from hasrd.codec.decode_files import FORMATS
 from hasrd.codec.model_use import ModelUse
 from hasrd.codec.resynth_files import resynth_files
-from hasrd.data.file_work import FileRun
 from hasrd.errors import run_main
+from hasrd.jobs.sharing import Sharing
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -34,7 +34,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Resynthesise on the options of the command line, or on `argv`."""
     args = parse_files(get_parser(), argv)
     options = {"strict_rate": args.strict_rate, "window": args.window}
-    resynth_files(args.paths, args.out, fill(ModelUse, args), fill(FileRun, args), args.format, **options)
+    resynth_files(args.paths, args.out, fill(ModelUse, args), fill(Sharing, args), args.format, **options)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ An experiment: all that can be measured of it by the files that are there; what 
   hasrd score --exp_dir exp/codec_... --data data/test [--train_data data/train] [--probes latent=exp/...]
 
 Any systems: measures that need the same input, several systems with as many --system, --hyp and --out. Both forms
-take --ecapa_dir and --nj.
+take --ecapa_dir, --nj, --shard and --scheduler.
 
 {forms}
 
@@ -95,7 +95,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             args.data,
             args.train_data,
             args.probes,
-            Inputs(ecapa_dir=args.ecapa_dir, nj=args.nj),
+            Inputs(ecapa_dir=args.ecapa_dir, nj=args.nj, shard=args.shard, scheduler=args.scheduler),
             quality_measures=args.quality_measures,
             recogniser=args.recogniser,
             lang=args.lang,

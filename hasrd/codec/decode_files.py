@@ -20,9 +20,10 @@ from hasrd.config import read_json
 from hasrd.data.archive import read_integers
 from hasrd.data.audio import write_audio
 from hasrd.data.file_lists import Job, Kind, batches_of
-from hasrd.data.file_work import Done, FileRun, run_files
+from hasrd.data.file_work import Done, run_files
 from hasrd.errors import UserError, of_one_input
 from hasrd.jobs.atomic import atomic_path
+from hasrd.jobs.sharing import Sharing
 
 FORMATS = ("wav", "flac")
 DECODE = Kind("decode", "speech", (".npz",), (".npz", ".scp"), "tokens.scp", (".wav", ".flac"), "wav.scp")
@@ -30,7 +31,7 @@ DECODE = Kind("decode", "speech", (".npz",), (".npz", ".scp"), "tokens.scp", (".
 AUDIBLE = 0.5
 
 
-def decode_files(paths: Sequence[Path], out: Path | None, use: ModelUse, run: FileRun, form: str) -> None:
+def decode_files(paths: Sequence[Path], out: Path | None, use: ModelUse, run: Sharing, form: str) -> None:
     """Write an audio file for each file or entry of tokens, and of a table wav.scp.
 
     Args:

@@ -18,10 +18,11 @@ from hasrd.codec.window_plan import OF_MODEL
 from hasrd.data.archive import write_archive
 from hasrd.data.audio import AudioReader, audio_info
 from hasrd.data.file_lists import Batch, Job, Kind, batches_of
-from hasrd.data.file_work import Done, FileRun, run_files
+from hasrd.data.file_work import Done, run_files
 from hasrd.data.kaldi import write_table
 from hasrd.errors import UserError, of_one_input
 from hasrd.jobs.atomic import atomic_path
+from hasrd.jobs.sharing import Sharing
 
 AUDIO = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".aif", ".aiff")
 # What --kaldi writes beside tokens.scp.
@@ -35,7 +36,7 @@ def encode_files(
     paths: Sequence[Path],
     out: Path | None,
     use: ModelUse,
-    run: FileRun,
+    run: Sharing,
     *,
     strict_rate: bool = False,
     kaldi: bool = False,

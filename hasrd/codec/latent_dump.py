@@ -25,6 +25,7 @@ from hasrd.frontend.loudness import to_loudness
 from hasrd.jobs.atomic import write_json
 from hasrd.jobs.chunks import run_in_chunks
 from hasrd.jobs.digest import sha256
+from hasrd.jobs.sharing import ALONE, Sharing
 
 # Bytes of a value, and utterances of which a process holds the layers at once.
 BYTES, CHUNK = 2, 25
@@ -78,7 +79,7 @@ def dump_latents(
     loudness: float | None,
     *,
     max_gb: float,
-    nj: int = 1,
+    sharing: Sharing = ALONE,
     ngpu: int = 0,
     allow_import: bool = False,
 ) -> tuple[list[Path], float]:
@@ -91,7 +92,8 @@ def dump_latents(
         out: The folder of the folders of the sets, which are named as these.
         encoder_file, loudness, ngpu, allow_import: As for LatentDump.
         max_gb: Bound of what is written.
-        nj: Processes, with one thread each.
+        sharing: By whom it is done, with one thread each. A shard does its part of each set; what joins the parts is a
+            run of the whole.
 
     Returns:
         The folders, none where they would take more, and the gigabytes that they would take or take.
@@ -122,11 +124,12 @@ def dump_latents(
             functools.partial(LatentDump, encoder_file, loudness, ngpu, allow_import),
             options=facts,
             chunk_size=CHUNK,
-            nj=1 if ngpu else nj,
+            sharing=sharing.on_gpu(ngpu),
             desc=f"latents of {source.path}",
             made_from=[folder / FACTS, folder / TABLE],
         )
-        assert chunks is not None
+        if chunks is None or not sharing.is_whole:
+            continue
         write_table(folder / TABLE, merge_tables(chunks, TABLE))
         write_json(folder / FACTS, facts)
     return homes, gigabytes

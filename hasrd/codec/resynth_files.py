@@ -14,7 +14,8 @@ from hasrd.codec.model_use import ModelUse
 from hasrd.codec.tokens import Tokens
 from hasrd.codec.window_plan import OF_MODEL
 from hasrd.data.file_lists import Job, Kind, batches_of
-from hasrd.data.file_work import FileRun, run_files
+from hasrd.data.file_work import run_files
+from hasrd.jobs.sharing import Sharing
 
 RESYNTH = Kind("resynth", "speech", AUDIO, (), "wav.scp", (".wav", ".flac"), "wav.scp")
 
@@ -23,7 +24,7 @@ def resynth_files(
     paths: Sequence[Path],
     out: Path | None,
     use: ModelUse,
-    run: FileRun,
+    run: Sharing,
     form: str,
     *,
     strict_rate: bool = False,

@@ -15,6 +15,7 @@ from hasrd.data.kaldi import DataDir, read_table, write_table
 from hasrd.errors import UserError
 from hasrd.jobs.atomic import atomic_path
 from hasrd.jobs.chunks import run_in_chunks
+from hasrd.jobs.sharing import ALONE, Sharing
 from hasrd.jobs.workers import worker_device
 
 # Padded samples a batch. Larger batches leave the processor's caches and are slower.
@@ -93,9 +94,8 @@ def dump_features(
     feats_type: str = "log_mel",
     feats_conf: Mapping[str, Any] | None = None,
     compression_method: int | None = None,
-    nj: int = 1,
     chunk_size: int = 100,
-    shard: tuple[int, int] = (0, 1),
+    sharing: Sharing = ALONE,
 ) -> int | None:
     """Write the features of data directory `data` and copies of its tables into `dump`.
 
@@ -120,8 +120,7 @@ def dump_features(
         functools.partial(FeatureWork, feats_type, feats_conf, compression_method, str(source.path / "wav.scp")),
         options=dict(feats_type=feats_type, feats_conf=feats_conf, compression_method=compression_method),
         chunk_size=chunk_size,
-        nj=nj,
-        shard=shard,
+        sharing=sharing,
         desc=f"features of {source.path}",
         made_from=made_from,
     )

@@ -25,10 +25,9 @@ from hasrd.data.file_lists import Batch, Job, Kind
 from hasrd.data.kaldi import write_table
 from hasrd.errors import UserError, of_one_input
 from hasrd.jobs.atomic import write_json
-from hasrd.jobs.chunks import parse_shard
-from hasrd.jobs.lock import exclusive
+from hasrd.jobs.lock import exclusive, exclusive_shard
 from hasrd.jobs.origin import Facts
-from hasrd.jobs.workers import run_workers
+from hasrd.jobs.sharing import Sharing
 from hasrd.progress import progress
 
 SETTINGS = "settings.json"
@@ -56,19 +55,6 @@ class Done:
 
 
 Work = Callable[[Sequence[Job]], Done]
-
-
-@dataclass(frozen=True)
-class FileRun:
-    """How many do the work over files.
-
-    Attributes:
-        nj: Processes.
-        shard: `i/n` does part i of n, for the jobs of an array.
-    """
-
-    nj: int = 1
-    shard: str = "1/1"
 
 
 class _Records:
@@ -149,7 +135,7 @@ def run_batch(
     batch: Batch,
     settings: Mapping[str, Any],
     make_work: Callable[[], Work],
-    run: FileRun,
+    run: Sharing,
     desc: str,
     tables: Sequence[Path] = (),
     finish: Callable[[dict[str, Path]], None] | None = None,
@@ -160,7 +146,7 @@ def run_batch(
         batch: From `list_batches`.
         settings: All that shapes the outputs beside the inputs.
         make_work: Builds the work in each process; see `run_workers`.
-        run: How many do it.
+        run: By whom it is done.
         desc: What progress is called.
         tables: Files that `finish` writes. Of a shard, they are removed as soon as something has to be made, and
             written when all shards have done their part.
@@ -169,19 +155,19 @@ def run_batch(
     Raises:
         UserError: Outputs that something else made, or another process that writes to the folder.
     """
-    index, count = parse_shard(run.shard)
+    index, count = run.part
     if batch.folder is None:
         if count > 1:
             raise UserError(f"--shard {run.shard}: one file is not shared: leave it out, or name a folder or a table")
         refuse_there([batch.jobs[0].target])
         with exclusive(batch.jobs[0].target):
-            return _do(batch.jobs, make_work, 1, desc)
+            return _do(batch.jobs, make_work, Sharing(scheduler=run.scheduler), desc)
     out, mine = batch.folder, batch.jobs[index::count]
     if out.exists() and not out.is_dir():
         raise UserError(f"{out}: is a file: name the folder to write to, with -o")
     out.mkdir(parents=True, exist_ok=True)
     records = _Records(batch)
-    with exclusive(out, records.part + (f".{index + 1}.{count}" if count > 1 else "")):
+    with exclusive_shard(out, run.part, records.part):
         known = records.begin(settings, mine, tables)
         todo = [job for job in mine if not job.is_done(known.get(job.name))]
         if len(todo) < len(mine):
@@ -190,7 +176,7 @@ def run_batch(
         if todo and count > 1:
             for path in tables:
                 path.unlink(missing_ok=True)
-        done = _do(todo, make_work, run.nj, desc, records)
+        done = _do(todo, make_work, run, desc, records)
         if finish is not None:
             with exclusive(out, f"{records.part}.tables", wait=True):
                 if count == 1 or (not done.failed and _all_done(batch.jobs, records.read())):
@@ -240,13 +226,13 @@ def _keep_settings(path: Path, settings: dict[str, Any]) -> None:
 
 
 def _do(
-    jobs: Sequence[Job], make_work: Callable[[], Work], nj: int, desc: str, records: _Records | None = None
+    jobs: Sequence[Job], make_work: Callable[[], Work], run: Sharing, desc: str, records: _Records | None = None
 ) -> Done:
     groups = [jobs[start : start + GROUP] for start in range(0, len(jobs), GROUP)]
     whole = Done()
 
     def done():
-        for group, (facts, part) in run_workers(functools.partial(_Recorded, make_work), groups, nj):
+        for group, (facts, part) in run.results(functools.partial(_Recorded, make_work), groups):
             whole.failed.update(part.failed)
             whole.counts.update(part.counts)
             if records is not None:
@@ -267,7 +253,7 @@ def run_files(
     kind: Kind,
     settings: Mapping[str, Any],
     make_work: Callable[[], Work],
-    run: FileRun,
+    run: Sharing,
     finish: Callable[[Path, dict[str, Path]], None] | None = None,
     beside: Sequence[str] = (),
 ) -> None:
@@ -298,7 +284,7 @@ def run_files(
                 tables = [batch.folder / name for name in (kind.out_table, *beside)]
             write = functools.partial(write_tables, batch.folder) if tables else None
             done = run_batch(batch, settings, make_work, run, f"{kind.what} for {batch.out}", tables, write)
-            index, count = parse_shard(run.shard)
+            index, count = run.part
             part = len(batch.jobs[index::count])
             total += part
             failed += done.failed.values()

@@ -32,7 +32,13 @@ MAY_BE_EMPTY = ("text",)
 ONE_WORD = ("utt2spk", "utt2lang", "utt2num_samples", "utt2num_frames")
 
 
-def read_table(path: str | Path, may_be_empty: bool | None = None, problems: Problems | None = None) -> dict[str, str]:
+def read_table(
+    path: str | Path,
+    may_be_empty: bool | None = None,
+    problems: Problems | None = None,
+    begin: tuple[int, int] = (0, 1),
+    count: int | None = None,
+) -> dict[str, str]:
     """Read `key rest of the line` lines; Kaldi's programs, kaldiio and ESPnet read the same from what is accepted.
 
     The order is the file's, and no line is skipped: entry i stands on line i + 1.
@@ -41,6 +47,7 @@ def read_table(path: str | Path, may_be_empty: bool | None = None, problems: Pro
         path: UTF-8 text file; lines end in LF or CR LF, fields in blanks or tabs.
         may_be_empty: Whether a key may stand alone; by default only in `text`.
         problems: Takes what is wrong with the lines, and then the table lacks those; by default it is an error.
+        begin, count: Of a part of the table, see `read_lines`.
 
     Raises:
         UserError: A missing file; without `problems` also the first ten lines (file and number) that are not UTF-8,
@@ -52,7 +59,7 @@ def read_table(path: str | Path, may_be_empty: bool | None = None, problems: Pro
         may_be_empty = path.name in MAY_BE_EMPTY
     found = Problems() if problems is None else problems
     table: dict[str, str] = {}
-    for number, line in read_lines(path, found):
+    for number, line in read_lines(path, found, begin=begin, count=count):
         key, value = (*line.split(maxsplit=1), "", "")[:2]
         value = value.rstrip()
         problem = name_problem(key) if key else ""
@@ -103,6 +110,20 @@ def write_lines(path: str | Path, lines: Iterable[str]) -> None:
     write_text(path, "".join(line + "\n" for line in lines))
 
 
+def wav_table(path: str | Path) -> Path:
+    """Return the wav.scp of a data directory.
+
+    Raises:
+        UserError: There is none, or a `segments` file (not supported).
+    """
+    path = Path(path)
+    if not (path / "wav.scp").is_file():
+        raise UserError(f"{path}: no wav.scp in this folder: run data preparation (stage 1) or name another folder")
+    if (path / "segments").exists():
+        raise UserError(f"{path}/segments: segments are not supported: cut the audio into one file an utterance first")
+    return path / "wav.scp"
+
+
 @dataclass
 class DataDir:
     """A Kaldi data directory in memory.
@@ -129,13 +150,7 @@ class DataDir:
         Raises:
             UserError: No wav.scp, a broken table, or a `segments` file (not supported).
         """
-        path = Path(path)
-        if not (path / "wav.scp").is_file():
-            raise UserError(f"{path}: no wav.scp in this folder: run data preparation (stage 1) or name another folder")
-        if (path / "segments").exists():
-            raise UserError(
-                f"{path}/segments: segments are not supported: cut the audio into one file an utterance first"
-            )
+        path = wav_table(path).parent
         found = Problems() if problems is None else problems
         tables = {name: read_table(path / name, problems=found) for name in TABLES if (path / name).is_file()}
         if problems is None:

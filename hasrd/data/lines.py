@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from itertools import islice
 from pathlib import Path
 from typing import Iterator
 
@@ -36,7 +37,13 @@ def strange_character(text: str) -> str:
 
 
 def read_lines(
-    path: str | Path, problems: Problems, *, allow_mark: bool = False, last_must_end: bool = False
+    path: str | Path,
+    problems: Problems,
+    *,
+    allow_mark: bool = False,
+    last_must_end: bool = False,
+    begin: tuple[int, int] = (0, 1),
+    count: int | None = None,
 ) -> Iterator[tuple[int, str]]:
     """Yield number (from 1) and text of each line of a UTF-8 file; LF and CR LF end a line.
 
@@ -45,13 +52,16 @@ def read_lines(
         problems: Takes the lines that are not UTF-8 or hold a strange character; these are not yielded.
         allow_mark: Drop a byte order mark at the start of the file, as editors on Windows write it.
         last_must_end: Take a last line without its end for a sign that the file was cut off.
+        begin: Byte at which to begin, and the number of the line there.
+        count: Lines to read; None: all that follow.
 
     Raises:
         UserError: No such file, or a folder.
     """
     try:
         with open(path, "rb") as file:
-            for number, raw in enumerate(file, start=1):
+            file.seek(begin[0])
+            for number, raw in enumerate(islice(file, count), start=begin[1]):
                 if last_must_end and not raw.endswith(b"\n"):
                     problems.add(
                         f"{path}:{number}: the last line has no end: the file was cut off: get it again, or add a line "

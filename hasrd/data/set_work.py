@@ -4,13 +4,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Callable, Mapping, Sequence
 
 from hasrd.data.features import merge_tables
-from hasrd.data.kaldi import DataDir, write_table
-from hasrd.jobs.chunks import ChunkWork, parse_shard, run_in_chunks
+from hasrd.data.kaldi import wav_table, write_table
+from hasrd.jobs.chunks import ChunkWork, run_in_chunks
+from hasrd.jobs.sharing import Sharing
 
 
 @dataclass(frozen=True)
@@ -20,9 +21,8 @@ class DataSetRun:
     Attributes:
         data: Data directory.
         out: Folder to write; chunks lie in `chunks`.
-        nj: Processes.
         ngpu: 1 computes on the GPU, in one process.
-        shard: `i/n` does part i of n, for the jobs of an array.
+        nj, shard, scheduler: See `Sharing`.
     """
 
     data: str
@@ -30,6 +30,12 @@ class DataSetRun:
     nj: int
     ngpu: int
     shard: str
+    scheduler: str = field(default="", kw_only=True)
+
+    @property
+    def sharing(self) -> Sharing:
+        """By whom it is done."""
+        return Sharing(self.nj, self.shard, self.scheduler).on_gpu(self.ngpu)
 
     def run(
         self,
@@ -48,13 +54,12 @@ class DataSetRun:
             inputs: Utterance to what is worked on; None: its audio.
         """
         return run_in_chunks(
-            DataDir.load(self.data).wavs if inputs is None else inputs,
+            wav_table(self.data) if inputs is None else inputs,
             self.out / "chunks",
             make_work,
             options=options,
             chunk_size=chunk_size,
-            nj=1 if self.ngpu else self.nj,
-            shard=parse_shard(self.shard),
+            sharing=self.sharing,
             desc=f"{what} of {self.data}",
             made_from=made_from,
         )

@@ -3,7 +3,8 @@
 """Files and folders that appear under their final name only when they are complete.
 
 They are made under a name that nobody can foresee, in the folder where they will lie, with the rights that the
-process's umask gives. What a killed process left there is removed by the next one that writes the same file.
+process's umask gives. What a killed process left there is removed by the next one that writes into the folder: once in
+each process, as a folder may have millions of files.
 """
 
 from __future__ import annotations
@@ -11,16 +12,21 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import secrets
 import shutil
 import socket
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Iterator
 
 # A temporary file of another machine that is older is nobody's any more.
 ABANDONED_SECONDS = 7 * 24 * 3600
+# Name of a temporary file: of what, by which host and process.
+_TEMPORARY = re.compile(r"\.tmp-[0-9a-f]{12}-([0-9a-f]{8})-([0-9]+)-")
+# Folders in which this process has looked for what killed ones left: device and inode.
+_tidied: set[tuple[int, int]] = set()
 
 
 @contextmanager
@@ -32,7 +38,7 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    _remove_abandoned(path)
+    _tidy(path.parent)
     temporary = _temporary(path)
     os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
     try:
@@ -47,15 +53,19 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
 
 
 @contextmanager
-def atomic_folder(path: str | Path) -> Iterator[Path]:
+def atomic_folder(path: str | Path, within: Path | None = None) -> Iterator[Path]:
     """Give a new, empty temporary folder beside `path`; it becomes `path` when the block succeeds.
 
-    `path` must not be there, or be an empty folder: then OSError is raised. All files are flushed to disk before.
+    `path` must not be there, or be an empty folder: otherwise OSError is raised. All files are flushed to disk before.
+
+    Args:
+        within: Where it is made, on the same file system; None: beside `path`.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    _remove_abandoned(path)
-    temporary = _temporary(path)
+    home = path.parent if within is None else within
+    home.mkdir(parents=True, exist_ok=True)
+    _tidy(home)
+    temporary = home / _temporary(path).name
     temporary.mkdir()
     try:
         yield temporary
@@ -105,11 +115,6 @@ def _umask() -> int:
     return mask
 
 
-def _prefix(path: Path) -> str:
-    """Return how temporary names of `path` begin: short, whatever the length of its own name."""
-    return f".tmp-{hashlib.sha256(os.fsencode(path.name)).hexdigest()[:12]}-"
-
-
 def _host() -> str:
     return hashlib.sha256(socket.gethostname().encode()).hexdigest()[:8]
 
@@ -117,19 +122,35 @@ def _host() -> str:
 def _temporary(path: Path) -> Path:
     # The suffix stays last: writers such as numpy.savez append their own where it is missing.
     suffix = path.suffix if len(os.fsencode(path.suffix)) < 64 else ""
-    return path.with_name(f"{_prefix(path)}{_host()}-{os.getpid()}-{secrets.token_hex(8)}{suffix}")
+    name = hashlib.sha256(os.fsencode(path.name)).hexdigest()[:12]
+    return path.with_name(f".tmp-{name}-{_host()}-{os.getpid()}-{secrets.token_hex(8)}{suffix}")
 
 
-def _remove_abandoned(path: Path) -> None:
-    """Remove temporary files and folders of `path` whose process is gone."""
-    for left in path.parent.glob(f"{_prefix(path)}*"):
-        host, process = left.name.removeprefix(_prefix(path)).split("-")[:2]
-        if not _is_abandoned(left, host, process):
+def _tidy(folder: Path) -> None:
+    """Remove what killed processes left in a folder, the first time that this process writes there."""
+    status = os.stat(folder)
+    identity = (status.st_dev, status.st_ino)
+    if identity not in _tidied:
+        _tidied.add(identity)
+        remove_abandoned(folder)
+
+
+def remove_abandoned(folder: Path) -> None:
+    """Remove the temporary files and folders in a folder whose processes are gone; what may not be removed stays."""
+    try:
+        with os.scandir(folder) as entries:
+            found = [match for entry in entries if (match := _TEMPORARY.match(entry.name))]
+    except OSError:
+        return
+    for match in found:
+        left = folder / match.string
+        if not _is_abandoned(left, *match.groups()):
             continue
         if left.is_dir() and not left.is_symlink():
             shutil.rmtree(left, ignore_errors=True)
         else:
-            left.unlink(missing_ok=True)
+            with suppress(OSError):
+                left.unlink()
 
 
 def _is_abandoned(left: Path, host: str, process: str) -> bool:

@@ -39,30 +39,109 @@ def exclusive(path: str | Path, part: str = "", wait: bool = False) -> Iterator[
     Raises:
         UserError: Another process holds the lock, and this one does not wait.
     """
+    place = _place(path, part)
+    descriptor = _acquire(place, Path(path), wait)
+    try:
+        yield
+    finally:
+        _release(place, descriptor)
+
+
+@contextmanager
+def exclusive_shard(path: str | Path, shard: tuple[int, int], part: str = "", of: str = "") -> Iterator[None]:
+    """Hold the lock of shard (i, n) of what is written to a folder or file; with n = 1 that is `exclusive`.
+
+    The other shards of n can be written at the same time. The whole cannot, and neither can shards of another number,
+    whose parts are others, or shards `of` something else.
+
+    Raises:
+        UserError: Another process writes the same shard, the whole, or shards of another number or something else.
+    """
+    index, count = shard
+    if count == 1:
+        with exclusive(path, part):
+            yield
+        return
+    place = _place(path, part)
+
+    @contextmanager
+    def together() -> Iterator[None]:
+        with exclusive(path, f"{part}.shards", wait=True):
+            descriptor = _acquire_together(place, Path(path), count, of)
+        try:
+            yield
+        finally:
+            with exclusive(path, f"{part}.shards", wait=True):
+                _release(place, descriptor)
+
+    with together(), exclusive(path, f"{part}.{index + 1}.{count}"):
+        yield
+
+
+def _place(path: str | Path, part: str) -> Path:
+    """Return the file of a lock, whose folder is there."""
     path = Path(path)
     name = ".lock" if path.is_dir() else f".{path.name[:200]}.lock"
     place = (path if path.is_dir() else path.parent) / f"{name}{part}"
     place.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = _acquire(place, path, wait)
-    if descriptor is not None:
-        _held.add(descriptor)
-    try:
-        yield
-    finally:
-        if descriptor is not None and descriptor in _held:
-            _held.remove(descriptor)
-            # While it is held: whoever waits for the same file finds that it is gone, and makes a new one.
-            place.unlink(missing_ok=True)
-            os.close(descriptor)
+    return place
+
+
+def _release(place: Path, descriptor: int | None) -> None:
+    if descriptor is None or descriptor not in _held:
+        return
+    _held.remove(descriptor)
+    # While it is held: whoever waits for the same file finds that it is gone, and makes a new one.
+    if _take(descriptor, fcntl.LOCK_EX):
+        place.unlink(missing_ok=True)
+    os.close(descriptor)
 
 
 def _acquire(place: Path, path: Path, wait: bool) -> int | None:
+    descriptor = _lock(place, path, fcntl.LOCK_EX, wait)
+    if descriptor is not None:
+        _write(descriptor)
+    return descriptor
+
+
+def _acquire_together(place: Path, path: Path, count: int, of: str) -> int | None:
+    """Lock together with shards of the same number; no other shard is at this at the same time."""
+    descriptor = _lock(place, path, fcntl.LOCK_SH, False)
+    if descriptor is None:
+        return None
+    if _take(descriptor, fcntl.LOCK_EX):
+        # The first of them.
+        _write(descriptor, shards=count, of=of)
+    facts = _facts(descriptor)
+    if _take(descriptor, fcntl.LOCK_SH) and (facts.get("shards"), facts.get("of")) == (count, of):
+        return descriptor
+    _held.discard(descriptor)
+    os.close(descriptor)
+    other = "of other work" if facts.get("shards") == count else "of another number"
+    raise UserError(f"{path}: {_holder(facts)} is writing a shard {other} there: wait for it and the rest of them")
+
+
+def _take(descriptor: int, operation: int) -> bool:
+    """Change a lock that is held to another kind; False where others hold it (then it may be lost)."""
+    try:
+        fcntl.flock(descriptor, operation | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+def _lock(place: Path, path: Path, operation: int, wait: bool) -> int | None:
+    """Open and lock a file which is still there then; None where the file system has no locks.
+
+    Raises:
+        UserError: Another process holds it.
+    """
     while True:
         descriptor = os.open(place, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            fcntl.flock(descriptor, operation | (0 if wait else fcntl.LOCK_NB))
         except OSError as error:
-            holder = _read(descriptor)
+            holder = _holder(_facts(descriptor))
             os.close(descriptor)
             if error.errno in _NO_LOCKS:
                 _say_no_locks(place)
@@ -70,18 +149,24 @@ def _acquire(place: Path, path: Path, wait: bool) -> int | None:
             if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
                 raise
             raise UserError(f"{path}: {holder} is writing there: wait for it, end it, or choose another name") from None
-        try:
-            current = os.stat(place, follow_symlinks=False).st_ino == os.fstat(descriptor).st_ino
-        except FileNotFoundError:
-            current = False
-        if current:
-            break
+        if _is(place, descriptor):
+            _held.add(descriptor)
+            return descriptor
         # The one who held it has just removed it.
         os.close(descriptor)
-    facts = {"pid": os.getpid(), "host": socket.gethostname(), "command": _command(), "since": time.strftime("%F %T")}
+
+
+def _is(place: Path, descriptor: int) -> bool:
+    try:
+        return os.stat(place, follow_symlinks=False).st_ino == os.fstat(descriptor).st_ino
+    except FileNotFoundError:
+        return False
+
+
+def _write(descriptor: int, **more: int | str) -> None:
+    facts = {"host": socket.gethostname(), "pid": os.getpid(), "command": _command(), "since": time.strftime("%F %T")}
     os.ftruncate(descriptor, 0)
-    os.pwrite(descriptor, json.dumps(facts).encode(), 0)
-    return descriptor
+    os.pwrite(descriptor, json.dumps({**facts, **more}).encode(), 0)
 
 
 def _command() -> str:
@@ -90,12 +175,20 @@ def _command() -> str:
     return " ".join(words)[:100]
 
 
-def _read(descriptor: int) -> str:
-    """Say who holds the lock, as far as the file tells."""
+def _facts(descriptor: int) -> dict:
+    """Return what a lock's file says; {} where it says nothing that can be read."""
     try:
         facts = json.loads(os.pread(descriptor, 4096, 0))
+    except (OSError, ValueError):
+        return {}
+    return facts if isinstance(facts, dict) else {}
+
+
+def _holder(facts: dict) -> str:
+    """Say who holds the lock, as far as its file tells."""
+    try:
         return f"process {facts['pid']} on {facts['host']} ({facts['command']}, since {facts['since']})"
-    except (OSError, ValueError, KeyError, TypeError):
+    except KeyError:
         return "another process"
 
 

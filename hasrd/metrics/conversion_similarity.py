@@ -16,7 +16,6 @@ import numpy as np
 from hasrd.data.kaldi import line_of, read_table
 from hasrd.errors import UserError
 from hasrd.jobs.origin import table_facts
-from hasrd.jobs.workers import run_workers
 from hasrd.metrics import speaker_similarity
 from hasrd.metrics.measure import Inputs, Measure, Reading, Result, ScoreJob, content, match, set_aside
 from hasrd.metrics.scoring.audio import Signal
@@ -50,7 +49,7 @@ class ConversionReading(Reading):
         files = {(None, utt): self.recordings[utt] for pair in self.targets.items() for utt in pair}
         for system in dict.fromkeys(job.system for job in jobs):
             files.update({(system, utt): path for utt, path in self.outputs[system].items()})
-        found = run_workers(_make_embed, list(files.items()), self.inputs.nj)
+        found = self.inputs.sharing.results(_make_embed, files.items())
         for (key, _), voice in progress(found, total=len(files), desc=f"voices of {jobs[0].test_set}"):
             self.voices[key] = voice
         yield from super().results(jobs)

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Callable, Sequence
 from hasrd.data.kaldi import read_table
 from hasrd.errors import UserError
 from hasrd.jobs.origin import table_facts
-from hasrd.jobs.workers import run_workers
 from hasrd.metrics import level
 from hasrd.metrics.measure import Inputs, Measure, Reading, Result, set_aside
 from hasrd.metrics.scoring.audio import SAMPLE_RATE, SILENT_REFERENCE, Signal
@@ -62,14 +61,14 @@ class MeanSpectrum(Measure):
         Raises:
             UserError: A recording that can't be read, or nothing but silence.
         """
-        items, ref, nj = sorted(reading.recordings.items()), reading.inputs.ref, reading.inputs.nj
-        found = dict(progress(run_workers(_make_sums, items, nj), total=len(items), desc=f"mean spectrum of {ref}"))
+        items, ref, sharing = sorted(reading.recordings.items()), reading.inputs.ref, reading.inputs.sharing
+        found = dict(progress(sharing.results(_make_sums, items), total=len(items), desc=f"mean spectrum of {ref}"))
         # In sorted order: the sum of floats must not depend on which worker was first.
         sums = {item: found[item] for item in items if found[item] is not None}
         if not sums:
             raise UserError(f"{ref}: every utterance is digital silence: there is nothing to score")
         make = functools.partial(_make_constant_distance, mean_spectra(list(sums.values())))
-        results = progress(run_workers(make, list(sums), nj), total=len(sums), desc=f"distances of {ref}")
+        results = progress(sharing.results(make, sums), total=len(sums), desc=f"distances of {ref}")
         values = {item[0]: value for item, value in results}
         silent = sorted(set(reading.recordings) - set(values))
         return Result.of_mean(values, sample_rate=SAMPLE_RATE, **set_aside(dict.fromkeys(silent, SILENT_REFERENCE)))

@@ -17,6 +17,7 @@ from typing import Any, ClassVar, Iterator, Mapping, Sequence
 from hasrd.errors import UserError
 from hasrd.jobs.digest import values_sha256
 from hasrd.jobs.origin import Record
+from hasrd.jobs.sharing import Sharing
 from hasrd.metrics.bootstrap import mean_interval, ratio_interval
 
 
@@ -65,6 +66,20 @@ class Inputs:
         Path, "folder with a SpeechBrain ECAPA-TDNN, for ecapa_similarity (its hyperparams.yaml is run: trust it)"
     )
     nj: int = option(int, "processes for audio measures and the recogniser", default=1)
+    shard: str = option(
+        str,
+        "I/N: do part I of N of the audio measures and the recogniser (for the jobs of an array); what writes the "
+        "scores, and takes the other measures, is a run without it",
+        default="1/1",
+    )
+    scheduler: str = option(
+        str, "address of a Dask scheduler: its workers do it in place of --nj processes (docs/scale.md)", default=""
+    )
+
+    @property
+    def sharing(self) -> Sharing:
+        """By whom audio is measured and recognised."""
+        return Sharing(self.nj, self.shard, self.scheduler)
 
 
 @dataclass(frozen=True)
@@ -133,7 +148,10 @@ class Reading:
         read: Name to the `content` of what was read, or to the facts of a table that lists files.
         facts: What else shapes the scores and came with what was read.
         read_of, facts_of: System to what is its own of these.
+        is_shared: Whether a shard does its part of what the results need; of others it does nothing.
     """
+
+    is_shared: ClassVar[bool] = False
 
     def __init__(self, inputs: Inputs) -> None:
         self.inputs = inputs

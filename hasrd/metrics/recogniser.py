@@ -20,6 +20,7 @@ from hasrd.errors import UserError, first_line
 from hasrd.jobs.atomic import write_json
 from hasrd.jobs.chunks import run_in_chunks
 from hasrd.jobs.digest import sha256, values_sha256
+from hasrd.jobs.sharing import ALONE, Sharing
 from hasrd.metrics.scoring.audio import SAMPLE_RATE, Signal
 from hasrd.metrics.versions import versions
 
@@ -143,9 +144,8 @@ def recognise(
     out: Path,
     model: str | None,
     language: str,
-    nj: int = 1,
+    sharing: Sharing = ALONE,
     ngpu: int = 0,
-    shard: tuple[int, int] = (0, 1),
 ) -> Path:
     """Write `text` and `recogniser.json`, which says what made it, into `out`; what is up to date stays.
 
@@ -153,9 +153,8 @@ def recognise(
         wav_scp: Lines 'utt file', of any sample rate.
         model: See `find_model`.
         language: What is spoken, as Whisper names it.
-        nj: Processes; on a GPU it is one.
+        sharing: By whom it is done; the text is written when the last shard is done.
         ngpu: 1 computes on the GPU.
-        shard: See `run_in_chunks`; the text is written when the last shard is done.
 
     Returns:
         The file of the text.
@@ -174,8 +173,7 @@ def recognise(
         out / "chunks",
         functools.partial(RecogniseWork, folder, language, ngpu, wav_scp),
         options={key: value for key, value in facts.items() if key != "model"},
-        nj=1 if ngpu else nj,
-        shard=shard,
+        sharing=sharing.on_gpu(ngpu),
         chunk_size=CHUNK_SIZE,
         desc=f"recognising {wav_scp}",
         made_from=[text, made_by],

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Mapping
 from hasrd.config import read_yaml
 from hasrd.errors import UserError
 from hasrd.jobs.digest import sha256, values_sha256
+from hasrd.jobs.sharing import ALONE
 from hasrd.recipe.names import exp_name
 from hasrd.recipe.options import HELP, OPTIONS, check
 from hasrd.teacher import CHOICES as TEACHERS
@@ -267,7 +268,7 @@ class Plan:
         if self.runs(8) and self.values["recogniser"] not in ("auto", "none"):
             from hasrd.metrics.scoring.experiment import find_recogniser
 
-            find_recogniser(self.values["recogniser"], self.values["lang"], nj=1, ngpu=0)
+            find_recogniser(self.values["recogniser"], self.values["lang"], ALONE, ngpu=0)
 
     def _check_measures(self) -> None:
         """Look up the measures that are named, which stage 8 alone would do else."""

@@ -38,6 +38,7 @@ from hasrd.jobs.atomic import atomic_path, write_json
 from hasrd.jobs.chunks import run_in_chunks
 from hasrd.jobs.digest import values_sha256
 from hasrd.jobs.origin import Origin, is_current, renew, write_record
+from hasrd.jobs.sharing import ALONE, Sharing
 from hasrd.jobs.workers import worker_device
 from hasrd.registry import ForeignClass, resolve
 from hasrd.teacher import CHOICES
@@ -89,7 +90,7 @@ class _Run:
 
     teacher: str
     conf: dict[str, Any]
-    nj: int
+    sharing: Sharing
     ngpu: int
     allow_import: bool
 
@@ -114,13 +115,13 @@ def dump_teacher(
     teacher: str,
     conf: Mapping[str, Any],
     *,
-    nj: int = 1,
+    sharing: Sharing = ALONE,
     ngpu: int = 0,
     compression_method: int | None = 3,
     max_gb: float = 100.0,
     languages: Sequence[str] = (),
     allow_import: bool = False,
-) -> dict[str, Any]:
+) -> dict[str, Any] | None:
     """Run a teacher over a data set. A killed run goes on where it was; what is there and up to date stays.
 
     Args:
@@ -128,7 +129,8 @@ def dump_teacher(
         out: Folder of the targets.
         teacher: Short name, or import path, which is imported.
         conf: Its arguments.
-        nj: Processes, with one thread each.
+        sharing: By whom it is done, with one thread each. A shard does its part; what joins the parts is a run of the
+            whole.
         ngpu: 1 computes on the GPU, in one process.
         compression_method: Kaldi's method for the frames of a speech teacher; None stores float32.
         max_gb: Frames that would need more (in units of 2^30 bytes) are not kept, but only their statistics.
@@ -136,7 +138,7 @@ def dump_teacher(
         allow_import: Import what the file of an encoder names by import path; see `hasrd.registry.resolve`.
 
     Returns:
-        What teacher.json says.
+        What teacher.json says; None of a shard.
 
     Raises:
         UserError: Bad input; names file, line and utterance.
@@ -145,7 +147,7 @@ def dump_teacher(
     if not source.wavs:
         raise UserError(f"{source.path}/wav.scp: no utterances in it")
     of_text = hasattr(resolve(CHOICES, teacher, allow_import=True), "embed")
-    run = _Run(teacher, dict(conf), 1 if ngpu else nj, ngpu, allow_import and not of_text)
+    run = _Run(teacher, dict(conf), sharing.on_gpu(ngpu), ngpu, allow_import and not of_text)
     if of_text:
         return _dump_text(source, out, run, languages)
     if languages:
@@ -187,7 +189,7 @@ class SpeechWork:
 
 def _dump_speech(
     source: DataDir, out: Path, run: _Run, compression_method: int | None, max_gb: float
-) -> dict[str, Any]:
+) -> dict[str, Any] | None:
     model = run.build()
     samples = source.samples()
     num_frames = sum(model.num_frames(samples[utterance]) for utterance in source.wavs)
@@ -209,11 +211,12 @@ def _dump_speech(
         functools.partial(SpeechWork, run, keep, compression_method),
         options={"identity": facts["identity"], "keep": keep, "compression_method": compression_method},
         chunk_size=UTTERANCES_A_CHUNK,
-        nj=run.nj,
+        sharing=run.sharing,
         desc=f"teacher {run.teacher} on {source.path}",
         made_from=[out / FACTS, out / "feats.scp"],
     )
-    assert folders is not None
+    if folders is None or not run.sharing.is_whole:
+        return None
     if keep:
         write_table(out / "feats.scp", merge_tables(folders, "feats.scp"))
     count, total, square = merge_stats(folders)
@@ -249,7 +252,7 @@ class TextWork:
         np.save(folder / EMBEDDINGS, embeddings)
 
 
-def _dump_text(source: DataDir, out: Path, run: _Run, languages: Sequence[str]) -> dict[str, Any]:
+def _dump_text(source: DataDir, out: Path, run: _Run, languages: Sequence[str]) -> dict[str, Any] | None:
     facts = run.facts
     made_by = facts["identity"]
     origin = Origin(
@@ -269,10 +272,11 @@ def _dump_text(source: DataDir, out: Path, run: _Run, languages: Sequence[str]) 
         functools.partial(TextWork, run),
         options={"identity": made_by},
         chunk_size=TEXTS_A_CHUNK,
-        nj=run.nj,
+        sharing=run.sharing,
         desc=f"teacher {run.teacher} on texts of {source.path}",
     )
-    assert folders is not None
+    if folders is None or not run.sharing.is_whole:
+        return None
     form, advice = Array("f", ("R", "D")), "remove its folder and run the teacher again"
     parts = [read_npy(folder / EMBEDDINGS, form, "file of embeddings", advice, mapped=True) for folder in folders]
     size = parts[0].shape[1] if parts else run.build().size

@@ -16,6 +16,7 @@ from hasrd.data.features import dump_features
 from hasrd.data.kaldi import read_table
 from hasrd.data.waves import batches
 from hasrd.errors import UserError
+from hasrd.jobs.sharing import Sharing
 
 kaldi = pytest.importorskip("torchaudio.compliance.kaldi")
 pytest.importorskip("kaldiio")
@@ -64,7 +65,7 @@ def test_real_speech_is_like_torchaudios(tmp_path: Path, librispeech: Path):
 
 def test_tables_are_copied_and_statistics_cover_all_frames(tmp_path: Path, make_data_dir):
     data = make_data_dir("train", [5000, 6000, 7000, 8000])
-    dump_features(data, tmp_path / "dump", chunk_size=3, nj=2)
+    dump_features(data, tmp_path / "dump", chunk_size=3, sharing=Sharing(2))
     for name in ("wav.scp", "text", "utt2spk"):
         assert (tmp_path / "dump" / name).read_text() == (data / name).read_text()
     features = np.concatenate([matrix for _, matrix in read_archives(tmp_path / "dump" / "feats.scp")])

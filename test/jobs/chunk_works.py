@@ -69,3 +69,20 @@ def make_odd():
             raise Odd("no library", "knows why") from None
 
     return work
+
+
+def make_killing_work(killed: Path):
+    """The work of `copy_work`, in which one process of all kills itself with half of a chunk on the disk."""
+
+    def work(inputs: dict[str, str], folder: Path, final_folder: Path) -> None:
+        if final_folder.name == "000002":
+            try:
+                killed.touch(exist_ok=False)
+            except FileExistsError:
+                pass
+            else:
+                (folder / "out").write_text("half of it")
+                die()
+        copy_work(inputs, folder, final_folder)
+
+    return work

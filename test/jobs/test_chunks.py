@@ -20,12 +20,14 @@ from chunk_works import (
     make_counting_work,
     make_dying_work,
     make_failing,
+    make_killing_work,
     make_odd,
     make_refused,
 )
 
 from hasrd.errors import UserError, explain
-from hasrd.jobs.chunks import parse_shard, run_in_chunks
+from hasrd.jobs.chunks import run_in_chunks
+from hasrd.jobs.sharing import Sharing, parse_shard
 from hasrd.jobs.workers import run_workers
 
 HERE = Path(__file__).resolve().parent
@@ -71,7 +73,7 @@ def test_the_number_of_processes_changes_nothing(tmp_path: Path, inputs, nj: int
     run(inputs, tmp_path / "out", tmp_path / "log")
     expected = contents(tmp_path / "out")
     (tmp_path / "out").rename(tmp_path / "before")
-    run_in_chunks(inputs, tmp_path / "out", make_copy_work, options={"of": "a"}, chunk_size=3, nj=nj)
+    run_in_chunks(inputs, tmp_path / "out", make_copy_work, options={"of": "a"}, chunk_size=3, sharing=Sharing(nj))
     assert contents(tmp_path / "out") == expected
 
 
@@ -121,9 +123,9 @@ def test_a_shorter_list_leaves_no_chunks_behind(tmp_path: Path, inputs):
 
 def test_shards_share_the_work(tmp_path: Path, inputs):
     run(inputs, tmp_path / "whole", tmp_path / "log")
-    assert run(inputs, tmp_path / "out", tmp_path / "log1", shard=(0, 2)) is None
+    assert run(inputs, tmp_path / "out", tmp_path / "log1", sharing=Sharing(shard="1/2")) is None
     assert log_lines(tmp_path / "log1") == ["u0 u1 u2", "u6 u7 u8"]
-    folders = run(inputs, tmp_path / "out", tmp_path / "log2", shard=(1, 2))
+    folders = run(inputs, tmp_path / "out", tmp_path / "log2", sharing=Sharing(shard="2/2"))
     assert log_lines(tmp_path / "log2") == ["u3 u4 u5", "u9"]
     text = "".join((folder / "out").read_text() for folder in folders).replace("/out/", "/whole/")
     assert text.encode() == b"".join(contents(tmp_path / "whole")[f"00000{i}/out"] for i in range(4))
@@ -153,7 +155,7 @@ def test_a_second_process_is_refused(tmp_path: Path, inputs):
 
 def test_a_dead_worker_is_one_line_and_leaves_nothing_half_done(tmp_path: Path, inputs):
     with pytest.raises(UserError, match="a worker process died"):
-        run_in_chunks(inputs, tmp_path / "out", make_dying_work, options={"of": "a"}, chunk_size=3, nj=2)
+        run_in_chunks(inputs, tmp_path / "out", make_dying_work, options={"of": "a"}, chunk_size=3, sharing=Sharing(2))
     assert not contents(tmp_path / "out")
     assert len(run(inputs, tmp_path / "out", tmp_path / "log")) == 4
     assert not list((tmp_path / "out").glob(".tmp-*"))
@@ -278,3 +280,60 @@ def test_errors_that_no_process_can_pass_on(items, line):
     with pytest.raises(Exception) as error:
         list(run_workers(make_odd, items, 2))
     assert line in (explain(error.value) or str(error.value))
+
+
+def test_what_a_dead_worker_was_at_is_done_again(tmp_path: Path, inputs, capfd):
+    run(inputs, tmp_path / "out", tmp_path / "log")
+    expected = contents(tmp_path / "out")
+    (tmp_path / "out").rename(tmp_path / "before")
+    work = functools.partial(make_killing_work, tmp_path / "killed")
+    run_in_chunks(inputs, tmp_path / "out", work, options={"of": "a"}, chunk_size=3, sharing=Sharing(2))
+    assert (tmp_path / "killed").exists() and contents(tmp_path / "out") == expected
+    assert "a worker process died: what the workers were at is done again" in capfd.readouterr().err
+
+
+def test_shards_are_joined_when_all_have_run_again(tmp_path: Path, inputs):
+    """After a change nothing old is joined with something new."""
+    first, second = (functools.partial(run, sharing=Sharing(shard=f"{i}/2")) for i in (1, 2))
+    merged = tmp_path / "merged"
+    for change in (False, True):
+        if change:
+            merged.touch()
+            Path(inputs["u0"]).write_text("something else")
+            Path(inputs["u3"]).write_text("something else")
+        assert first(inputs, tmp_path / "out", tmp_path / "log", made_from=[merged]) is None
+        assert not merged.exists()
+        assert len(second(inputs, tmp_path / "out", tmp_path / "log", made_from=[merged])) == 4
+    assert not (tmp_path / "out" / ".shards").exists()
+    # What other options or numbers of shards had done does not count.
+    assert first(inputs, tmp_path / "out", tmp_path / "log") is None
+    assert run(inputs, tmp_path / "out", tmp_path / "log", sharing=Sharing(shard="2/3")) is None
+    assert second(inputs, tmp_path / "out", tmp_path / "log") is None
+
+
+def test_a_shard_reads_its_own_lines_of_a_table_and_looks_at_its_own_files(tmp_path: Path, inputs, monkeypatch):
+    from hasrd.data import kaldi
+    from hasrd.jobs import listing, origin
+
+    monkeypatch.setattr(listing, "STEP", 2)
+    table = tmp_path / "wav.scp"
+    table.write_text("".join(f"{utterance} {inputs[utterance]}\n" for utterance in sorted(inputs)))
+    run(inputs, tmp_path / "whole", tmp_path / "log")
+    read, looked = [], set()
+    read_table, look = kaldi.read_table, origin._look
+    monkeypatch.setattr(kaldi, "read_table", lambda *a, **k: read.append(read_table(*a, **k)) or read[-1])
+    monkeypatch.setattr(origin, "_look", lambda path: looked.add(os.path.basename(path)) or look(path))
+    for i in (1, 2):
+        read.clear(), looked.clear()
+        folders = run(table, tmp_path / "out", tmp_path / f"log{i}", sharing=Sharing(shard=f"{i}/2"))
+        own = {1: {"u0", "u1", "u2", "u6", "u7", "u8"}, 2: {"u3", "u4", "u5", "u9"}}[i]
+        assert looked - {"wav.scp"} == own
+        # Lines are found in steps.
+        assert sum(map(len, read)) <= len(own) + 2
+    text = "".join((folder / "out").read_text() for folder in folders).replace("/out/", "/whole/")
+    assert text.encode() == b"".join(contents(tmp_path / "whole")[f"00000{i}/out"] for i in range(4))
+    # A changed table is seen; one that is not sorted is read as a whole.
+    table.write_text("".join(f"{utterance} {inputs[utterance]}\n" for utterance in ("u5", "u1")))
+    folders = [run(table, tmp_path / "out", tmp_path / "log3", sharing=Sharing(shard=f"{i}/2")) for i in (1, 2)][-1]
+    assert [path.name for path in folders] == ["000000"] and log_lines(tmp_path / "log3") == ["u1 u5"]
+    assert not (tmp_path / "out/000001").exists()

@@ -15,7 +15,7 @@ import pytest
 
 from hasrd.errors import UserError
 from hasrd.jobs import lock
-from hasrd.jobs.lock import exclusive
+from hasrd.jobs.lock import exclusive, exclusive_shard
 
 HOLD = """
 import sys, time
@@ -118,3 +118,21 @@ def test_a_forked_child_does_not_keep_the_lock(tmp_path):
             pass
     finally:
         os.kill(child, signal.SIGKILL)
+
+
+def test_shards_of_one_number_write_together_and_nothing_else_does(tmp_path):
+    whole, other = (0, 1), (0, 3)
+    with exclusive_shard(tmp_path, (0, 2), of="a"):
+        with exclusive_shard(tmp_path, (1, 2), of="a"):
+            pass
+        for shard, of in ((whole, ""), (other, "a"), ((1, 2), "b"), ((0, 2), "a")):
+            with pytest.raises(UserError, match="is writing"), exclusive_shard(tmp_path, shard, of=of):
+                pass
+        with exclusive_shard(tmp_path, (1, 2), of="a"):
+            pass
+    with exclusive_shard(tmp_path, whole):
+        with pytest.raises(UserError, match="is writing there"), exclusive_shard(tmp_path, (1, 2)):
+            pass
+    with exclusive_shard(tmp_path, other):
+        pass
+    assert not list(tmp_path.iterdir())

@@ -118,6 +118,8 @@ class AudioReading(Reading):
         self.read = {"the references": table_facts(inputs.ref)}
         self.read_of = {system: {"the outputs": table_facts(path)} for system, path in inputs.hyp.items()}
 
+    is_shared = True
+
     def results(self, jobs: Sequence[ScoreJob]) -> Iterator[tuple[ScoreJob, Result]]:
         """Yield each job with its result, of one pass over the files."""
         measures: dict[str, list[AudioMeasure]] = {}
@@ -130,9 +132,12 @@ class AudioReading(Reading):
             functools.partial(_Scorer, {system: self.outputs[system] for system in measures}, measures, self.inputs),
             options=dict(jobs=sorted(content_sha256(job.record) for job in jobs)),
             chunk_size=_CHUNK,
-            nj=self.inputs.nj,
+            sharing=self.inputs.sharing,
             desc=f"scoring {jobs[0].test_set}",
         )
+        if folders is None or not self.inputs.sharing.is_whole:
+            print(f"{parts}: shard {self.inputs.shard} is done; a run without --shard writes the scores")
+            return
         scored: dict[str, dict] = {}
         for folder in folders:
             scored.update(read_json(folder / "values.json", advice="remove its folder and score again"))

@@ -58,9 +58,10 @@ def score_experiment(
             raise UserError(f"--probes {word}: give what it reads and its folder, <system>=<folder>")
         folders[Path(folder)] = system
     if exp_dir is not None:
-        transcribe = find_recogniser(recogniser, lang, inputs.nj, ngpu)
+        transcribe = find_recogniser(recogniser, lang, inputs.sharing, ngpu)
         score_codec(measures, exp_dir, data, train_data, transcribe, inputs, conversion)
-    score_probes(measures, folders, data)
+    if inputs.sharing.is_whole:
+        score_probes(measures, folders, data)
     without = {} if folders else {"probe": "--probes names none"}
     if asked:
         without["training"] = "taken of a pre-training: give its --masked"

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Callable, Iterable, Iterator, Mapping, Sequence
 
 from hasrd.errors import UserError
+from hasrd.jobs.sharing import Sharing
 from hasrd.metrics.measure import Inputs, Measure
 from hasrd.metrics.recogniser import DEFAULT_MODEL, recognise
 from hasrd.metrics.scoring.job import installed, leave_out, take
@@ -103,7 +104,7 @@ def score_codec(
             for name, wavs in speech.items():
                 transcribe(wavs, texts[name].parent)
         outs = {name: scores / name for name in speech}
-        yield Part(("recognised",), outs, Inputs(ref=data / "text", hyp=texts), {"hyp": why})
+        yield Part(("recognised",), outs, replace(inputs, ref=data / "text", hyp=texts), {"hyp": why})
 
     for part in parts():
         _score(measures, part, data.name)
@@ -126,7 +127,7 @@ def score_probes(measures: Sequence[Measure], probes: Mapping[Path, str], data: 
         _score(measures, part, data.name, run[1] if run else "")
 
 
-def find_recogniser(name: str, language: str, nj: int, ngpu: int) -> Callable[[Path, Path], Path] | str:
+def find_recogniser(name: str, language: str, sharing: Sharing, ngpu: int) -> Callable[[Path, Path], Path] | str:
     """Return what transcribes a wav.scp into a folder (`recognise`), or why nothing does.
 
     Args:
@@ -146,7 +147,7 @@ def find_recogniser(name: str, language: str, nj: int, ngpu: int) -> Callable[[P
         name = DEFAULT_MODEL
     elif not re.fullmatch("[a-z]+", language):
         raise UserError(f"--recogniser {name}: state the one language that is spoken with --lang, not '{language}'")
-    return functools.partial(recognise, model=name, language=language, nj=nj, ngpu=ngpu)
+    return functools.partial(recognise, model=name, language=language, sharing=sharing, ngpu=ngpu)
 
 
 def groups(measures: Iterable[Measure]) -> list[list[Measure]]:

@@ -71,7 +71,7 @@ def take(
         UserError: Inputs that can't be used; see the readings.
     """
     possible = installed(measures, inputs)
-    if not possible:
+    if not possible or not (inputs.sharing.is_whole or possible[0].reading.is_shared):
         return
     try:
         reading = possible[0].reading(inputs)
