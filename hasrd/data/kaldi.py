@@ -133,9 +133,7 @@ class DataDir:
         if not (path / "wav.scp").is_file():
             raise UserError(f"{path}: no wav.scp in this folder: run data preparation (stage 1) or name another folder")
         if (path / "segments").exists():
-            raise UserError(
-                f"{path}/segments: segments are not supported: cut the audio into one file an utterance first"
-            )
+            raise UserError(f"{path}/segments: segments are not read here: hasrd prepare --from kaldi cuts the audio")
         found = Problems() if problems is None else problems
         tables = {name: read_table(path / name, problems=found) for name in TABLES if (path / name).is_file()}
         if problems is None:
