@@ -8,7 +8,7 @@ from pathlib import Path
 from setuptools import find_packages, setup
 
 ROOT = Path(__file__).resolve().parent
-EXTRAS = ("train", "cpu", "gpu", "eval", "pesq", "hub", "onnx", "dask", "dev", "bench")
+EXTRAS = ("train", "cpu", "gpu", "eval", "pesq", "hub", "onnx", "dask", "data", "demo", "dev", "bench")
 
 
 def requirements(name: str) -> list[str]:

@@ -37,7 +37,7 @@ check() { # $1: a version
     mkdir "${copy}"
     git ls-files -z --cached --others --exclude-standard | tar -cf - --null -T - | tar -xf - -C "${copy}"
     cd "${copy}"
-    tools/install.sh --python "${pythons[$1]}" --extras dev
+    tools/install.sh --python "${pythons[$1]}" --extras data,demo,dev
     OMP_NUM_THREADS=1 PYTHONPATH=${copy} PYTHONUTF8=1 tools/venv/bin/python -m pytest test/egs2/test_recipe.py \
         test/data/test_archive.py test/espnet/test_archives.py test/train/test_entry.py \
         -k 'not killed and not broken and not bad_options' </dev/null

@@ -8,9 +8,10 @@ help_message="Usage: $0 [--extras bench,dev] [--gpu true] [--python PYTHON] [--q
 Installs the toolkit into tools/venv, in the versions of tools/requirements/pins.txt. Run again, it completes what was
 interrupted, adds what is new, and does nothing when all is there. The recipes call it by themselves.
 
-    --extras LIST   what to add to the recipes' needs: bench (the codecs that 'hasrd bench' measures), dev (tests), hub
-                    (models on the Hugging Face Hub), onnx (hasrd export), pesq (the measure PESQ, which is compiled
-                    here: it needs a C compiler and Python's headers)
+    --extras LIST   what to add to the recipes' needs: bench (the codecs that 'hasrd bench' measures), data
+                    (Lhotse and Hugging Face 'datasets' as corpora, numbers in transcripts as words, token sets in
+                    Parquet), demo (hasrd demo), dev (tests), hub (models on the Hugging Face Hub), onnx (hasrd
+                    export), pesq (the measure PESQ, which is compiled here: it needs a C compiler and Python's headers)
     --gpu true      faiss for GPUs, for k-means over much data, in place of faiss for CPUs
     --python PYTHON the Python to make tools/venv with (default: the first of 3.11, 3.10, 3.12 and 3.13 on PATH)
     --quiet         say nothing when all is there
@@ -54,8 +55,8 @@ fail() {
 
 for extra in ${extras//,/ }; do
     case "${extra}" in
-        bench | dask | dev | eval | hub | onnx | pesq) ;;
-        *) fail "--extras ${extras}: '${extra}' is none of bench, dask, dev, eval, hub, onnx, pesq" ;;
+        bench | dask | data | demo | dev | eval | hub | onnx | pesq) ;;
+        *) fail "--extras ${extras}: '${extra}' is none of bench, dask, data, demo, dev, eval, hub, onnx, pesq" ;;
     esac
 done
 case "${gpu}" in

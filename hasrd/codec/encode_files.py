@@ -16,7 +16,7 @@ from hasrd.codec.token_tables import LOUDNESS, NUM_SAMPLES, number_text
 from hasrd.codec.tokens import Tokens
 from hasrd.codec.window_plan import OF_MODEL
 from hasrd.data.archive import write_archive
-from hasrd.data.audio import AudioReader, audio_info
+from hasrd.data.audio import AUDIO, AudioReader, audio_info
 from hasrd.data.file_lists import Batch, Job, Kind, batches_of
 from hasrd.data.file_work import Done, run_files
 from hasrd.data.kaldi import write_table
@@ -24,7 +24,6 @@ from hasrd.errors import UserError, of_one_input
 from hasrd.jobs.atomic import atomic_path
 from hasrd.jobs.sharing import Sharing
 
-AUDIO = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".aif", ".aiff")
 # What --kaldi writes beside tokens.scp.
 KALDI = ("codes.ark", "codes.json", NUM_SAMPLES, LOUDNESS, "codes.scp")
 

@@ -19,6 +19,8 @@ from hasrd.errors import UserError
 if TYPE_CHECKING:
     from torch import Tensor
 
+# Files that are taken for audio where a folder is searched.
+AUDIO = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".aif", ".aiff")
 # Above it samples are no speech in [-1, 1] that is too loud, but integers that were cast and not scaled.
 LOUDEST = 16.0
 # Programs that write to a pipe don't know the length yet. ffmpeg, lame and arecord then write 0xFFFFFFFF, 0x80000000 or
@@ -152,6 +154,30 @@ def read_audio(path: str | Path, sample_rate: int) -> np.ndarray:
         UserError: What opening and reading an `AudioReader` raises.
     """
     return AudioReader(path, sample_rate)[:]
+
+
+def read_whole(path: str | Path, num_samples: int) -> np.ndarray:
+    """Read all channels of a file whose header promises `num_samples` a channel.
+
+    Returns:
+        float32 (N, channels), samples in [-1, 1], or a little outside.
+
+    Raises:
+        UserError: Corrupt or cut off, and what `check_samples` refuses.
+    """
+    import soundfile
+
+    try:
+        wave, _ = soundfile.read(str(path), dtype="float32", always_2d=True)
+    except (soundfile.SoundFileError, RuntimeError) as error:
+        raise _unreadable(path, error) from None
+    if len(wave) < num_samples:
+        raise UserError(f"{path}: cut off: {len(wave)} of {num_samples} samples can be read: {AGAIN}")
+    try:
+        check_samples(wave.reshape(-1))
+    except UserError as error:
+        raise UserError(f"{path}: {error}; repair the file or remove the utterance") from None
+    return wave
 
 
 class AudioReader:

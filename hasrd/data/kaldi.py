@@ -120,7 +120,7 @@ def wav_table(path: str | Path) -> Path:
     if not (path / "wav.scp").is_file():
         raise UserError(f"{path}: no wav.scp in this folder: run data preparation (stage 1) or name another folder")
     if (path / "segments").exists():
-        raise UserError(f"{path}/segments: segments are not supported: cut the audio into one file an utterance first")
+        raise UserError(f"{path}/segments: segments are not read here: hasrd prepare --from kaldi cuts the audio")
     return path / "wav.scp"
 
 

@@ -154,7 +154,7 @@ def test_a_directory_is_written_sorted_with_spk2utt_and_without_stale_tables(tmp
 def test_segments_are_refused(tmp_path: Path):
     (tmp_path / "wav.scp").write_text("a a.wav\n")
     (tmp_path / "segments").write_text("a a 0 1\n")
-    with pytest.raises(UserError, match="segments are not supported"):
+    with pytest.raises(UserError, match="segments are not read here: hasrd prepare --from kaldi"):
         DataDir.load(tmp_path)
 
 

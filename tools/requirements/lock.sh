@@ -15,7 +15,7 @@ lock() { # $1: the file to write; the others: options, and the list
 
 # uv keeps the versions of the file that it writes to; those of some Pythons alone would keep a package in two versions.
 awk '/^[^ ]/ { keep = !/python_full_version/ } keep' pins.txt >pins.txt.tmp
-cat base.txt train.txt cpu.txt gpu.txt eval.txt pesq.txt hub.txt onnx.txt dask.txt dev.txt bench.txt |
+cat base.txt train.txt cpu.txt gpu.txt eval.txt pesq.txt hub.txt onnx.txt dask.txt data.txt demo.txt dev.txt bench.txt |
     lock pins.txt.tmp --fork-strategy fewest --overrides overrides.txt "$@" -
 {
     echo "# Written by lock.sh from the lists beside it."

@@ -22,7 +22,7 @@ from typing import Mapping
 import numpy as np
 
 from hasrd.data.audio import write_audio
-from hasrd.data.corpora.common import Clip, Corpus
+from hasrd.data.corpora.common import Clip, Corpus, holds
 from hasrd.data.deb import read_deb
 from hasrd.data.prompt_text import DIGITS, Unclear, parse_prompts, transcript
 from hasrd.data.walk import walk_files
@@ -213,22 +213,12 @@ def _add_language(corpus: Corpus, package: Package, audio_dir: Path, min_samples
             corpus.leave_out(package.language, name, f"longer than {MAX_SECONDS:.0f} s")
             continue
         path = inside(inside(audio_dir, package.voice), name, ".flac", folders=True)
-        if not _holds(path, wave):
+        if not holds(path, wave):
             with atomic_path(path) as temporary:
                 write_audio(temporary, wave, SAMPLE_RATE)
         utterance = f"{package.language}-{name.replace('/', '_')}"
         clip = Clip(str(path), text, package.voice, len(wave), package.language)
         corpus.add(set_of(text), utterance, clip)
-
-
-def _holds(path: Path, wave: np.ndarray) -> bool:
-    """Say whether a file holds exactly these samples, int16 (N,)."""
-    import soundfile
-
-    try:
-        return path.is_file() and np.array_equal(soundfile.read(str(path), dtype="int16")[0], wave)
-    except soundfile.SoundFileError:
-        return False
 
 
 def _text_of(package: Package, name: str, key: str) -> str:

@@ -8,6 +8,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+
 from hasrd.data.kaldi import DataDir, write_lines
 from hasrd.errors import UserError
 from hasrd.jobs.names import name_problem
@@ -84,3 +86,13 @@ class Corpus:
             for reason, count in Counter(reason for _, _, reason in self.left_out).most_common():
                 lines.append(f"{count:>7}  {reason}")
         return "\n".join(lines + self.notes)
+
+
+def holds(path: Path, wave: np.ndarray) -> bool:
+    """Say whether a file holds exactly these samples, int16 (N,)."""
+    import soundfile
+
+    try:
+        return path.is_file() and np.array_equal(soundfile.read(str(path), dtype="int16")[0], wave)
+    except soundfile.SoundFileError:
+        return False
