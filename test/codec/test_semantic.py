@@ -13,8 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hasrd.codec.semantic import COPIES, draw_frames, portion_of, train
+from hasrd.codec.semantic import COPIES, draw_frames, portion_of, train, train_on_stream
 from hasrd.errors import UserError
+from hasrd.jobs.sharing import Sharing
 
 
 def inertia(frames: np.ndarray, centroids: np.ndarray) -> float:
@@ -111,3 +112,23 @@ print(peak() - before)
         pytest.skip("the peak of a process's memory is read from Linux's /proc")
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert 0.9 < int(done.stdout) / (4 * count * dim) < COPIES, int(done.stdout) / (4 * count * dim)
+
+
+def test_k_means_on_a_stream_is_lloyds(tmp_path):
+    """Against NumPy in float64, with a cluster that no frame is near to: it stays where it is."""
+    generator = np.random.default_rng(0)
+    frames = generator.standard_normal((300, 4)).astype(np.float32)
+    folders = [tmp_path / str(number) for number in range(3)]
+    for folder, part in zip(folders, np.split(frames, (50, 260))):
+        folder.mkdir()
+        np.save(folder / "frames.npy", part)
+    centroids = np.concatenate([frames[:4], np.full((1, 4), 100, np.float32)])
+    found, inertia = train_on_stream(folders, centroids, 3, Sharing())
+    expected = centroids.astype(np.float64)
+    for _ in range(3):
+        distances = ((frames[:, None] - expected) ** 2).sum(2)
+        nearest = distances.argmin(1)
+        expected[:4] = [frames[nearest == cluster].mean(0) for cluster in range(4)]
+    # float32 holds the centroids.
+    assert np.allclose(found, expected, atol=1e-4) and np.isclose(inertia, distances.min(1).mean(), rtol=1e-4)
+    assert np.array_equal(found[4], centroids[4])
