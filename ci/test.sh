@@ -11,7 +11,7 @@ cd "$(dirname "$(readlink -f "$0")")/.."
 unset PYTHONDONTWRITEBYTECODE
 
 # PESQ is compiled: its tests are skipped where there is no compiler.
-tools/install.sh --extras data,demo,dev,eval,onnx,pesq || tools/install.sh --extras data,demo,dev,eval,onnx
+tools/install.sh --extras dask,data,demo,dev,eval,onnx,pesq || tools/install.sh --extras dask,data,demo,dev,eval,onnx
 python=${HASRD_PYTHON:-tools/venv/bin/python}
 
 if [ -z "${LIBRISPEECH:-}" ]; then
