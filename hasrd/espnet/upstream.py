@@ -11,6 +11,7 @@ import types
 from pathlib import Path
 from typing import Any, Iterator, Mapping, Sequence
 
+import humanfriendly
 import torch
 from espnet2.asr.frontend.abs_frontend import AbsFrontend
 from torch import nn
@@ -18,6 +19,7 @@ from torch import nn
 from hasrd.encoder.frozen import Frozen
 from hasrd.errors import UserError, first_line
 from hasrd.models.checkpoint import load_encoder
+from hasrd.models.importing import load_source
 from hasrd.models.weights import read_torch
 
 # Where ESPnet's frontends keep the trained model. The parts of a fused one are among its children.
@@ -63,13 +65,15 @@ class UpstreamFrontend(Mixing):
     """Wave to one layer of a frozen encoder, or to a learned mix of all.
 
     Args:
-        encoder_file: encoder.safetensors of stage 3.
+        encoder_file: encoder.safetensors of stage 3; or the folder of an encoder that others trained, in transformers'
+            layout or another one that `hasrd import-encoder` takes.
         encoder_sha256: The hash that the file must have; None takes any.
         layer: A layer's number (0 is the CNN), or None for the mix of all, each normalised.
         allow_import: Import classes that the file names by import path; what a configuration says of it is overruled.
+        fs: The sample rate that ESPnet's recipes state ("16k"), which must be the encoder's; None is the encoder's.
 
     Raises:
-        UserError: No such file or layer, or a class that is not allowed.
+        UserError: No such file, folder or layer, another sample rate, or a class that is not allowed.
     """
 
     def __init__(
@@ -78,10 +82,17 @@ class UpstreamFrontend(Mixing):
         encoder_sha256: str | None = None,
         layer: int | None = None,
         allow_import: bool = False,
+        fs: int | str | None = None,
     ):
         # What building draws is none of the probe's: it starts as the one on layers that were computed before.
         with torch.random.fork_rng(devices=[]):
-            _, speech_encoder = load_encoder(encoder_file, encoder_sha256, allow_import=allow_import)
+            if Path(encoder_file).is_dir() and encoder_sha256 is None:
+                _, speech_encoder = load_source(encoder_file)
+            else:
+                _, speech_encoder = load_encoder(encoder_file, encoder_sha256, allow_import=allow_import)
+        rate = speech_encoder.sample_rate
+        if fs is not None and humanfriendly.parse_size(str(fs)) != rate:
+            raise UserError(f"frontend upstream: {encoder_file} takes speech at {rate} Hz, not at {fs}: resample it")
         super().__init__(speech_encoder.num_layers if layer is None else 0)
         self.layer = None if layer is None else speech_encoder.check_layer(layer, encoder_file)
         self.speech_encoder = speech_encoder.frozen()
@@ -159,6 +170,22 @@ def check_frontend(name: str | None, conf: Mapping[str, Any]) -> None:
             _check_s3prl(inner.get("upstream"))
         elif kind == "espnet_ssl":
             _check_espnet_ssl(inner.get("path_or_url"))
+
+
+def check_frames(frontend: nn.Module) -> None:
+    """Refuse a frontend of ESPnet's whose lengths are wrong, which ESPnet itself would end with a failed assertion.
+
+    Its `HuggingFaceFrontend` gives the samples of an utterance as its number of frames, where the model takes samples.
+
+    Raises:
+        UserError: Such a frontend, also inside a fused one; says what to take in its place.
+    """
+    for module in frontend.modules():
+        if type(module).__name__ == "HuggingFaceFrontend" and "input_values" in module.processor.model_input_names:
+            raise UserError(
+                "frontend huggingface: ESPnet's takes the samples of this model for frames: take the frontend "
+                "upstream, whose encoder_file may be the model's folder (conf/upstream/huggingface.yaml)"
+            )
 
 
 def _check_s3prl(upstream: str | None) -> None:

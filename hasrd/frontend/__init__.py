@@ -14,6 +14,7 @@ from __future__ import annotations
 
 CHOICES = {
     "log_mel": "hasrd.frontend.log_mel:LogMel",
+    "mfcc": "hasrd.frontend.mfcc:MFCC",
     "raw": "hasrd.frontend.raw:RawWave",
     "whisper_log_mel": "hasrd.frontend.whisper_log_mel:WhisperLogMel",
 }

@@ -4,11 +4,13 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 from typing import Any, Mapping
 
 import torch
 
+from hasrd.codec.build import build_speech_encoder
 from hasrd.data.waves import wave_batches
 from hasrd.encoder.speech_encoder import SpeechEncoder
 from hasrd.encoder.standardize import LayerStatistics
@@ -20,8 +22,12 @@ from hasrd.models.import_whisper import load_whisper
 from hasrd.models.installed import find_installed
 from hasrd.progress import progress
 
+# What is no model: HuBERT's MFCC, every second frame of 10 ms, so that a token has 20 ms as HuBERT's.
+FEATURES = {"features:mfcc": {"frontend": "mfcc", "encoder": "frames", "encoder_conf": {"stride": 2}}}
 # A folder of CTranslate2 has it, one of transformers does not.
 CTRANSLATE2 = "model.bin"
+# Weights inside an ESPnet experiment that its recipes go on with.
+ESPNET_WEIGHTS = "valid.loss.best.pth"
 # Padded samples a batch: half a minute.
 BATCH_SAMPLES = 16000 * 30
 # Utterances that statistics are taken of, evenly from a larger set: some hours, where minutes are enough.
@@ -40,17 +46,19 @@ def source_files(source: str) -> dict[str, Path]:
     return {file.name: file for file in sorted(path.iterdir()) if file.is_file()} if path.is_dir() else {}
 
 
-def load_source(source: str, model_file: str) -> Imported:
+def load_source(source: str, model_file: str = ESPNET_WEIGHTS) -> Imported:
     """Load a trained encoder: (configuration as `save_encoder` takes it, speech encoder in eval mode).
 
     Args:
-        source: `package:<name>` of an installed package that carries a Whisper; a folder of a Whisper (transformers,
-            CTranslate2) or of a w2v-BERT 2.0; or what `load_wav2vec2` takes.
+        source: One of `FEATURES`; `package:<name>` of an installed package that carries a Whisper; a folder of a
+            Whisper (transformers, CTranslate2) or of a w2v-BERT 2.0; or what `load_wav2vec2` takes.
         model_file: Name of an ESPnet experiment's weights.
 
     Raises:
         UserError: No such model, or one that can't be imported.
     """
+    if source in FEATURES:
+        return copy.deepcopy(FEATURES[source]), build_speech_encoder(FEATURES[source]).eval()
     path = _place(source)
     kind = model_type(path)
     if (path / CTRANSLATE2).is_file() or kind == "whisper":

@@ -15,7 +15,7 @@ from hasrd.config import read_yaml
 from hasrd.errors import UserError
 from hasrd.espnet.choices import ExtendedChoices, check_choices
 from hasrd.espnet.probe import CTCLossPerLabel
-from hasrd.espnet.upstream import UpstreamFrontend, check_frontend, freeze, frozen_sha256
+from hasrd.espnet.upstream import UpstreamFrontend, check_frames, check_frontend, freeze, frozen_sha256
 from hasrd.registry import ALLOW_IMPORT
 from hasrd.tasks.preprocess import ShuffleTime
 from hasrd.tasks.training import TrainingTask
@@ -122,6 +122,8 @@ class ASRTask(TrainingTask, espnet.ASRTask):
         if model.ctc_weight == 1.0 and isinstance(model.ctc.ctc_loss, torch.nn.CTCLoss):
             # A probe. (In ESPnet's hybrid models the CTC loss is weighed against the decoder's, as ESPnet scales it.)
             model.ctc.ctc_loss = CTCLossPerLabel(model.ctc.ctc_loss.zero_infinity)
+        if model.frontend is not None:
+            check_frames(model.frontend)
         if model.frontend is not None and getattr(args, "freeze_frontend", True):
             freeze(model.frontend)
             digest = frozen_sha256(model.frontend)

@@ -42,8 +42,9 @@ def finished_epochs(output_dir: str | Path) -> int:
         return 0
 
 
-def load_task(task: str) -> type:
-    """Import an ESPnet task ("module:Class") without instrumenting its thousands of functions with type checks.
+@contextlib.contextmanager
+def without_type_checks() -> Iterator[None]:
+    """Let what is imported inside define its functions without typeguard's checks, thousands of them in ESPnet.
 
     The checks cost two thirds of the import's time. (`python -O` would leave them out too, but with them what other
     packages do inside of assertions.)
@@ -53,14 +54,20 @@ def load_task(task: str) -> type:
     checked = typeguard.typechecked
     typeguard.typechecked = lambda target=None, **_: target if target is not None else (lambda function: function)
     try:
+        yield
+    finally:
+        typeguard.typechecked = checked
+
+
+def load_task(task: str) -> type:
+    """Import an ESPnet task ("module:Class"), quickly and with our reader of archives."""
+    with without_type_checks():
         _quieten_espnet()
         from hasrd.espnet import archives
 
         archives.register()
         module, _, name = task.partition(":")
         return getattr(importlib.import_module(module), name)
-    finally:
-        typeguard.typechecked = checked
 
 
 def _quieten_espnet() -> None:

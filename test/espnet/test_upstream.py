@@ -24,8 +24,9 @@ from hasrd.encoder.frozen import Frozen
 from hasrd.errors import UserError
 from hasrd.espnet import decoding
 from hasrd.espnet.layer_choice import LOGITS, layer_weights
-from hasrd.espnet.upstream import LayerMix, UpstreamFrontend, check_frontend, freeze, frozen_sha256
+from hasrd.espnet.upstream import LayerMix, UpstreamFrontend, check_frames, check_frontend, freeze, frozen_sha256
 from hasrd.models.checkpoint import load_encoder
+from hasrd.tasks.asr import read_upstream
 from hasrd.train.entry import load_task
 
 # An ESPnet SSL recipe's configuration, small: HuBERT's loss and masking.
@@ -319,6 +320,49 @@ def test_layers_of_an_encoder(encoder_file):
     for layer in (-1, 3):
         with pytest.raises(UserError, match=f"no layer {layer}: this encoder has layers 0 to 2"):
             UpstreamFrontend(str(encoder_file), layer=layer)
+
+
+@pytest.mark.parametrize("name", ["HubertModel", "WavLMModel"])
+def test_a_folder_of_transformers(name, tmp_path):
+    """conf/upstream/huggingface.yaml with a local folder: transformers' own layers, and a frame for each of its."""
+    transformers = pytest.importorskip("transformers")
+    cls = getattr(transformers, name)
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 24, "num_attention_heads": 3, "intermediate_size": 40, "num_hidden_layers": 2}
+    positions = {"num_conv_pos_embeddings": 16, "num_conv_pos_embedding_groups": 4}
+    model = cls(cls.config_class(**sizes, **positions, conv_dim=[16] * 7)).eval()
+    model.save_pretrained(tmp_path / "model")
+    template = Path(__file__).parents[2] / "egs2/TEMPLATE/hasrd1/conf/upstream/huggingface.yaml"
+    (tmp_path / "upstream.yaml").write_text(
+        template.read_text().replace("downloads/hubert-base-ls960", str(tmp_path / "model"))
+    )
+    args = argparse.Namespace(upstream_config=str(tmp_path / "upstream.yaml"))
+    read_upstream(args)
+    assert args.frontend == "upstream"
+    frontend = UpstreamFrontend(**args.frontend_conf, fs="16k")
+    wave = 0.1 * torch.randn(1, 9000)
+    with torch.no_grad():
+        hidden = model(wave, output_hidden_states=True).hidden_states
+        found, lengths = frontend(wave, torch.tensor([9000]))
+        normalized = [torch.nn.functional.layer_norm(x, x.shape[-1:]) for x in hidden]
+    assert lengths.tolist() == [hidden[0].shape[1]] == [found.shape[1]]
+    # As of the importer, behind a normalisation.
+    torch.testing.assert_close(found, sum(normalized) / len(hidden), atol=1e-4, rtol=0)
+    with pytest.raises(UserError, match="takes speech at 16000 Hz, not at 24k"):
+        UpstreamFrontend(**args.frontend_conf, fs="24k")
+    with pytest.raises(UserError, match="no such file"):
+        UpstreamFrontend(str(tmp_path / "none"))
+
+
+def test_a_frontend_that_takes_samples_for_frames_is_refused():
+    """ESPnet's own for models of transformers, unless they take features."""
+    frontend = type("HuggingFaceFrontend", (torch.nn.Module,), {})()
+    fused = torch.nn.ModuleDict({"frontend": frontend})
+    frontend.processor = argparse.Namespace(model_input_names=["input_features", "attention_mask"])
+    check_frames(fused)
+    frontend.processor.model_input_names = ["input_values"]
+    with pytest.raises(UserError, match="frontend huggingface: .* take the frontend upstream"):
+        check_frames(fused)
 
 
 def test_another_encoder_is_refused(encoder_file, corpus, tmp_path):
