@@ -19,6 +19,7 @@ USE: dict[str, tuple[str, str]] = {
     "resynth": ("hasrd.bin.resynth", "turn speech into tokens and back in one step"),
     "tokens": ("hasrd.bin.tokens", "print tokens, for people or as JSON"),
     "export-units": ("hasrd.bin.export_units", "write token sets that language models are trained on"),
+    "demo": ("hasrd.bin.demo", "listen to tokens in a browser: mute streams, exchange voices, compare models"),
     "info": ("hasrd.bin.info", "show what a configuration builds or a model is: sizes, rates, memory"),
     "pack": ("hasrd.bin.pack", "write a trained codec to a folder that can be passed on"),
     "export": ("hasrd.bin.export", "write a trained codec in a form for other runtimes (ONNX)"),
