@@ -22,6 +22,8 @@ import numpy as np
 
 # Modules that open files, but read none that others write.
 OTHERS = {
+    "hasrd/data/corpora/common.py": "audio that this package wrote; damage counts as none",
+    "hasrd/jobs/dask_workers.py": "what this package has sent to its own workers",
     "hasrd/bench/scale.py": "files of the repository",
     "hasrd/recipe/plan.py": "configurations through hasrd.config, as row yaml; a layer's number that was written here",
     "hasrd/train/origin.py": "configurations through hasrd.config, as row yaml",
@@ -751,11 +753,108 @@ def _batch(folder: Path) -> None:
 
 def _run_batch(path: Path) -> None:
     from hasrd.data.file_lists import Batch, Job
-    from hasrd.data.file_work import Done, FileRun, run_batch
+    from hasrd.data.file_work import Done, run_batch
+    from hasrd.jobs.sharing import Sharing
 
     folder = path.parent
     jobs = [Job(name, str(folder / name), folder / name) for name in ("a", "b")]
-    run_batch(Batch(jobs, folder, folder), {"made_by": "x", "model": "0"}, lambda: lambda group: Done(), FileRun(), "")
+    run_batch(Batch(jobs, folder, folder), {"made_by": "x", "model": "0"}, lambda: lambda group: Done(), Sharing(), "")
+
+
+def _transcripts(path: Path) -> None:
+    from hasrd.data.corpora.transcripts import read_transcripts
+    from hasrd.data.problems import Problems
+
+    read_transcripts(path, Problems())
+
+
+def _wave(seed: int = 0) -> bytes:
+    import soundfile
+
+    content = io.BytesIO()
+    soundfile.write(content, np.random.default_rng(seed).uniform(-0.5, 0.5, 700), 16000, format="WAV")
+    return content.getvalue()
+
+
+def _audio_folder(folder: Path) -> None:
+    texts(b_dot_txt="Hello\n world\n")(folder / "s1")
+    (folder / "s1/b.wav").write_bytes(_wave())
+
+
+def _read_folder(path: Path) -> None:
+    from hasrd.data.corpora.folder import read_folder
+    from hasrd.data.problems import Problems
+
+    read_folder(path.parents[1], Problems())
+
+
+def _audio_archives(folder: Path) -> None:
+    import soundfile
+
+    folder.mkdir(parents=True)
+    wave, flac = _wave(), io.BytesIO()
+    soundfile.write(flac, np.zeros(700), 16000, format="FLAC")
+    kaldiio = b"AUDIO\x04" + len(wave).to_bytes(4, "little") + wave
+    for name, content in {"wave": wave, "flac": flac.getvalue(), "kaldiio": kaldiio}.items():
+        (folder / f"{name}.ark").write_bytes(b"u-1 " + content)
+
+
+def _read_audio_archive(path: Path) -> None:
+    from hasrd.data.corpora.recording import archive_part
+
+    part = archive_part(f"{path}:4")
+    part.info()
+    part.read()
+
+
+def _kaldi_folder(folder: Path) -> None:
+    texts(
+        wav_dot_scp="r-1 a.wav\nr-2 b.ark:4\n", segments="u-1 r-1 0.00 1.5\nu-2 r-1 1.5 -1\n",
+        text="u-1 hello world\nu-2\n", utt2spk="u-1 s\nu-2 s\n", utt2lang="u-1 en\nu-2 en\n",
+    )(folder)  # fmt: skip
+
+
+def _read_kaldi_folder(path: Path) -> None:
+    from hasrd.data.corpora.kaldi_folder import read_kaldi
+    from hasrd.data.problems import Problems
+
+    read_kaldi(path.parent, Problems())
+
+
+def _shar(folder: Path) -> None:
+    source = {"type": "file", "channels": [0], "source": "a.wav"}
+    recording = {"id": "c-1", "sources": [source], "sampling_rate": 16000, "num_samples": 700, "duration": 0.04375}
+    said = {"id": "u-1", "recording_id": "c-1", "start": 0.0, "duration": 0.04375, "channel": 0, "text": "a b"}
+    times = {"start": 0.0, "duration": 0.04375, "channel": 0}
+    cut = {"id": "c-1", **times, "supervisions": [said], "recording": recording, "type": "MonoCut"}
+    texts(**{"cuts.000000.jsonl": json.dumps(cut) + "\n"})(folder)
+    with tarfile.open(folder / "recording.000000.tar", "w") as tar:
+        entry = tarfile.TarInfo("c-1.wav")
+        entry.size = len(_wave())
+        tar.addfile(entry, io.BytesIO(_wave()))
+
+
+def _read_shar(path: Path) -> None:
+    from hasrd.data.corpora.lhotse_manifests import read_lhotse
+    from hasrd.data.problems import Problems
+
+    for utterance in read_lhotse(path.parent, Problems()):
+        utterance.bounds(utterance.recording.info())
+
+
+def _listing(folder: Path) -> None:
+    from hasrd.jobs.listing import list_inputs
+
+    texts(wav_dot_scp="".join(f"u-{number:04d} {number}.wav\n" for number in range(250)))(folder)
+    list_inputs(folder / "wav.scp", True)
+
+
+def _read_listing(path: Path) -> None:
+    from hasrd.jobs.listing import list_inputs
+
+    found = list_inputs(path.parent / "wav.scp", True)
+    found.part(150, 160)
+    found.sha256()
 
 
 def _finished(path: Path) -> None:
@@ -766,11 +865,11 @@ def _finished(path: Path) -> None:
 
 def _lock(path: Path) -> None:
     from hasrd.errors import UserError
-    from hasrd.jobs.lock import _read
+    from hasrd.jobs.lock import _facts, _holder
 
     descriptor = os.open(path, os.O_RDONLY)
     try:
-        if not isinstance(_read(descriptor), str):
+        if not isinstance(_holder(_facts(descriptor)), str):
             raise UserError(f"{path}: says nothing")
     finally:
         os.close(descriptor)
@@ -793,7 +892,7 @@ def _read_json(path: Path) -> None:
 
 
 def _options(path: Path) -> None:
-    from hasrd.jobs.chunks import parse_shard
+    from hasrd.jobs.sharing import parse_shard
     from hasrd.recipe.names import exp_name
     from hasrd.train.options import key_value, parse_args_string
 
@@ -847,7 +946,7 @@ READERS: Mapping[str, Reader] = {
     "options": Reader(
         texts(args="--max_epoch 3 --encoder_conf a=1 --encoder_conf b.c=[1,2] --optim_conf '{lr: 1e-3}' --x 1/4\n"),
         "args", _options,
-        ("hasrd/recipe/names.py", "hasrd/train/options.py", "hasrd/jobs/chunks.py"),
+        ("hasrd/recipe/names.py", "hasrd/train/options.py", "hasrd/jobs/sharing.py"),
     ),
     "configurations": Reader(
         _describe,
@@ -921,6 +1020,19 @@ READERS: Mapping[str, Reader] = {
         _read_modules, ("hasrd/teacher/source.py",),
     ),
     "records": Reader(_records, ".*", _why_stale, ("hasrd/jobs/origin.py",)),
+    "transcripts": Reader(
+        texts(
+            a_dot_txt="u-1 HELLO WORLD\nu-2 TWO\n", b_dot_csv="u-1|Hello|hello\nu-2|Two|two\n",
+            c_dot_tsv="client_id\tpath\tsentence\tlocale\nx\tu-1.mp3\tHello \"\ten\n",
+            d_dot_csv='file_name,text\nu-1.wav,"Hello, world"\n', e_dot_data='( u-1 "Hello \\"you\\"" )\n',
+        ),
+        "*", _transcripts, ("hasrd/data/corpora/transcripts.py",),
+    ),
+    "audio_folder": Reader(_audio_folder, "s1/*.txt", _read_folder, ("hasrd/data/corpora/folder.py",)),
+    "audio_archives": Reader(_audio_archives, "*.ark", _read_audio_archive, ("hasrd/data/corpora/recording.py",)),
+    "kaldi_folder": Reader(_kaldi_folder, "*", _read_kaldi_folder, ("hasrd/data/corpora/kaldi_folder.py",)),
+    "shar": Reader(_shar, "*", _read_shar, ("hasrd/data/corpora/lhotse_manifests.py",)),
+    "listing": Reader(_listing, ".wav.scp.lines.npz", _read_listing, ("hasrd/jobs/listing.py",)),
     "batch": Reader(_batch, "*s*", _run_batch, ("hasrd/data/file_work.py",)),
     "finished": Reader(texts(finished_dot_json='{"max_epoch": 3}'), "*", _finished, ("hasrd/train/entry.py",)),
     "lock": Reader(texts(_dot_a_dot_lock='{"pid": 1, "host": "h"}', a="x"), ".a.lock", _lock, ("hasrd/jobs/lock.py",)),

@@ -80,7 +80,7 @@ class _Table:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        index = path.with_name(f".{path.name}.lines.npz")
+        self.index = index = path.with_name(f".{path.name}.lines.npz")
         if not path.is_file():
             raise UserError(f"{path}: no such file")
         found = _read(index, path)
@@ -105,6 +105,10 @@ class _Table:
         stop = min(stop, self.count)
         first = start // STEP
         lines = range(first * STEP, stop)
+        with open(self.path, "rb") as file:
+            file.seek(max(0, int(self.offsets[first]) - 1))
+            if first and file.read(1) != b"\n":
+                raise UserError(f"{self.index}: damaged: remove it, and run the same command again")
         entries = read_table(self.path, begin=(int(self.offsets[first]), lines.start + 1), count=len(lines))
         return dict(list(entries.items())[start - lines.start :])
 
@@ -128,7 +132,12 @@ def _read(index: Path, table: Path) -> dict[str, np.ndarray] | None:
     except UserError:
         return None
     known: Facts = [*map(int, found["facts"]), str(found["sha256"])]
-    return found if facts_of(table, known)[3] == known[3] else None
+    if facts_of(table, known)[3] != known[3]:
+        return None
+    # A count that fits, and places in the file, in order.
+    places = [*found["offsets"].tolist(), table.stat().st_size]
+    fits = len(places) - 1 == -(-int(found["count"]) // STEP) or not found["is_sorted"]
+    return found if fits and all(0 <= one < other for one, other in zip(places, places[1:])) else None
 
 
 def _write(index: Path, table: Path) -> dict[str, np.ndarray]:

@@ -179,7 +179,7 @@ def _facts(descriptor: int) -> dict:
     """Return what a lock's file says; {} where it says nothing that can be read."""
     try:
         facts = json.loads(os.pread(descriptor, 4096, 0))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return facts if isinstance(facts, dict) else {}
 
