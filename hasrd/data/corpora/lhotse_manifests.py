@@ -99,7 +99,7 @@ def _cuts(
                 found += _utterances(cut, part, where, audio)
             except UserError as error:
                 problems.add(f"{where}: cut '{cut.id}': {error}")
-    except (AttributeError, TypeError, ValueError, KeyError) as error:
+    except (AttributeError, TypeError, ValueError, KeyError, ArithmeticError) as error:
         raise UserError(f"{where}: not cuts of Lhotse ({first_line(error)})") from None
     return found
 
