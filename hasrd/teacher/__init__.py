@@ -8,7 +8,8 @@ A teacher of speech gives vectors of frames. It is a `torch.nn.Module` without p
     sample_rate     of the waves, in Hz
     frame_shift     seconds from frame to frame
     first_centre    seconds from the start of the wave to the centre of what the first frame sees
-    model_hash      hash of its weights
+    model_hash      hash of what shapes it: its weights, and whatever else may change; with another one, what it has
+                    said is not used any more
     num_frames(num_samples)             frames of a wave
     forward(waves (B, N), lengths (B,)) -> features (B, T, D), lengths (B,) in frames
     ready(device)                       move it there for good, in the form that is fastest there; returns it

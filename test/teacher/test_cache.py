@@ -120,6 +120,24 @@ def test_another_teacher_is_run_anew(data, tmp_path, log):
         open_targets([tmp_path / "out", tmp_path / "other"])
 
 
+@pytest.mark.parametrize("name", [WAVES, TEXTS])
+def test_a_class_that_says_that_it_has_changed_is_run_anew(data, tmp_path, log, monkeypatch, name):
+    import stub_teachers
+
+    first, other = tmp_path / "out", tmp_path / "other"
+    dump_teacher(data, first, name, {})
+    assert log()
+    dump_teacher(data, first, name, {})
+    assert not log()
+    monkeypatch.setattr(getattr(stub_teachers, name.partition(":")[2]), "model_hash", "of other weights")
+    dump_teacher(data, other, name, {})
+    with pytest.raises(UserError, match="another teacher"):
+        open_targets([first, other])
+    log()
+    dump_teacher(data, first, name, {})
+    assert log()
+
+
 @pytest.mark.parametrize("most", [3, 200])
 def test_what_is_too_large_is_not_kept(data, tmp_path, log, monkeypatch, capsys, most):
     out = tmp_path / "out"
