@@ -57,14 +57,13 @@ def make_page(listener: Listener) -> Any:
         )
 
     @told
-    def hear(model: str, path: str | None, streams: list[str], codebooks: float) -> tuple[Any, str, Any]:
+    def hear(model: str, path: str | None, streams: list[str], codebooks: float) -> tuple[Any, str, Any, Any]:
+        if path is None:
+            # Nothing is there to hear before there is a recording.
+            return None, "", None, None
         choice = choice_of(listener, model, streams, codebooks)
         sound, text = listener.hear(choice, path)
-        return sound, text, listener.picture(choice, path)
-
-    @told
-    def save(model: str, path: str | None, streams: list[str], codebooks: float) -> str:
-        return listener.save(choice_of(listener, model, streams, codebooks), path)
+        return sound, text, listener.picture(choice, path), listener.save(choice, path)
 
     @told
     def swap(model: str, first: str | None, second: str | None) -> tuple[Any, Any]:
@@ -86,10 +85,12 @@ def make_page(listener: Listener) -> Any:
         return test, str(test)
 
     def sound_in(label: str, name: str) -> Any:
-        return gr.Audio(label=label, sources=["upload", "microphone"], type="filepath", elem_id=name)
+        return gr.Audio(
+            label=label, sources=["upload", "microphone"], type="filepath", elem_id=name, buttons=["download"]
+        )
 
     def sound_out(label: str, name: str) -> Any:
-        return gr.Audio(label=label, interactive=False, elem_id=name)
+        return gr.Audio(label=label, interactive=False, elem_id=name, buttons=["download"])
 
     def model_choice(label: str, name: str, value: str = names[0]) -> Any:
         return gr.Dropdown(names, value=value, label=label, elem_id=name)
@@ -116,19 +117,13 @@ def make_page(listener: Listener) -> Any:
                 with gr.Column():
                     heard = sound_out("Decoded from the tokens", "heard")
                     facts = gr.Textbox(label="Tokens", interactive=False, elem_id="facts")
-                    download = gr.DownloadButton("Make the file of tokens", elem_id="download")
+                    download = gr.DownloadButton("Download the tokens", elem_id="download")
             picture = gr.Plot(label="Spectrogram and token streams", elem_id="picture")
             controls = [model, recording, streams, kept]
             model.change(of_model, model, [streams, kept])
             for control in (recording, streams, kept):
                 event = control.release if control is kept else control.change
-                # Nothing is there to hear before there is a recording.
-                event(
-                    lambda *values: hear(*values) if values[1] else (None, "", None),
-                    controls,
-                    [heard, facts, picture],
-                )
-            download.click(save, controls, download)
+                event(hear, controls, [heard, facts, picture, download])
         with gr.Tab("Exchange voices"):
             voice_model = model_choice("Model", "voice-model")
             with gr.Row(elem_classes="row"):

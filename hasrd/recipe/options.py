@@ -268,6 +268,26 @@ SECTIONS: Mapping[str, Sequence[Option]] = {
     ],
 }
 OPTIONS = {option.name: option for section in SECTIONS.values() for option in section}
+_PREPARE = "data preparation decides it: give it to hasrd prepare in local/data.sh, or through --local_data_opts"
+_UPLOAD = "no stage packs or uploads: hasrd pack writes a model, and push_to_hub uploads it (docs/models.md)"
+_NAMED = "--expdir and --ssl_tag or --codec_tag name the folders: <expdir>/ssl_<tag>, <expdir>/codec_<tag>"
+# Options of ESPnet's recipes that are not here, and what to use; a key that begins with "_" is the end of a name.
+ANSWERS = {
+    "fs": _PREPARE,
+    "audio_format": _PREPARE,
+    "min_wav_duration": _PREPARE,
+    "max_wav_duration": _PREPARE,
+    "speed_perturb_factors": "tokens are of speech at its own speed: add speech that was changed to local/data.sh",
+    "download_model": "hasrd.load takes a name on the Hub; --encoder_file, --encoder and --peer take trained models",
+    "hf_repo": _UPLOAD,
+    "skip_upload": _UPLOAD,
+    "skip_upload_hf": _UPLOAD,
+    "skip_packing": _UPLOAD,
+    "skip_stages": "--stage and --stop_stage choose, --skip_data_prep, --skip_train and --skip_eval leave out",
+    "_exp": _NAMED,
+    "_tag": _NAMED,
+    "tag": _NAMED,
+}
 
 
 def parse(argv: Sequence[str]) -> tuple[dict[str, str], list[str], bool]:
@@ -296,6 +316,10 @@ def parse(argv: Sequence[str]) -> tuple[dict[str, str], list[str], bool]:
         known = name[2:].replace("-", "_")
         option = OPTIONS.get(known)
         if option is None:
+            end = f"_{known.rpartition('_')[2]}"
+            answer = ANSWERS.get(known) or ANSWERS.get(end)
+            if answer:
+                raise fail(f"option '{name}' is none of hasrd's: {answer}")
             near = ", ".join(f"--{other}" for other in nearest(known, list(OPTIONS)))
             raise fail(f"unknown option '{name}'" + (f", did you mean {near}?" if near else ""))
         if not equals:

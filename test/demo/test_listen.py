@@ -50,7 +50,7 @@ def test_muting_and_fewer_codebooks_change_it(listener, recordings):
         sound = listener.hear(choice, recordings[1])[0][1]
         assert len(sound) == len(sounds[0]) and all(not np.array_equal(sound, other) for other in sounds)
         sounds.append(sound)
-    for streams, books in (((), 4), (("acoustic",), 1)):
+    for streams, books in (((), whole.codebooks), (("acoustic",), 1)):
         with pytest.raises(UserError, match="nothing is left to hear"):
             listener.hear(Choice("small", streams, books), recordings[1])
 

@@ -24,7 +24,7 @@ WAIT = """new Promise(done => {{
     const look = () => {{ const found = {expression}; if (found) done(found); else setTimeout(look, 50); }};
     look();
 }})"""
-SOURCE = "document.querySelector('#{name} audio')?.src"
+SOURCE = "document.querySelector('#{name} a.download-link')?.href"
 TAB = "[...document.querySelectorAll('[role=tab]')].find(tab => tab.textContent.trim() == {name!r})"
 
 
@@ -43,6 +43,8 @@ class Page:
         self.wait(f"document.querySelector({selector!r}) != null")
         found = self.browser.call("Runtime.evaluate", expression=f"document.querySelector({selector!r})")
         self.browser.call("DOM.setFileInputFiles", files=[str(path)], objectId=found["result"]["objectId"])
+        # The player takes its place when the file has come.
+        self.wait(f"document.querySelector({selector!r}) == null")
 
     def sound(self, name: str, before: str = "") -> tuple[str, np.ndarray]:
         """Wait for another sound than `before`, and return its address and samples."""
@@ -101,6 +103,12 @@ def test_a_file_goes_in_sound_comes_out_and_muting_changes_it(page, recording):
     page.click("document.querySelector('#streams input[type=checkbox]')")
     _, muted = page.sound("heard", address)
     assert len(muted) == 24000 and not np.array_equal(muted, whole)
+    # The button makes a link and clicks it.
+    page.browser.run("HTMLAnchorElement.prototype.click = function () { window.asked = this.href; }")
+    page.click("document.querySelector('#download')")
+    tokens = page.wait("window.asked")
+    with urllib.request.urlopen(tokens) as answer:
+        assert set(np.load(io.BytesIO(answer.read()))) >= {"codes"}
     # Nothing is asked of other machines.
     asked = [event["params"]["request"]["url"] for event in page.browser.events
              if event["method"] == "Network.requestWillBeSent"]  # fmt: skip
@@ -113,12 +121,10 @@ def test_voices_are_exchanged_and_ears_compared(page, recording, tmp_path):
     soundfile.write(other, np.random.default_rng(1).uniform(-0.3, 0.3, 16000), 16000)
     for name, path in (("first", recording), ("second", other)):
         page.drop(name, path)
-        page.sound(name)
     page.click("document.querySelector('#swap')")
     assert [len(page.sound(name)[1]) for name in ("first-out", "second-out")] == [24000, 16000]
     page.tab("Compare by ear")
     page.drop("compared", recording)
-    page.sound("compared")
     page.click("document.querySelector('#draw')")
     a, x, b = (page.sound(name)[1] for name in ("out-a", "out-x", "out-b"))
     # Both are the same model's.

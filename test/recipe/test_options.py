@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import time
@@ -117,3 +118,18 @@ def test_the_help_is_quick():
     imported = {line.split("|")[-1].strip() for line in output.stderr.splitlines()}
     assert not imported & {"torch", "espnet2", "numpy", "yaml"}
     assert output.stdout == help_text() + "\n"
+
+
+@pytest.mark.parametrize(
+    "word",
+    "fs audio_format min_wav_duration max_wav_duration speed_perturb_factors download_model hf_repo skip_upload_hf "
+    "skip_packing skip_stages ssl_exp asr_exp lm_tag tag".split(),
+)
+def test_options_of_espnet_are_here_or_answered(word):
+    """An answer names an option or a command that is there."""
+    with pytest.raises(OptionError) as caught:
+        parse([f"--{word}", "x"])
+    text = str(caught.value)
+    assert f"option '--{word}' is none of hasrd's: " in text and "\n" not in text
+    named = re.findall(r"--(\w+)", text.split("none of hasrd's: ")[1])
+    assert (named or "hasrd" in text) and all(name in (*OPTIONS, "help") for name in named)

@@ -27,8 +27,9 @@ if [ ! -e run.sh ]; then
     cat >run.sh <<'RUN'
 #!/usr/bin/env bash
 set -euo pipefail
-. "$(dirname "$0")/utils/guard.sh"
-cd "$(dirname "$0")"
+folder=$(dirname "$(readlink -f "$0")")
+. "${folder}/utils/guard.sh"
+cd "${folder}"
 
 # The sets that local/data.sh makes; further options: ./run.sh --help
 exec ./hasrd.sh \
