@@ -23,6 +23,15 @@ def str2bool(text: str) -> bool:
     raise argparse.ArgumentTypeError(f"'{text}' is neither true nor false")
 
 
+def sample_rate(text: str) -> int:
+    """`16000` or, as ESPnet's recipes write it, `16k`."""
+    number = text.removesuffix("k")
+    try:
+        return round(float(number) * (1000 if text.endswith("k") else 1))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"'{text}' is no sample rate: give 16000 or 16k") from None
+
+
 def join_values(argv: Sequence[str], names: Sequence[str]) -> list[str]:
     """Join each of these options to its value: argparse takes a value such as "--max_epoch=3" for an option."""
     argv = list(argv)

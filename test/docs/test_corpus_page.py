@@ -16,8 +16,9 @@ import soundfile
 from doc_pages import ROOT, blocks
 
 FOLDER, DATA, FEATURES, DROP_BAD, TRY = blocks("corpus.md", "bash")
-LAYOUT, MESSAGES = blocks("corpus.md", "text")
+LAYOUT, MESSAGES, FORMS = blocks("corpus.md", "text")
 SPEAKERS, CLIPS = 6, 2
+ALL = ("train", "valid", "test")
 
 
 def speech_like(seed: int, seconds: float) -> np.ndarray:
@@ -156,3 +157,36 @@ def test_the_messages_are_those_that_one_gets(tmp_path):
     )  # fmt: skip
     shown = result.stderr[result.stderr.index("error: ") :].replace(str(tmp_path), "/home/me")
     assert result.returncode == 1 and shown == MESSAGES
+
+
+RUSSIAN = {"ru_1": "Она завела, прядь волнистых вол+ос за ухо.", "ru_2": "Их было 7.", "ru_3": "Да!", "ru_4": "Нет..."}
+
+
+@pytest.mark.parametrize("dry", [True, False])
+def test_a_corpus_of_another_language_and_form(tmp_path, dry):
+    """The page's command; on Debian's festvox-ru, real Russian speech, where FESTVOX_RU names its voice's folder."""
+    pytest.importorskip("num2words")
+    corpus = tmp_path / "russian"
+    if os.environ.get("FESTVOX_RU"):
+        corpus.symlink_to(os.environ["FESTVOX_RU"])
+    else:
+        (corpus / "wav").mkdir(parents=True)
+        (corpus / "etc").mkdir()
+        for index, name in enumerate(RUSSIAN):
+            soundfile.write(corpus / f"wav/{name}.wav", speech_like(index, 2 + index), 16000)
+        (corpus / "etc/txt.done.data").write_text("".join(f'( {name} "{text}" )\n' for name, text in RUSSIAN.items()))
+    command = FORMS if dry else FORMS.replace("--dry_run", "")
+    command = command.replace("hasrd prepare", f"{sys.executable} -m hasrd.bin.prepare").strip()
+    result = subprocess.run(
+        ["bash", "-c", command], cwd=tmp_path, capture_output=True, text=True, timeout=250,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "HOME": str(tmp_path), "PYTHONUTF8": "1"},
+    )  # fmt: skip
+    output = ok(result)
+    assert "add --single_speaker true to run.sh" in output
+    assert (tmp_path / "data").exists() != dry
+    if not dry:
+        sets = [(tmp_path / f"data/{name}/text").read_text(encoding="utf-8").splitlines() for name in ALL]
+        texts = dict(line.split(" ", 1) for lines in sets for line in lines)
+        assert all(set(text) <= set("АБВГДЕЁЖЗИЙКЛМНОПРСТУФХЦЧШЩЪЫЬЭЮЯ' ") for text in texts.values()) and all(sets)
+        if not os.environ.get("FESTVOX_RU"):
+            assert texts["ru_1"] == "ОНА ЗАВЕЛА ПРЯДЬ ВОЛНИСТЫХ ВОЛОС ЗА УХО" and texts["ru_2"] == "ИХ БЫЛО СЕМЬ"
