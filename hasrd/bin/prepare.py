@@ -85,8 +85,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     words.sort(key=lambda word: not word.startswith("--from="))
     args = get_parser().parse_args([word.removeprefix("--from=") for word in words])
     if args.corpus in FORMS:
-        form_options.prepare(args)
-        return
+        return form_options.prepare(args)
     alignments = None
     if args.corpus == "asterisk":
         from hasrd.data.corpora.asterisk import prepare
