@@ -7,7 +7,6 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
-import sys
 import threading
 import time
 import traceback
@@ -25,8 +24,6 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 Work = Callable[[Item], Result]
 
-# Deaths of workers, with nothing done between, after which there is no further try. Dask's default (allowed-failures).
-DEATHS = 3
 # Blocks that lie ready for each process: no list of the whole work is held.
 WAITING = 4
 
@@ -97,9 +94,8 @@ def run_workers(
         block: Items that a process is given at a time: several where one takes no longer than the way there and back.
 
     Raises:
-        UserError: `DEATHS` workers died (killed, out of memory) without anything done between, or what the work itself
-            raised, where that can be explained. Work not yet begun is dropped. What a worker was at that died before
-            is done again.
+        UserError: A worker died (killed, out of memory), or what the work itself raised, where that can be explained.
+            Work not yet begun is dropped.
     """
     if nj < 1:
         raise UserError(f"--nj {nj}: at least 1 is needed")
@@ -116,21 +112,14 @@ def run_workers(
     # spawn: a fork of a process that holds torch's threads can hang. The variables keep each worker to one thread.
     before = {name: os.environ.get(name) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS")}
     os.environ.update({name: "1" for name in before})
-    deaths = 0
     try:
-        while waiting:
-            try:
-                for number, results in _run_pool(make_work, waiting, blocks, nj):
-                    deaths = 0
-                    yield from zip(waiting.pop(number), results)
-            except BrokenProcessPool:
-                deaths += 1
-                if deaths == DEATHS:
-                    raise UserError(
-                        "a worker process died (killed, or out of memory): run the same command again to go on from "
-                        "here, with a smaller --nj if memory is short"
-                    ) from None
-                print("note: a worker process died: what the workers were at is done again", file=sys.stderr)
+        for number, results in _run_pool(make_work, waiting, blocks, nj):
+            yield from zip(waiting.pop(number), results)
+    except BrokenProcessPool:
+        raise UserError(
+            "a worker process died (killed, or out of memory): run the same command again to go on from here, with a "
+            "smaller --nj if memory is short"
+        ) from None
     finally:
         for name, value in before.items():
             if value is None:
