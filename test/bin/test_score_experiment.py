@@ -18,6 +18,7 @@ import hasrd
 from hasrd.bin.score import main
 from hasrd.data.alignments.tracks import Track, write_ctm
 from hasrd.data.kaldi import read_table, write_table
+from hasrd.jobs.sharing import Sharing
 from hasrd.metrics import measure
 from hasrd.metrics.scores import MEASURES, read_rows, read_score
 from hasrd.metrics.scoring import experiment
@@ -93,7 +94,7 @@ def folder(tmp_path: Path, monkeypatch) -> Path:
     write_table(decoded / "text", {utt: "YES" for utt in UTTERANCES})
     write_table(decoded / "utt2loss", {utt: "2.5" for utt in UTTERANCES})
 
-    def recognise(wavs: Path, out: Path, model: str, language: str, nj: int, ngpu: int) -> Path:
+    def recognise(wavs: Path, out: Path, model: str, language: str, ngpu: int, sharing: Sharing) -> Path:
         out.mkdir(parents=True, exist_ok=True)
         write_table(out / "text", {utt: "Yes, yes." for utt in read_table(wavs)})
         (out / "recogniser.json").write_text(json.dumps({"model": model, "sha256": "0" * 64, "language": language}))

@@ -43,9 +43,10 @@ def models() -> dict[tuple[str, str], SpeechEncoder]:
 
 
 def test_all_that_is_registered_is_in_a_pair():
-    assert {wave for wave, _ in PAIRS} == set(frontend.CHOICES)
+    # Features as they are, without an encoder that is trained, are tested in test/frontend/test_mfcc.py.
+    assert {wave for wave, _ in PAIRS} == set(frontend.CHOICES) - {"mfcc"}
     # The one that needs ESPnet is tested with its frontend in test/espnet/test_ssl_encoder.py.
-    assert {name for _, name in PAIRS} == set(encoder.CHOICES) - {"espnet_ssl"}
+    assert {name for _, name in PAIRS} == set(encoder.CHOICES) - {"espnet_ssl", "frames"}
 
 
 @pytest.mark.parametrize("pair", PAIRS, ids="-".join)
