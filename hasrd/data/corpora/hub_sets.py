@@ -77,7 +77,7 @@ def open_set(root: str, config: str = "", cache_dir: str = "") -> dict[str, Any]
                 if isinstance(feature, datasets.Audio):
                     splits[name] = splits[name].cast_column(column, datasets.Audio(decode=False))
         return splits
-    except Exception as error:  # noqa: BLE001 - of the network, of files, of its own: the data set cannot be read
+    except Exception as error:  # of the network, of files, of its own: the data set cannot be read
         raise UserError(f"{root}: datasets cannot read it ({first_line(error)}): name a folder or a data set") from None
 
 

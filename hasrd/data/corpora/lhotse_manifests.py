@@ -80,7 +80,7 @@ def _load(path: Path) -> Any:
         manifest = lhotse.load_manifest(str(path))
         # The file is read line by line: what is wrong in it shows only now.
         return type(manifest).from_items(list(manifest)) if hasattr(manifest, "from_items") else manifest
-    except Exception as error:  # noqa: BLE001 - whatever a manifest makes Lhotse raise, the file is at fault
+    except Exception as error:  # whatever a manifest makes Lhotse raise, the file is at fault
         raise UserError(f"{path}: Lhotse cannot read it ({first_line(error)}): is it a manifest?") from None
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import io
 import os
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -59,15 +60,15 @@ class AudioFile:
         return read_whole(self.path, info.num_samples), info.sample_rate
 
 
-class Embedded:
+class Embedded(ABC):
     """Audio whose file is a part of something else; a class of this kind has `name` and `content()`."""
 
     path = ""
     name: str
 
+    @abstractmethod
     def content(self) -> bytes:
         """Return the bytes of a whole audio file."""
-        raise NotImplementedError
 
     def info(self) -> AudioInfo:
         """See `Recording`."""
